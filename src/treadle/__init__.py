@@ -1,0 +1,83 @@
+"""Treadle keeps machine-learning models fresh in production: the whole loop in one Python package.
+
+The public names are loaded when they are first used, so `import treadle` itself loads almost nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from treadle.app.predictor import Predictor as Predictor
+    from treadle.app.workspace import Workspace as Workspace
+    from treadle.app.workspace import open_workspace as open  # noqa: A004, F401 - `td.open`, as files are opened
+    from treadle.core import errors as errors
+    from treadle.data.contracts import Column as Column
+    from treadle.data.contracts import Contract as Contract
+    from treadle.data.contracts import rule as rule
+    from treadle.data.datasets import Dataset as Dataset
+    from treadle.data.datasets import Outcomes as Outcomes
+    from treadle.data.sources.files import Files as Files
+    from treadle.data.splits import HashSplit as HashSplit
+    from treadle.data.windows import Expanding as Expanding
+    from treadle.data.windows import Last as Last
+    from treadle.evaluation import baselines as baselines
+    from treadle.evaluation import gates as gates
+    from treadle.features.views import FeatureView as FeatureView
+    from treadle.loop.models import model as model
+    from treadle.loop.policies import Policy as Policy
+    from treadle.loop.triggers.age import Age as Age
+    from treadle.loop.triggers.every import Every as Every
+    from treadle.loop.triggers.new_rows import NewRows as NewRows
+    from treadle.training.context import RunContext as Run  # noqa: F401
+    from treadle.training.data import TrainingData as TrainingData
+    from treadle.training.tasks.classification import Classification as Classification
+    from treadle.training.tasks.regression import Regression as Regression
+
+__version__ = "0.1.0.dev0"
+
+_PLACES = {
+    "Age": ("treadle.loop.triggers.age", "Age"),
+    "Classification": ("treadle.training.tasks.classification", "Classification"),
+    "Column": ("treadle.data.contracts", "Column"),
+    "Contract": ("treadle.data.contracts", "Contract"),
+    "Dataset": ("treadle.data.datasets", "Dataset"),
+    "Every": ("treadle.loop.triggers.every", "Every"),
+    "Expanding": ("treadle.data.windows", "Expanding"),
+    "FeatureView": ("treadle.features.views", "FeatureView"),
+    "Files": ("treadle.data.sources.files", "Files"),
+    "HashSplit": ("treadle.data.splits", "HashSplit"),
+    "Last": ("treadle.data.windows", "Last"),
+    "NewRows": ("treadle.loop.triggers.new_rows", "NewRows"),
+    "Outcomes": ("treadle.data.datasets", "Outcomes"),
+    "Policy": ("treadle.loop.policies", "Policy"),
+    "Predictor": ("treadle.app.predictor", "Predictor"),
+    "Regression": ("treadle.training.tasks.regression", "Regression"),
+    "Run": ("treadle.training.context", "RunContext"),
+    "TrainingData": ("treadle.training.data", "TrainingData"),
+    "Workspace": ("treadle.app.workspace", "Workspace"),
+    "baselines": ("treadle.evaluation.baselines", ""),
+    "errors": ("treadle.core.errors", ""),
+    "gates": ("treadle.evaluation.gates", ""),
+    "model": ("treadle.loop.models", "model"),
+    "open": ("treadle.app.workspace", "open_workspace"),
+    "rule": ("treadle.data.contracts", "rule"),
+}
+
+__all__ = sorted(_PLACES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        msg = f"module 'treadle' has no attribute {name!r}"
+        raise AttributeError(msg)
+    place, attribute = _PLACES[name]
+    module = import_module(place)
+    value = getattr(module, attribute) if attribute else module
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_PLACES})

@@ -1,0 +1,141 @@
+"""Everything that Treadle raises on purpose, each named after what happened.
+
+A message says what came, what was expected and what to do next. No HTTP status and no exit code is
+known here: one table at each door maps classes to them.
+"""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class TreadleError(Exception):
+    """Something that Treadle was asked to do could not be done."""
+
+
+class InvalidInput(TreadleError):
+    """What came in is not what was expected.
+
+    `field` names the place (`rows[3].distance`), where there is one.
+    """
+
+    def __init__(self, message: str, *, field: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class TooLarge(InvalidInput):
+    """A request is larger than the stated limit."""
+
+
+class InvalidDeclaration(InvalidInput):
+    """The user's file declares something that cannot hold."""
+
+
+class SettingsError(TreadleError):
+    """A setting is unknown, has the wrong type, or does not apply."""
+
+
+class MissingExtra(TreadleError):
+    """An optional library is needed and is not installed."""
+
+
+class NotFound(TreadleError):
+    """There is nothing of that name."""
+
+
+class AlreadyExists(TreadleError):
+    """There is something of that name already, and it is not the same."""
+
+
+class Conflict(TreadleError):
+    """Somebody else changed it meanwhile. Read it again and repeat the change."""
+
+
+class LeaseLost(Conflict):
+    """Another process took over the work while this one was away."""
+
+
+class Busy(Conflict):
+    """Another process is doing this work now."""
+
+
+class ContractBroken(TreadleError):
+    """Rows cannot enter the dataset: the file as a whole does not fit its contract."""
+
+
+class SourceUnreadable(TreadleError):
+    """A source's file or table cannot be read."""
+
+
+class ContractChanged(TreadleError):
+    """The contract no longer describes the rows that are there already."""
+
+
+class SplitChanged(TreadleError):
+    """The declared split would move rows that already have one."""
+
+
+class StoreUnavailable(TreadleError):
+    """A store (ledger, objects or tables) does not answer."""
+
+
+class StoreFull(StoreUnavailable):
+    """No space is left where a store writes."""
+
+
+class StoreReadOnly(StoreUnavailable):
+    """A store may not be written to."""
+
+
+class SchemaTooNew(TreadleError):
+    """The ledger was written by a newer Treadle."""
+
+
+class DigestMismatch(TreadleError):
+    """Stored bytes are not the bytes that were put there."""
+
+
+class PackageRefused(TreadleError):
+    """A model package is damaged, or does not reproduce its golden rows."""
+
+
+class UnsafeFormat(PackageRefused):
+    """A model can only be stored in a format that runs code when it is read."""
+
+
+class RunFailed(TreadleError):
+    """A run ended without a model version. Its record has the traceback and the log."""
+
+
+class RunTimeout(RunFailed):
+    """A training function ran longer than its time limit."""
+
+
+class RunCrashed(RunFailed):
+    """The process of a run ended without a word, as by a signal."""
+
+
+class AuthRequired(TreadleError):
+    """Listening off loopback needs a token."""
+
+
+def closest(given: str, known: Iterable[str]) -> str:
+    """Return a sentence that lists the known names, and the nearest one where it is near.
+
+    >>> closest("fligths", ["flights", "weather"])
+    "Available: flights, weather. Did you mean 'flights'?"
+    """
+    names = sorted(known)
+    listed = f"Available: {', '.join(names) or 'none'}."
+    near = difflib.get_close_matches(given, names, n=1)
+    return f"{listed} Did you mean {near[0]!r}?" if near else listed
+
+
+def not_found(noun: str, given: str, known: Iterable[str]) -> NotFound:
+    """Build the error for a name that does not exist."""
+    return NotFound(f"No {noun} named {given!r}. {closest(given, known)}")

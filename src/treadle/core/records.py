@@ -1,0 +1,347 @@
+"""What rooms hand to each other: frozen records, each with the references of what it was made from.
+
+A reference is text: `dataset_version:flights/12`, `run:run_01k…`, `model_version:delay/3`. Following `parents`
+from any record upward is its lineage. Moments are UTC; lengths of time are seconds unless a name says otherwise.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal, TypeVar
+
+import msgspec
+
+from treadle.core.signature import Signature
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that happened or exists and never changes."""
+
+    #: References of what this was made from.
+    parents: tuple[str, ...] = ()
+
+
+class SplitSpec(Record, frozen=True, kw_only=True):
+    """How rows of a dataset are divided, as stored with it for ever."""
+
+    #: The hash, as `xxh64-v1`.
+    scheme: str
+    #: What is mixed into the hash; by default the dataset's name.
+    salt: str
+    #: Columns whose values decide: the key, or the group.
+    columns: tuple[str, ...]
+    #: First bucket that is no longer train, of 10,000.
+    train_below: int
+    #: First bucket that is no longer validation; from here on it is test.
+    validation_below: int
+
+
+class DatasetVersion(Record, frozen=True, kw_only=True):
+    """One commit to a dataset: an immutable state of its rows."""
+
+    #: Name of the dataset.
+    dataset: str
+    #: 1, 2, 3, … without gaps.
+    version: int
+    created_at: datetime
+    #: New rows that this commit read: `accepted + quarantined`.
+    landed: int
+    #: New rows that met the contract.
+    accepted: int
+    #: New rows that did not, kept apart with the reason.
+    quarantined: int
+    #: Rows read again that were here already with the same values; not counted in `landed`.
+    repeated: int = 0
+    #: Outcomes that became known with this commit.
+    outcomes: int = 0
+    #: Accepted rows of all versions up to this one.
+    rows: int
+    #: Outcomes known of all versions up to this one.
+    outcomes_known: int = 0
+    #: Version of the table of rows to read.
+    table_version: int
+    #: Version of the table of outcomes to read; None: outcomes are a column of the rows, or there are none.
+    outcome_table_version: int | None = None
+    #: Version of the table of quarantined rows; None: there are none yet.
+    quarantine_table_version: int | None = None
+    #: Digest of the contract that the rows met.
+    contract: str
+    #: Columns and their types, in order, as Polars names them.
+    schema: tuple[tuple[str, str], ...]
+    split: SplitSpec | None = None
+    #: Earliest and latest event time of all accepted rows.
+    time_min: datetime | None = None
+    time_max: datetime | None = None
+    #: Files read by this commit.
+    files: tuple[str, ...] = ()
+    #: Problems with whole files, as `path: reason`.
+    problems: tuple[str, ...] = ()
+
+    @property
+    def ref(self) -> str:
+        """The reference of this record."""
+        return f"dataset_version:{self.dataset}/{self.version}"
+
+
+class Window(Record, frozen=True, kw_only=True):
+    """The stretch of event time that a run sees: `start <= time < end`; no start: from the beginning."""
+
+    start: datetime | None
+    end: datetime
+
+
+class Code(Record, frozen=True, kw_only=True):
+    """The code that made something."""
+
+    #: Digest of the model's declaration and function, with the source files of the project that it imports.
+    digest: str
+    #: Git commit, where the project is a repository.
+    commit: str = ""
+    #: Digest of the uncommitted difference (an object); empty: the tree was clean.
+    diff: str = ""
+
+
+class StepResult(Record, frozen=True, kw_only=True):
+    """What a finished step left: kept under the hash of its code, inputs and parameters."""
+
+    #: The hash that finds it again.
+    key: str
+    step: str
+    run: str
+    started_at: datetime
+    finished_at: datetime
+    #: Small values, as JSON.
+    value: dict[str, Any]
+    #: Digests of the objects that the result needs; a hit whose object is gone is a miss.
+    artefacts: tuple[str, ...] = ()
+
+
+RunStatus = Literal["running", "succeeded", "rejected", "failed"]
+
+
+class Run(Record, frozen=True, kw_only=True):
+    """One execution of a model's pipeline."""
+
+    id: str
+    model: str
+    #: `rejected`: it ran to its end and a gate said no.
+    status: RunStatus
+    started_at: datetime
+    finished_at: datetime | None = None
+    #: Why it was started: the trigger's sentence, or who asked.
+    reason: str
+    #: Dataset version and feature-view versions that it read, by name.
+    data: dict[str, int] = {}
+    window: Window | None = None
+    #: The window after training, scored as the forward test.
+    forward: Window | None = None
+    seed: int = 0
+    params: dict[str, Any] = {}
+    code: Code | None = None
+    #: Digest of the object that lists Python, platform and installed packages.
+    environment: str = ""
+    #: Last value of each metric that the training function logged.
+    metrics: dict[str, float] = {}
+    #: Digest of the object with each logged metric by step (JSON lines: name, value, step, at).
+    history: str = ""
+    #: Digest of the object with stdout and stderr; while running, the log is in the run's folder.
+    log: str = ""
+    #: What went wrong, in one sentence, and the traceback.
+    error: str = ""
+    traceback: str = ""
+    #: How often the run was started; over 1: it was killed and went on.
+    attempts: int = 1
+    #: The version that came out of it.
+    model_version: int | None = None
+
+    @property
+    def ref(self) -> str:
+        """The reference of this record."""
+        return f"run:{self.id}"
+
+
+class Lookup(Record, frozen=True, kw_only=True):
+    """A fitted baseline: a table from the values of some columns to a prediction."""
+
+    name: str
+    #: Columns that are looked up; none: everybody gets `default`.
+    by: tuple[str, ...] = ()
+    #: The values of `by`, joined with the unit separator `\\x1f` → prediction.
+    values: dict[str, float] = {}
+    #: Prediction for values that were not seen.
+    default: float
+
+    def predict(self, columns: dict[str, list[Any]], rows: int) -> list[float]:
+        """Return one prediction for each row of `columns` (name → values)."""
+        if not self.by:
+            return [self.default] * rows
+        keys = zip(*(columns[name] for name in self.by), strict=True)
+        return [self.values.get("\x1f".join(map(str, key)), self.default) for key in keys]
+
+
+class ModelVersion(Record, frozen=True, kw_only=True):
+    """An immutable model package, made by a run."""
+
+    model: str
+    #: 1, 2, 3, …
+    version: int
+    created_at: datetime
+    #: `classification` or `regression`: the name of a task plug-in.
+    task: str
+    #: Name of the format plug-in that loads it.
+    format: str
+    #: Digest of the manifest, which lists the digest of each file.
+    digest: str
+    #: Bytes of all its files.
+    size: int
+    signature: Signature
+    run: str
+    dataset: str
+    dataset_version: int
+    window: Window
+    metrics: dict[str, float] = {}
+    #: Fitted baselines that it was compared with.
+    baselines: tuple[Lookup, ...] = ()
+    #: Things a person should know, such as why a native format was used.
+    notes: tuple[str, ...] = ()
+
+    @property
+    def ref(self) -> str:
+        """The reference of this record."""
+        return f"model_version:{self.model}/{self.version}"
+
+
+class Alias(Record, frozen=True, kw_only=True):
+    """A name that points at a model version, and how it came to."""
+
+    model: str
+    alias: str
+    version: int
+    #: The version it pointed at before; None: it is new.
+    previous: int | None = None
+    at: datetime
+    actor: str
+    reason: str
+
+
+class Verdict(Record, frozen=True, kw_only=True):
+    """What a gate said about a candidate, and on what grounds."""
+
+    id: str
+    gate: str
+    run: str
+    #: What was judged, and against what, as names of contenders (`candidate`, `champion`, `baseline:prior`).
+    candidate: str
+    reference: str
+    metric: str
+    #: Value of the metric for each of the two.
+    candidate_value: float | None = None
+    reference_value: float | None = None
+    #: `candidate - reference`, in the metric's unit, and its interval.
+    difference: float | None = None
+    low: float | None = None
+    high: float | None = None
+    #: One minus the interval's confidence.
+    alpha: float
+    #: The largest harm that is still accepted, in the metric's unit.
+    margin: float = 0.0
+    #: Rows that were compared, in pairs.
+    n: int
+    passed: bool
+    #: The verdict in words.
+    reason: str
+    dataset: str
+    dataset_version: int
+    #: Digest of the keys of the compared rows.
+    rows: str
+    #: `test` (hash split, inside the window) or `forward` (after it).
+    on: str = "test"
+    created_at: datetime
+
+    @property
+    def ref(self) -> str:
+        """The reference of this record."""
+        return f"verdict:{self.id}"
+
+
+class Variant(Record, frozen=True, kw_only=True):
+    """One model version behind an endpoint."""
+
+    name: str
+    model: str
+    version: int
+    #: Share of the traffic, 0 to 1; the weights of a revision add up to 1.
+    weight: float = 1.0
+
+
+class Revision(Record, frozen=True, kw_only=True):
+    """An immutable state of an endpoint: which versions answer, with what share of the traffic."""
+
+    endpoint: str
+    #: 1, 2, 3, …
+    revision: int
+    variants: tuple[Variant, ...]
+    created_at: datetime
+    actor: str
+    reason: str
+
+    @property
+    def ref(self) -> str:
+        """The reference of this record."""
+        return f"revision:{self.endpoint}/{self.revision}"
+
+
+class ServerState(Record, frozen=True, kw_only=True):
+    """What one server process has loaded for one endpoint."""
+
+    #: Name of the process: host, process id and a random part.
+    server: str
+    endpoint: str
+    #: The revision that answers now; 0: none could be loaded.
+    revision: int
+    #: The revision that was refused, and why.
+    refused: int | None = None
+    error: str = ""
+    at: datetime
+
+
+class Decision(Record, frozen=True, kw_only=True):
+    """Whether a model was due at a moment, with a reason for each trigger, fired or not."""
+
+    model: str
+    at: datetime
+    due: bool
+    #: One sentence: the trigger that fired, or what is waited for.
+    reason: str
+    #: A sentence for every trigger and guard (cool-down, new data).
+    details: tuple[str, ...] = ()
+    action: str
+
+
+class Alert(Record, frozen=True, kw_only=True):
+    """A message to a person."""
+
+    id: str
+    #: The rule that spoke, as `freshness`.
+    rule: str
+    #: What it is about, as `model:delay`.
+    subject: str
+    text: str
+    at: datetime
+    #: Moment at which it no longer held.
+    resolved_at: datetime | None = None
+    #: Whether the channel took it; None: no channel is configured.
+    delivered: bool | None = None
+
+
+R = TypeVar("R", bound=Record)
+
+
+def to_json(record: Record) -> str:
+    """Return a record as JSON text."""
+    return msgspec.json.encode(record).decode()
+
+
+def from_json(text: str | bytes, kind: type[R]) -> R:
+    """Read a record from JSON text; unknown keys of a later release are passed over."""
+    return msgspec.json.decode(text, type=kind)

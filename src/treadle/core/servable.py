@@ -1,0 +1,28 @@
+"""A loaded model that answers: the one thing that training libraries, packages and servers agree on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Protocol
+
+from treadle.core.signature import Signature
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+class Servable(Protocol):
+    """A model version in memory, ready to answer."""
+
+    @property
+    def signature(self) -> Signature:
+        """The inputs it takes and the outputs it gives."""
+        ...
+
+    def predict(self, columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Answer for arrays encoded by `core.signature`, each of shape (rows,).
+
+        Returns arrays of shape (rows,): `prediction`, and for classification `probability`, the float64
+        probability of the positive class.
+        """
+        ...

@@ -1,0 +1,244 @@
+"""What may be configured, and where each value comes from: file < environment < arguments.
+
+This is the one file that reads `os.environ`. `treadle.toml` marks a project's root; relative paths in it
+start there. `TREADLE_SECTION__KEY` overrides a key, `TREADLE_SECTION__KEY_FILE` names a file that holds the
+value (for secrets). An unknown section or key is an error that names the nearest known one.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from treadle.core.errors import NotFound, SettingsError, closest
+
+FILE_NAME = "treadle.toml"
+_PREFIX = "TREADLE_"
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A table of `treadle.toml`."""
+
+
+class ProjectSettings(Section, frozen=True, kw_only=True):
+    """What the project is called and where its declarations are."""
+
+    #: Name of the project, shown in `status` and in alerts.
+    name: str = "project"
+    #: Python file with the declarations (datasets, views, models), relative to `treadle.toml`.
+    file: str = "project.py"
+
+
+class LedgerSettings(Section, frozen=True, kw_only=True):
+    """Where the relational state is kept."""
+
+    #: `sqlite:///path` (relative to the project) or `postgresql://user@host/database`.
+    url: str = "sqlite:///.treadle/ledger.db"
+    #: PostgreSQL schema that holds the tables, so that several projects can share a database.
+    schema: str = "treadle"
+    #: Seconds to wait for a locked or unreachable ledger before giving up.
+    timeout: float = 30.0
+
+
+class ObjectsSettings(Section, frozen=True, kw_only=True):
+    """Where immutable files (packages, checkpoints, reports) are kept."""
+
+    #: A folder, or `s3://bucket/prefix`. Credentials and endpoint come from the usual `AWS_*` variables.
+    url: str = ".treadle/objects"
+
+
+class TablesSettings(Section, frozen=True, kw_only=True):
+    """Where versioned tables (datasets, quarantine, predictions, outcomes) are kept."""
+
+    #: A folder, or `s3://bucket/prefix`. Credentials and endpoint come from the usual `AWS_*` variables.
+    url: str = ".treadle/tables"
+
+
+class ComputeSettings(Section, frozen=True, kw_only=True):
+    """Where training functions run."""
+
+    #: `process` (a worker process: can be timed out and killed) or `inline` (this process).
+    engine: str = "process"
+    #: The longest a training function may take, as `30m`; a run that takes longer fails.
+    timeout: str = "6h"
+
+
+class ServingSettings(Section, frozen=True, kw_only=True):
+    """The prediction server."""
+
+    #: Address to listen on. Anything but loopback needs `token`.
+    host: str = "127.0.0.1"
+    #: Port to listen on.
+    port: int = 8080
+    #: Number of worker processes.
+    workers: int = 1
+    #: `async`: the log is flushed every `flush_interval`; `sync`: a prediction is on disk before it is answered.
+    durability: Literal["async", "sync"] = "async"
+    #: Seconds between flushes of the prediction log: what `async` may lose when the process is killed.
+    flush_interval: float = 0.5
+    #: Seconds between looks at the ledger for new revisions.
+    poll_interval: float = 0.5
+    #: Largest request body, in bytes.
+    max_body: int = 16 * 1024 * 1024
+    #: Largest number of rows in one request.
+    max_rows: int = 10_000
+    #: Bearer token that callers must send. Needed to listen off loopback.
+    token: str = ""
+
+
+class AlertsSettings(Section, frozen=True, kw_only=True):
+    """Who is told when something needs a person."""
+
+    #: Address that receives a signed JSON `POST` for each alert; empty: alerts are only stored.
+    webhook: str = ""
+    #: Key of the HMAC-SHA256 signature in the header `Treadle-Signature`.
+    secret: str = ""
+
+
+class ClockSettings(Section, frozen=True, kw_only=True):
+    """Which clock the project lives by."""
+
+    #: A file that holds the present moment (ISO 8601), for back-tests and demos; empty: the machine's clock.
+    file: str = ""
+
+
+class Settings(Section, frozen=True, kw_only=True):
+    """Everything that can be configured."""
+
+    project: ProjectSettings = ProjectSettings()
+    ledger: LedgerSettings = LedgerSettings()
+    objects: ObjectsSettings = ObjectsSettings()
+    tables: TablesSettings = TablesSettings()
+    compute: ComputeSettings = ComputeSettings()
+    serving: ServingSettings = ServingSettings()
+    alerts: AlertsSettings = AlertsSettings()
+    clock: ClockSettings = ClockSettings()
+
+
+#: section → its class; the reference pages and the tests read this.
+SECTIONS: dict[str, type[Section]] = {f.name: f.type for f in msgspec.structs.fields(Settings)}
+
+
+def find_root(start: Path | None = None) -> Path:
+    """Return the nearest folder, from `start` upward, that holds `treadle.toml`.
+
+    Raises:
+        NotFound: there is none; the message says how to make one.
+    """
+    begin = (start or Path.cwd()).resolve()
+    for folder in (begin, *begin.parents):
+        if (folder / FILE_NAME).is_file():
+            return folder
+    msg = f"No {FILE_NAME} in {begin} or above it. Make a project here with: treadle init"
+    raise NotFound(msg)
+
+
+def load(
+    root: Path,
+    overrides: Mapping[str, Any] | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Settings:
+    """Read a project's settings: its file, then the environment, then `overrides` (`section.key` → value).
+
+    Raises:
+        SettingsError: a key is unknown or a value has the wrong type; the message says which, and where it stood.
+    """
+    values: dict[str, dict[str, Any]] = {}
+    origin: dict[str, str] = {}
+    for key, value, where in (
+        *_from_file(root / FILE_NAME),
+        *_from_environment(os.environ if environment is None else environment),
+        *((key, value, "an argument") for key, value in (overrides or {}).items()),
+    ):
+        section, _, name = key.partition(".")
+        _must_exist(section, name, where)
+        values.setdefault(section, {})[name] = value
+        origin[key] = where
+    sections = {name: _section(SECTIONS[name], name, found, origin) for name, found in values.items()}
+    return Settings(**sections)  # type: ignore[arg-type]
+
+
+def aws_options(environment: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the `AWS_*` variables, which mean here what they mean everywhere."""
+    found = os.environ if environment is None else environment
+    options = {key: value for key, value in found.items() if key.startswith("AWS_")}
+    if options.get("AWS_ENDPOINT_URL", "").startswith("http://"):
+        options.setdefault("AWS_ALLOW_HTTP", "true")
+    return options
+
+
+def child_environment(extra: Mapping[str, str]) -> dict[str, str]:
+    """Return this process's environment with `extra` on top, for a child process."""
+    return {**os.environ, **extra}
+
+
+def _from_file(path: Path) -> list[tuple[str, Any, str]]:
+    if not path.is_file():
+        return []
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        msg = f"{path} is not valid TOML: {error}"
+        raise SettingsError(msg) from error
+    found = []
+    for section, keys in tables.items():
+        if not isinstance(keys, dict):
+            msg = (
+                f"{path}: {section!r} stands outside a table. Put it under one of [{'], ['.join(SECTIONS)}]."
+            )
+            raise SettingsError(msg)
+        _must_exist(section, "", str(path))
+        found += [(f"{section}.{key}", value, str(path)) for key, value in keys.items()]
+    return found
+
+
+def _from_environment(environment: Mapping[str, str]) -> list[tuple[str, Any, str]]:
+    found = []
+    for variable, text in sorted(environment.items()):
+        if not variable.startswith(_PREFIX) or "__" not in variable:
+            continue
+        key = variable.removeprefix(_PREFIX).lower().replace("__", ".", 1)
+        if key.endswith("_file") and not _exists(key):
+            key, text = key.removesuffix("_file"), _read_secret(variable, text)
+        found.append((key, text, f"the variable {variable}"))
+    return found
+
+
+def _read_secret(variable: str, path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        msg = f"The variable {variable} names the file {path!r}, which cannot be read: {error}"
+        raise SettingsError(msg) from error
+
+
+def _exists(key: str) -> bool:
+    section, _, name = key.partition(".")
+    return section in SECTIONS and name in SECTIONS[section].__struct_fields__
+
+
+def _must_exist(section: str, name: str, where: str) -> None:
+    if section not in SECTIONS:
+        msg = f"Unknown section {section!r} in {where}. {closest(section, SECTIONS)}"
+        raise SettingsError(msg)
+    if name and name not in SECTIONS[section].__struct_fields__:
+        msg = f"Unknown key {name!r} in section {section!r} in {where}. {closest(name, SECTIONS[section].__struct_fields__)}"
+        raise SettingsError(msg)
+
+
+def _section(kind: type[Section], name: str, values: dict[str, Any], origin: dict[str, str]) -> Section:
+    checked = {}
+    types = {field.name: field.type for field in msgspec.structs.fields(kind)}
+    for key, value in values.items():
+        try:
+            checked[key] = msgspec.convert(value, types[key], strict=not isinstance(value, str))
+        except msgspec.ValidationError as error:
+            shown = "***" if key in {"token", "secret"} else repr(value)
+            msg = f"Setting {name}.{key} = {shown} in {origin[f'{name}.{key}']}: {error}"
+            raise SettingsError(msg) from error
+    return kind(**checked)

@@ -1,0 +1,160 @@
+"""What a model takes and gives: named, typed columns, and how a column becomes a tensor.
+
+Training and serving encode a column by the same function, so a model sees the same bits in both places.
+Numbers that may be missing, booleans and floats become float32 (missing: NaN); integers that are always there
+stay int64; strings and categories become strings (missing: the empty string); a moment becomes the int64 of its
+microseconds since 1970 (or float32 days since 1970 where it may be missing).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+
+from treadle.core.errors import InvalidInput, closest
+
+if TYPE_CHECKING:
+    import numpy as np
+    import polars as pl
+
+    Columns = Mapping[str, np.ndarray]
+
+Kind = Literal["integer", "float", "boolean", "string", "category", "timestamp", "date"]
+Tensor = Literal["float32", "int64", "string"]
+
+
+class Field(msgspec.Struct, frozen=True, kw_only=True):
+    """One column."""
+
+    #: The column's name.
+    name: str
+    #: What its values are.
+    kind: Kind
+    #: Whether a value may be missing.
+    nullable: bool = False
+    #: The values that a category has had in training; others are legal and count as unseen.
+    levels: tuple[str, ...] = ()
+
+    @property
+    def tensor(self) -> Tensor:
+        """The type of the tensor that the model is fed."""
+        if self.kind in {"string", "category"}:
+            return "string"
+        if self.kind in {"float", "boolean"} or self.nullable:
+            return "float32"
+        return "int64"
+
+
+class Signature(msgspec.Struct, frozen=True, kw_only=True):
+    """The inputs that a model takes and the outputs that it gives."""
+
+    #: The columns of a request, in the order in which the model takes them.
+    inputs: tuple[Field, ...]
+    #: The columns of an answer.
+    outputs: tuple[Field, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the inputs."""
+        return tuple(field.name for field in self.inputs)
+
+    def field(self, name: str) -> Field:
+        """Return one input.
+
+        Raises:
+            InvalidInput: no input has that name.
+        """
+        for found in self.inputs:
+            if found.name == name:
+                return found
+        msg = f"Unknown field {name!r}. {closest(name, self.names)}"
+        raise InvalidInput(msg, field=name)
+
+    def encode(self, frame: pl.DataFrame) -> dict[str, np.ndarray]:
+        """Turn a frame that has the input columns into one array of shape (rows,) for each input.
+
+        Raises:
+            InvalidInput: a column is missing, or holds a null that the field does not allow.
+        """
+        missing = [name for name in self.names if name not in frame.columns]
+        if missing:
+            msg = f"Missing column {missing[0]!r}. Expected {', '.join(self.names)}; got {', '.join(frame.columns)}."
+            raise InvalidInput(msg, field=missing[0])
+        return {field.name: encode_series(field, frame[field.name]) for field in self.inputs}
+
+
+def encode_series(field: Field, series: pl.Series) -> np.ndarray:
+    """Turn one column into an array of shape (rows,) of the field's tensor type."""
+    import polars as pl
+
+    if not field.nullable and series.null_count():
+        row = int(series.is_null().arg_true()[0])
+        msg = f"Column {field.name!r} has no value in row {row}. Expected {field.kind}, never missing."
+        raise InvalidInput(msg, field=field.name)
+    if field.tensor == "string":
+        return series.cast(pl.String).fill_null("").to_numpy().astype(object)
+    if field.kind == "timestamp":
+        micros = series.cast(
+            pl.Datetime("us", "UTC") if _has_zone(series) else pl.Datetime("us")
+        ).to_physical()
+        if field.tensor == "int64":
+            return micros.to_numpy()
+        return (micros.cast(pl.Float64) / 86_400e6).cast(pl.Float32).fill_null(float("nan")).to_numpy()
+    if field.kind == "date":
+        series = series.cast(pl.Date).to_physical()
+    if field.tensor == "int64":
+        return series.cast(pl.Int64).to_numpy()
+    return series.cast(pl.Float32).fill_null(float("nan")).to_numpy()
+
+
+def decode_frame(fields: Sequence[Field], columns: Columns) -> pl.DataFrame:
+    """Return encoded arrays as a frame, as training functions and native models get it."""
+    import polars as pl
+
+    types = {"string": pl.String, "float32": pl.Float32, "int64": pl.Int64}
+    return pl.DataFrame(
+        {
+            f.name: pl.Series(
+                f.name,
+                list(columns[f.name]) if f.tensor == "string" else columns[f.name],
+                dtype=types[f.tensor],
+            )
+            for f in fields
+        }
+    )
+
+
+def field_of(series: pl.Series, *, nullable: bool | None = None) -> Field:
+    """Return the field that describes a column; `nullable` defaults to whether it holds a null."""
+    import polars as pl
+
+    dtype: Any = series.dtype
+    may_miss = bool(series.null_count()) if nullable is None else nullable
+    if dtype.is_integer():
+        kind: Kind = "integer"
+    elif dtype.is_float():
+        kind, may_miss = "float", may_miss or bool(series.is_nan().any())
+    elif dtype == pl.Boolean:
+        kind = "boolean"
+    elif dtype == pl.Date:
+        kind = "date"
+    elif isinstance(dtype, pl.Datetime):
+        kind = "timestamp"
+    elif isinstance(dtype, pl.Categorical | pl.Enum):
+        levels = tuple(sorted(str(level) for level in series.drop_nulls().unique()))
+        return Field(name=series.name, kind="category", nullable=may_miss, levels=levels)
+    elif dtype == pl.String:
+        kind = "string"
+    else:
+        msg = (
+            f"Column {series.name!r} has the type {dtype}, which a model cannot take. Expected integers, floats, "
+            "booleans, strings, categories, dates or datetimes."
+        )
+        raise InvalidInput(msg, field=series.name)
+    return Field(name=series.name, kind=kind, nullable=may_miss)
+
+
+def _has_zone(series: pl.Series) -> bool:
+    return getattr(series.dtype, "time_zone", None) is not None
