@@ -103,6 +103,24 @@ def parse_span(text: str) -> timedelta:
     return timedelta(seconds=sum(int(n) * _UNITS[u] for n, u in parts))
 
 
+def span_text(span: timedelta | float) -> str:
+    """Return a length of time (or a number of seconds) in its two largest units; under a minute: seconds.
+
+    >>> span_text(timedelta(days=1, hours=12)), span_text(90.0), span_text(0.5)
+    ('1d12h', '1m30s', '0.5s')
+    """
+    seconds = span.total_seconds() if isinstance(span, timedelta) else float(span)
+    sign, seconds = ("-", -seconds) if seconds < 0 else ("", seconds)
+    if seconds < _UNITS["m"]:
+        return f"{sign}{seconds:.3g}s"
+    rest, parts = int(seconds), []
+    for unit in ("d", "h", "m", "s"):
+        count, rest = divmod(rest, _UNITS[unit])
+        parts.append(f"{count}{unit}" if count else "")
+    first = next(i for i, part in enumerate(parts) if part)
+    return sign + "".join(parts[first : first + 2])
+
+
 def monotonic() -> float:
     """Return seconds that never go backwards, for measuring how long something took."""
     return time.monotonic()

@@ -108,8 +108,20 @@ class UnsafeFormat(PackageRefused):
     """A model can only be stored in a format that runs code when it is read."""
 
 
+class ModelFailed(TreadleError):
+    """A loaded model raised, or answered something that is not an answer."""
+
+
+class NotLoaded(TreadleError):
+    """An endpoint exists, but no revision of it is loaded yet."""
+
+
 class RunFailed(TreadleError):
     """A run ended without a model version. Its record has the traceback and the log."""
+
+    def __init__(self, message: str, *, traceback: str = "") -> None:
+        super().__init__(message)
+        self.traceback = traceback
 
 
 class RunTimeout(RunFailed):
@@ -118,6 +130,10 @@ class RunTimeout(RunFailed):
 
 class RunCrashed(RunFailed):
     """The process of a run ended without a word, as by a signal."""
+
+
+class DeliveryFailed(TreadleError):
+    """A channel did not take a message."""
 
 
 class AuthRequired(TreadleError):

@@ -153,6 +153,8 @@ class Run(Record, frozen=True, kw_only=True):
     attempts: int = 1
     #: The version that came out of it.
     model_version: int | None = None
+    #: Key of the whole turn of the loop: equal turns are made once.
+    turn: str = ""
 
     @property
     def ref(self) -> str:
@@ -296,6 +298,8 @@ class ServerState(Record, frozen=True, kw_only=True):
 
     #: Name of the process: host, process id and a random part.
     server: str
+    #: Identity of the process, as JSON, by which others on the machine know that it has died.
+    process: str = ""
     endpoint: str
     #: The revision that answers now; 0: none could be loaded.
     revision: int
