@@ -54,6 +54,10 @@ class DatasetVersion(Record, frozen=True, kw_only=True):
     repeated: int = 0
     #: Outcomes that became known with this commit.
     outcomes: int = 0
+    #: Outcome rows that did not meet their contract, or contradict a known outcome; not counted in `quarantined`.
+    outcomes_quarantined: int = 0
+    #: Outcomes read again that were known already with the same values.
+    outcomes_repeated: int = 0
     #: Accepted rows of all versions up to this one.
     rows: int
     #: Outcomes known of all versions up to this one.

@@ -1,0 +1,41 @@
+# Every target installs what it needs into .venv, made with PYTHON (3.11 or newer).
+PYTHON ?= python3
+JOBS ?= 2
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench docs
+
+help:  ## Show the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(READY)  ## Walk a year of real flights and write the report to examples/flights/out
+	$(BIN)/python examples/flights/demo.py
+
+test: check docs  ## Check, build the docs with warnings as errors, run every test
+	$(BIN)/python -m pytest -n $(JOBS)
+
+check: $(READY)  ## Check formatting, lint, types, layers and changelog fragments
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/towncrier build --draft --version next > /dev/null
+
+bench: $(READY)  ## Measure against bare libraries and peers (QUICK=1: a smoke test, ONLY=id: one benchmark)
+	$(BIN)/python benchmarks/run.py $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))
+
+docs: $(READY)  ## Build the documentation into site/, with warnings as errors
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+# Rebuilt when the dependencies change. The pip that comes with Python may not know --group, so it goes first.
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Treadle needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version). Try: make PYTHON=python3.11 ..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt pip
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+		--editable '.[all]' --group dev --group docs --group demo
+	@touch $@

@@ -1,0 +1,50 @@
+"""CPU of splitting rows by a stable hash, against the hash that comes with Polars and changes with its versions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from harness import Benchmark, cpu_of
+from treadle.core.records import SplitSpec
+from treadle.data.splits import assign
+
+SPEC = SplitSpec(
+    scheme="xxh64-v1", salt="flights", columns=("key",), train_below=8_000, validation_below=9_000
+)
+
+
+def prepare(folder: Path, quick: bool) -> pl.DataFrame:
+    """Make 5,000,000 integer keys, the kind that tables mostly have."""
+    rows = 50_000 if quick else 5_000_000
+    return pl.DataFrame({"key": np.random.default_rng(0).integers(0, 2**62, rows)})
+
+
+def ours(frame: pl.DataFrame) -> float:
+    """Assign bucket and split."""
+    return cpu_of(lambda: assign(frame, SPEC))
+
+
+def floor(frame: pl.DataFrame) -> float:
+    """Do the same with `Expr.hash`, which no dataset may rely on."""
+    bucket = (pl.col("key").hash(1) % 10_000).cast(pl.Int16)
+    split = (
+        pl.when(bucket < SPEC.train_below)
+        .then(pl.lit("train"))
+        .when(bucket < SPEC.validation_below)
+        .then(pl.lit("validation"))
+        .otherwise(pl.lit("test"))
+    )
+    return cpu_of(lambda: frame.with_columns(_bucket=bucket, _split=split))
+
+
+BENCHMARK = Benchmark(
+    title="5,000,000 integer keys are divided into train, validation and test",
+    unit="s of CPU",
+    prepare=prepare,
+    ours=ours,
+    floor=floor,
+    floors=6,
+)

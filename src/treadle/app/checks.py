@@ -1,0 +1,74 @@
+"""What is configured, whether it answers, and how to mend what does not."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from treadle.core.errors import TreadleError
+from treadle.core.records import Record
+
+if TYPE_CHECKING:
+    from treadle.app.workspace import Workspace
+
+#: library → what it is needed for, and the extra that brings it
+_OPTIONAL = {
+    "granian": ("serving over HTTP", "serve"),
+    "onnxruntime": ("loading model packages", "serve"),
+    "sklearn": ("training with scikit-learn", "sklearn"),
+    "skl2onnx": ("converting scikit-learn models", "sklearn"),
+    "psycopg": ("a ledger on PostgreSQL", "postgres"),
+}
+
+
+class Check(Record, frozen=True, kw_only=True):
+    """One thing that was looked at."""
+
+    what: str
+    ok: bool
+    #: What was found, or what is wrong and how to mend it.
+    said: str
+
+
+def checks(workspace: Workspace) -> list[Check]:
+    """Look at settings, stores, the project file and optional libraries."""
+    return [
+        _try("project file", lambda: _project(workspace)),
+        _try("ledger", lambda: f"{workspace.ledger.url} answers, schema {workspace.ledger.revision()}"),
+        _try("objects", lambda: _objects(workspace)),
+        _try(
+            "tables",
+            lambda: f"{workspace.settings.tables.url} answers, {len(workspace.tables.names())} tables",
+        ),
+        _try("clock", lambda: f"{workspace.clock.now():%Y-%m-%d %H:%M:%S} UTC"),
+        *(_library(name, purpose, extra) for name, (purpose, extra) in _OPTIONAL.items()),
+    ]
+
+
+def _project(workspace: Workspace) -> str:
+    found = workspace.project
+    return (
+        f"{found.file.name} declares {len(found.datasets)} datasets, {len(found.views)} feature views "
+        f"and {len(found.models)} models"
+    )
+
+
+def _objects(workspace: Workspace) -> str:
+    digest = workspace.objects.put(b"treadle check\n")
+    workspace.objects.get(digest)
+    return f"{workspace.settings.objects.url} can be written and read"
+
+
+def _try(what: str, look: Callable[[], str]) -> Check:
+    try:
+        return Check(what=what, ok=True, said=look())
+    except TreadleError as error:
+        return Check(what=what, ok=False, said=str(error))
+
+
+def _library(name: str, purpose: str, extra: str) -> Check:
+    if importlib.util.find_spec(name) is not None:
+        return Check(what=f"library {name}", ok=True, said=f"installed, for {purpose}")
+    said = f"not installed; for {purpose}: pip install 'treadle[{extra}]'"
+    return Check(what=f"library {name}", ok=True, said=said)

@@ -1,0 +1,69 @@
+"""`treadle status`: what is fresh, what is stale, and why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from treadle.app.cli import options, output
+
+if TYPE_CHECKING:
+    from treadle.app.status import ModelStatus, Status
+
+
+@click.command("status", short_help="What is fresh, what is stale, and why.")
+@options.project
+@options.as_json
+def command(project: Path | None, *, as_json: bool) -> None:
+    """Show datasets, models, endpoints and open alerts. Nothing is read from sources and nothing is changed."""
+    with options.workspace(project) as workspace:
+        found = workspace.status()
+    if as_json:
+        output.as_json(found)
+    else:
+        _print(found)
+
+
+def _print(found: Status) -> None:
+    click.echo(f"{found.project}, {found.at:%Y-%m-%d %H:%M} UTC\n")
+    output.table(
+        ["dataset", "version", "rows", "outcomes", "quarantined", "newest row"],
+        [(d.name, d.version, d.rows, d.outcomes_known, d.quarantined, d.newest) for d in found.datasets],
+    )
+    for dataset in found.datasets:
+        for problem in dataset.problems:
+            click.secho(f"  {dataset.name}: {problem}", fg="yellow")
+    click.echo()
+    for model in found.models:
+        _print_model(model)
+    for endpoint in found.endpoints:
+        shares = ", ".join(f"{v.model}/{v.version} {v.weight:.0%}" for v in endpoint.variants)
+        click.echo(f"endpoint {endpoint.name}: revision {endpoint.revision} ({shares})")
+        for state in endpoint.servers:
+            refused = f"; refused revision {state.refused}: {state.error}" if state.refused else ""
+            click.echo(f"  {state.server} serves revision {state.revision}{refused}")
+    for alert in found.alerts:
+        click.secho(
+            f"ALERT {alert.rule} on {alert.subject} since {alert.at:%Y-%m-%d %H:%M}: {alert.text}", fg="red"
+        )
+    if not found.alerts:
+        click.echo("no open alerts")
+
+
+def _print_model(model: ModelStatus) -> None:
+    if model.champion is None:
+        head = "no version released yet"
+    else:
+        head = f"version {model.champion}, trained on data until {model.trained_until:%Y-%m-%d} ({model.age_days:.1f} days ago)"
+    click.echo(f"model {click.style(model.name, bold=True)}: {head}")
+    if model.last_run:
+        last = model.last_run
+        click.echo(
+            f"  last run {last.id}: {last.status}, {last.started_at:%Y-%m-%d %H:%M}{' – ' + last.error if last.error else ''}"
+        )
+    due = "due" if model.decision.due else "not due"
+    click.echo(f"  {due}: {model.decision.reason}")
+    for note in model.notes:
+        click.secho(f"  note: {note}", fg="yellow")

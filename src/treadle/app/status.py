@@ -1,0 +1,126 @@
+"""What is fresh, what is stale, and why: the state of a project in one record."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from treadle.core.errors import NotFound
+from treadle.core.records import Alert, Decision, Record, Run, ServerState, Variant
+
+if TYPE_CHECKING:
+    from treadle.app.workspace import Workspace
+
+
+class DatasetStatus(Record, frozen=True, kw_only=True):
+    """One dataset, or the rows of a feature view."""
+
+    name: str
+    #: Newest version; 0: nothing was ingested yet.
+    version: int = 0
+    rows: int = 0
+    outcomes_known: int = 0
+    #: Rows put aside, over all versions.
+    quarantined: int = 0
+    #: Event time of the newest row.
+    newest: datetime | None = None
+    #: Files that could not be read, as `path: reason`.
+    problems: tuple[str, ...] = ()
+
+
+class ModelStatus(Record, frozen=True, kw_only=True):
+    """One model: who answers, how old that is, and whether it is due."""
+
+    name: str
+    #: Version that answers now; None: none was released yet.
+    champion: int | None = None
+    #: End of the data that the champion was trained on.
+    trained_until: datetime | None = None
+    #: Days from there to now.
+    age_days: float | None = None
+    last_run: Run | None = None
+    decision: Decision
+    #: Things that a person should know.
+    notes: tuple[str, ...] = ()
+
+
+class EndpointStatus(Record, frozen=True, kw_only=True):
+    """One endpoint: its newest revision, and what the servers have loaded."""
+
+    name: str
+    revision: int
+    variants: tuple[Variant, ...]
+    servers: tuple[ServerState, ...] = ()
+
+
+class Status(Record, frozen=True, kw_only=True):
+    """The state of a project."""
+
+    project: str
+    at: datetime
+    datasets: tuple[DatasetStatus, ...]
+    models: tuple[ModelStatus, ...]
+    endpoints: tuple[EndpointStatus, ...]
+    alerts: tuple[Alert, ...]
+
+
+def status(workspace: Workspace) -> Status:
+    """Gather the state of a project; nothing is ingested and nothing is written."""
+    project = workspace.project
+    return Status(
+        project=workspace.settings.project.name,
+        at=workspace.clock.now(),
+        datasets=tuple(_dataset(workspace, name) for name in project.datasets),
+        models=tuple(_model(workspace, name) for name in project.models),
+        endpoints=tuple(_endpoint(workspace, name) for name in workspace.endpoints.names()),
+        alerts=tuple(workspace.alerts.open()),
+    )
+
+
+def _dataset(workspace: Workspace, name: str) -> DatasetStatus:
+    problems = tuple(workspace.datasets.problems(name))
+    try:
+        versions = workspace.datasets.versions(name)
+    except NotFound:
+        versions = []
+    if not versions:
+        return DatasetStatus(name=name, problems=problems)
+    newest = max(versions, key=lambda found: found.version)
+    return DatasetStatus(
+        name=name,
+        version=newest.version,
+        rows=newest.rows,
+        outcomes_known=newest.outcomes_known,
+        quarantined=sum(found.quarantined for found in versions),
+        newest=newest.time_max,
+        problems=problems,
+    )
+
+
+def _model(workspace: Workspace, name: str) -> ModelStatus:
+    model = workspace.project.model(name)
+    number = workspace.models.aliases(name).get("champion")
+    champion = workspace.models.get(f"{name}/{number}") if number else None
+    notes = list(champion.notes) if champion else []
+    if not model.gates:
+        notes.append("no gates are declared: every version that trains is released")
+    until = champion.window.end if champion else None
+    return ModelStatus(
+        name=name,
+        champion=number,
+        trained_until=until,
+        age_days=(workspace.clock.now() - until).total_seconds() / 86_400 if until else None,
+        last_run=next(iter(workspace.runs.list(model=name, limit=1)), None),
+        decision=workspace.decisions.decide(model),
+        notes=tuple(notes),
+    )
+
+
+def _endpoint(workspace: Workspace, name: str) -> EndpointStatus:
+    revision = workspace.endpoints.get(name)
+    return EndpointStatus(
+        name=name,
+        revision=revision.revision,
+        variants=revision.variants,
+        servers=tuple(workspace.endpoints.states(name)),
+    )

@@ -1,0 +1,154 @@
+"""From files to checked rows: which files are new, and what is in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+import polars as pl
+import xxhash
+
+from treadle.core.errors import ContractBroken, InvalidInput, SourceUnreadable
+from treadle.core.ids import digest_of
+from treadle.data.checks import QUARANTINE, Checked, check
+from treadle.data.contracts import ContractSpec
+from treadle.data.declarations import Part
+from treadle.data.inference import inferred
+from treadle.data.raw import Raw, SourceFile
+from treadle.data.state import FileRecord, State
+from treadle.data.types import Kind
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a look at a part's files found, before any was opened."""
+
+    part: Part
+    #: How files are read: digest of the contract and of the source's declaration.
+    reader: str
+    #: Files that may hold something new.
+    new: list[SourceFile]
+    #: Problems of files that are no longer there.
+    gone: list[FileRecord]
+
+
+@dataclass
+class Landed:
+    """The checked rows of a part's new files."""
+
+    spec: ContractSpec | None
+    good: pl.DataFrame
+    bad: pl.DataFrame
+    files: list[FileRecord] = field(default_factory=list)
+    #: Files that hold what they held, with their new stamp.
+    touched: list[tuple[FileRecord, str]] = field(default_factory=list)
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """The problems with whole files."""
+        return tuple(file.reason for file in self.files if file.status == "problem")
+
+
+def look(part: Part, state: State, *, root: Path) -> Found:
+    """List a part's files and find those that may be new; none is opened."""
+    pinned = state.pin.contracts.get(part.name) if state.pin else None
+    contract = part.contract.spec() if part.contract else pinned
+    reader = digest_of([contract.digest if contract else "", part.source.spec()])[7:23]
+    listing = part.source.listing(root)
+    paths = {file.path for file in listing}
+    return Found(
+        part,
+        reader,
+        [file for file in listing if not _is_known(file, state.seen(part.name, file.path), reader)],
+        [
+            record
+            for (name, path), records in state.files.items()
+            if name == part.name and path not in paths
+            for record in records
+            if record.status == "problem"
+        ],
+    )
+
+
+def land(found: Found, state: State, *, spec: ContractSpec | None, kinds: Mapping[str, Kind]) -> Landed:
+    """Read and check the new files of a part.
+
+    One bad file never stops the others: it becomes a problem. Without `spec` the contract is inferred; `kinds` says
+    what some of its columns must be.
+    """
+    landed = Landed(spec, pl.DataFrame(), pl.DataFrame(schema=QUARANTINE))
+    raws = _raws(found, state, landed)
+    if spec is None:
+        waiting = list(raws)
+        landed.spec = _inferred(found, waiting, landed, kinds)
+        raws = iter(waiting)
+    checked = [] if landed.spec is None else list(_checked(found, raws, landed, landed.spec))
+    if landed.spec is not None:
+        empty = pl.DataFrame(schema={**landed.spec.dtypes, "_file": pl.String(), "_row": pl.Int64()})
+        landed.good = pl.concat([empty, *(one.good for one in checked)])
+        landed.bad = pl.concat([landed.bad, *(one.bad for one in checked)])
+    landed.files.sort(key=lambda file: file.path)
+    return landed
+
+
+def _is_known(file: SourceFile, records: list[FileRecord], reader: str) -> bool:
+    return any(record.stamp == file.stamp and record.holds(reader) for record in records)
+
+
+def _raws(found: Found, state: State, landed: Landed) -> Iterator[tuple[FileRecord, Raw]]:
+    """Open the new files; those that only were touched, and those that cannot be read, go to `landed`."""
+    source = found.part.source
+    for file in found.new:
+        record = FileRecord(part=found.part.name, path=file.path, stamp=file.stamp, content="")
+        try:
+            data = source.fetch(file)
+            record = msgspec.structs.replace(record, content=xxhash.xxh3_128_hexdigest(data))
+            same = _same(record, state, found.reader)
+            if same is not None:
+                landed.touched.append((same, file.stamp))
+                continue
+            raw = source.parse(file, data)
+        except SourceUnreadable as error:
+            landed.files.append(_problem(record, found.reader, error))
+            continue
+        yield msgspec.structs.replace(record, rows=raw.frame.height), raw
+
+
+def _same(record: FileRecord, state: State, reader: str) -> FileRecord | None:
+    seen = state.seen(record.part, record.path)
+    return next((old for old in seen if old.content == record.content and old.holds(reader)), None)
+
+
+def _checked(
+    found: Found, raws: Iterable[tuple[FileRecord, Raw]], landed: Landed, spec: ContractSpec
+) -> Iterator[Checked]:
+    rules = found.part.rules()
+    for record, raw in raws:
+        try:
+            checked = check(raw, spec, rules=rules, needed=found.part.needed)
+        except ContractBroken as error:
+            landed.files.append(_problem(record, found.reader, error))
+            continue
+        landed.files.append(record)
+        yield checked
+
+
+def _inferred(
+    found: Found, raws: list[tuple[FileRecord, Raw]], landed: Landed, kinds: Mapping[str, Kind]
+) -> ContractSpec | None:
+    try:
+        spec = inferred((raw for _, raw in raws), name=found.part.name)
+    except (InvalidInput, ContractBroken) as error:
+        landed.files += [_problem(record, found.reader, error) for record, _ in raws]
+        return None
+    columns = tuple(
+        msgspec.structs.replace(column, kind=kinds.get(column.name, column.kind)) for column in spec.columns
+    )
+    return msgspec.structs.replace(spec, columns=columns)
+
+
+def _problem(record: FileRecord, reader: str, error: Exception) -> FileRecord:
+    told = str(error) if str(error).startswith(record.path) else f"{record.path}: {error}"
+    return msgspec.structs.replace(record, status="problem", reader=reader, reason=told)

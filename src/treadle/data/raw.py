@@ -1,0 +1,77 @@
+"""Rows as they landed, before anything is believed about them, and what a source must be able to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import polars as pl
+
+from treadle.core.records import Record
+
+#: How cells are written: `typed` (Parquet), `text` (CSV: every cell is text) or `json` (text cells are JSON strings).
+Form = Literal["typed", "text", "json"]
+
+
+class SourceFile(Record, frozen=True, kw_only=True):
+    """One file that a source offers."""
+
+    #: Path relative to the project's folder where it is inside, with forward slashes; the name by which it is known.
+    path: str
+    #: Where it is on this machine.
+    place: str
+    #: Bytes.
+    size: int
+    #: Moment of the last change, in nanoseconds since 1970.
+    mtime_ns: int
+    #: Cheap mark of the present content, read without opening the file: it changes whenever the file is changed.
+    stamp: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Raw:
+    """The rows of one file as they landed."""
+
+    #: Path of the file.
+    file: str
+    #: One column for each column of the file; the first row is row 1.
+    frame: pl.DataFrame
+    form: Form
+    #: Columns whose cells are of several JSON types: each cell is its JSON text.
+    mixed: frozenset[str] = frozenset()
+    #: Rows that could not be split into cells: row number → reason.
+    broken: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def may_omit(self) -> bool:
+        """Whether a column that is not there means `no value` (JSON) rather than a broken file."""
+        return self.form == "json"
+
+
+class Source(Protocol):
+    """Something that offers files of rows."""
+
+    def listing(self, root: Path) -> list[SourceFile]:
+        """Return the files that are there now, sorted by path; none is opened."""
+        ...
+
+    def fetch(self, file: SourceFile) -> bytes:
+        """Return a file's bytes.
+
+        Raises:
+            SourceUnreadable: it cannot be read.
+        """
+        ...
+
+    def parse(self, file: SourceFile, data: bytes) -> Raw:
+        """Return the rows in a file's bytes.
+
+        Raises:
+            SourceUnreadable: the bytes are not a whole file of this format.
+        """
+        ...
+
+    def spec(self) -> dict[str, Any]:
+        """Return the declaration as plain values."""
+        ...

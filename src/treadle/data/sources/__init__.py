@@ -1,0 +1,1 @@
+"""Where raw rows come from: each module here is one kind of source."""

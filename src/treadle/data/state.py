@@ -1,0 +1,175 @@
+"""What the ledger knows of a dataset: its nature, its versions, the files that were read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import msgspec
+from sqlalchemy import ColumnElement, Connection, Select, delete, insert, select, update
+
+from treadle.core.records import DatasetVersion, Record, from_json, to_json
+from treadle.data.pins import Pin
+from treadle.store.ledger.tables import dataset_versions, datasets, ingested_files, micros, put
+
+Status = Literal["read", "problem"]
+
+
+class FileRecord(Record, frozen=True, kw_only=True):
+    """One file as the ledger knows it."""
+
+    part: str
+    path: str
+    #: Mark of the content without opening it, digest of the content, and for a problem the digest of how it was read.
+    stamp: str
+    content: str
+    reader: str = ""
+    status: Status = "read"
+    reason: str = ""
+    #: Rows in the file.
+    rows: int = 0
+
+    @property
+    def fingerprint(self) -> str:
+        """The three marks as the ledger stores them."""
+        return ":".join((self.stamp, self.content, self.reader))
+
+    def holds(self, reader: str) -> bool:
+        """Whether the file need not be read again: it was read, or what is in it cannot be read in this way."""
+        return self.status == "read" or (self.reader == reader and bool(self.content))
+
+
+@dataclass(frozen=True)
+class State:
+    """A dataset's state at one moment."""
+
+    pin: Pin | None = None
+    last: DatasetVersion | None = None
+    #: By part and path: what was seen there, oldest first.
+    files: Mapping[tuple[str, str], list[FileRecord]] = field(default_factory=dict)
+
+    def seen(self, part: str, path: str) -> list[FileRecord]:
+        """Return what is known of one file."""
+        return self.files.get((part, path), [])
+
+
+def read_state(connection: Connection, name: str) -> State:
+    """Return what the ledger knows of a dataset."""
+    pin = read_pin(connection, name)
+    if pin is None and not connection.execute(_files(name).limit(1)).first():
+        return State()
+    files: dict[tuple[str, str], list[FileRecord]] = {}
+    for row in connection.execute(_files(name)):
+        record = _file(
+            row.part, row.path, row.fingerprint, status=row.status, reason=row.reason, rows=row.rows
+        )
+        files.setdefault((row.part, row.path), []).append(record)
+    return State(pin, read_version(connection, name, None), files)
+
+
+def read_pin(connection: Connection, name: str) -> Pin | None:
+    """Return the nature of a dataset, or None where nothing was ingested yet."""
+    body = connection.execute(select(datasets.c.body).where(datasets.c.name == name)).scalar()
+    return None if body is None else from_json(body, Pin)
+
+
+def read_version(connection: Connection, name: str, version: int | None) -> DatasetVersion | None:
+    """Return one version of a dataset, the newest by default, or None."""
+    rows = dataset_versions
+    query = select(rows.c.body).where(rows.c.dataset == name).order_by(rows.c.version.desc()).limit(1)
+    body = connection.execute(query if version is None else query.where(rows.c.version == version)).scalar()
+    return None if body is None else from_json(body, DatasetVersion)
+
+
+def read_versions(connection: Connection, name: str) -> list[DatasetVersion]:
+    """Return every version of a dataset, oldest first."""
+    rows = dataset_versions
+    query = select(rows.c.body).where(rows.c.dataset == name).order_by(rows.c.version)
+    return [from_json(body, DatasetVersion) for body in connection.execute(query).scalars()]
+
+
+def read_problems(connection: Connection, name: str) -> list[str]:
+    """Return the present problems with whole files, by part and path."""
+    rows = connection.execute(_files(name).where(ingested_files.c.status == "problem"))
+    return [row.reason for row in rows]
+
+
+def write_pin(connection: Connection, pin: Pin) -> None:
+    """Store the nature of a dataset."""
+    put(connection, datasets, name=pin.name, body=to_json(pin))
+
+
+def write_version(connection: Connection, version: DatasetVersion) -> None:
+    """Store a version; its number must be new."""
+    connection.execute(
+        insert(dataset_versions).values(
+            dataset=version.dataset,
+            version=version.version,
+            created_at=micros(version.created_at),
+            body=to_json(version),
+        )
+    )
+
+
+def write_files(
+    connection: Connection, name: str, files: Iterable[FileRecord], *, version: int | None, at: int
+) -> None:
+    """Store what became of files; an older problem of the same path is over."""
+    for file in files:
+        forget_problem(connection, name, part=file.part, path=file.path)
+        put(
+            connection,
+            ingested_files,
+            dataset=name,
+            part=file.part,
+            path=file.path,
+            fingerprint=file.fingerprint,
+            version=version,
+            rows=file.rows,
+            status=file.status,
+            reason=file.reason,
+            at=at,
+        )
+
+
+def write_stamp(connection: Connection, name: str, old: FileRecord, *, stamp: str) -> None:
+    """Note that a file was touched and holds what it held."""
+    fresh = msgspec.structs.replace(old, stamp=stamp)
+    connection.execute(
+        update(ingested_files)
+        .where(_place(name, old.part, old.path), ingested_files.c.fingerprint == old.fingerprint)
+        .values(fingerprint=fresh.fingerprint)
+    )
+
+
+def forget_problem(connection: Connection, name: str, *, part: str, path: str) -> None:
+    """Remove the problem of a file that is gone or has changed."""
+    connection.execute(
+        delete(ingested_files).where(_place(name, part, path), ingested_files.c.status == "problem")
+    )
+
+
+def _files(name: str) -> Select[tuple[str, str, str, str, str, int]]:
+    c = ingested_files.c
+    columns = (c.part, c.path, c.fingerprint, c.status, c.reason, c.rows)
+    return select(*columns).where(c.dataset == name).order_by(c.part, c.path, c.at)
+
+
+def _place(name: str, part: str, path: str) -> ColumnElement[bool]:
+    c = ingested_files.c
+    return (c.dataset == name) & (c.part == part) & (c.path == path)
+
+
+def _file(part: str, path: str, fingerprint: str, *, status: Any, reason: str, rows: int) -> FileRecord:
+    stamp, content, reader = fingerprint.split(":")
+    return FileRecord(
+        part=part,
+        path=path,
+        stamp=stamp,
+        content=content,
+        reader=reader,
+        status=status,
+        reason=reason,
+        rows=rows,
+    )

@@ -1,0 +1,65 @@
+"""The baseline `Prior`: the share of positive rows in training, for each value of some columns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from treadle.core.errors import InvalidInput
+from treadle.core.records import Lookup
+from treadle.evaluation.lookups import By, check_smoothing, columns_of, named, numbers_of, table_of
+
+
+@dataclass(frozen=True)
+class Prior:
+    """Predict how often it was so in training, at all or `by` the values of columns.
+
+    The share of all rows is (positive + 1) / (rows + 2), never quite 0 or 1; the share for a value is drawn towards it
+    as if by `smoothing` rows more.
+
+    >>> frame = pl.DataFrame({"carrier": ["UA", "UA", "AA"], "late": [True, True, False]})
+    >>> Prior(by="carrier", smoothing=1).fit(frame, "late").values["AA"]
+    0.3
+
+    Raises:
+        InvalidDeclaration: an argument cannot hold; the message names it.
+    """
+
+    by: By = None
+    smoothing: float = 10.0
+
+    def __post_init__(self) -> None:
+        """Check what was declared."""
+        columns_of(self.by, where="Prior")
+        check_smoothing(self.smoothing, where="Prior")
+
+    @property
+    def name(self) -> str:
+        """What tells it from other baselines, as `prior_by_carrier`."""
+        return named("prior", columns_of(self.by, where="Prior"))
+
+    def spec(self) -> dict[str, Any]:
+        """Return the declaration as plain values."""
+        by = list(columns_of(self.by, where="Prior"))
+        return {"baseline": "prior", "by": by, "smoothing": float(self.smoothing)}
+
+    def fit(self, frame: pl.DataFrame, target: str | pl.Series) -> Lookup:
+        """Fit to training rows; `target` is a column, or a value for each row: booleans, or 0 and 1.
+
+        Raises:
+            InvalidInput: a column is missing, there are no rows, or an outcome is neither 0 nor 1.
+        """
+        y = numbers_of(frame, target)
+        if not y.is_in([0.0, 1.0]).all():
+            msg = f"The target {y.name!r} holds other values than 0 and 1. Prior is for classification; td.baselines.Mean is for numbers."
+            raise InvalidInput(msg, field=y.name)
+        return table_of(
+            frame,
+            y,
+            name=self.name,
+            by=columns_of(self.by, where="Prior"),
+            default=(float(y.sum()) + 1) / (len(y) + 2),
+            smoothing=self.smoothing,
+        )

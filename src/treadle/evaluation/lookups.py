@@ -1,0 +1,99 @@
+"""What baselines that look a mean up have in common: columns to look up by, and means of few rows held in check."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import polars as pl
+
+from treadle.core.errors import InvalidDeclaration, InvalidInput, closest
+from treadle.core.records import Lookup
+
+By = str | Sequence[str] | None
+_SEPARATOR = "\x1f"
+
+
+def columns_of(by: By, *, where: str) -> tuple[str, ...]:
+    """Return the declared columns.
+
+    Raises:
+        InvalidDeclaration: they are no names of columns, or one comes twice.
+    """
+    names: tuple[object, ...] = () if by is None else (by,) if isinstance(by, str) else tuple(by)
+    texts = tuple(name for name in names if isinstance(name, str) and name)
+    if len(set(texts)) < len(names) or (by is not None and not names):
+        msg = f"{where}(by={by!r}): expected a column's name, a list of different ones, or None."
+        raise InvalidDeclaration(msg, field="by")
+    return texts
+
+
+def named(kind: str, by: tuple[str, ...]) -> str:
+    """Return a baseline's name, which tells it from others of its kind.
+
+    >>> named("prior", ("carrier", "origin"))
+    'prior_by_carrier_origin'
+    """
+    return "_".join([kind, *(["by"] if by else []), *by])
+
+
+def check_smoothing(smoothing: float, *, where: str) -> None:
+    """Check a declared smoothing.
+
+    Raises:
+        InvalidDeclaration: it is no number of rows.
+    """
+    if not 0 <= smoothing < math.inf:
+        msg = f"{where}(smoothing={smoothing!r}): expected a number of rows, 0 or more."
+        raise InvalidDeclaration(msg, field="smoothing")
+
+
+def numbers_of(frame: pl.DataFrame, target: str | pl.Series) -> pl.Series:
+    """Return the target, a column or values of their own, as Float64.
+
+    Raises:
+        InvalidInput: there is no such column or no row, the lengths differ, or a value is missing or no finite number.
+    """
+    if isinstance(target, str) and target not in frame.columns:
+        msg = f"There is no column {target!r} to fit a baseline to. {closest(target, frame.columns)}"
+        raise InvalidInput(msg, field=target)
+    values = frame[target] if isinstance(target, str) else pl.Series(target)
+    if not (values.dtype.is_numeric() or values.dtype == pl.Boolean):
+        msg = f"The target {values.name!r} is {values.dtype}. Expected numbers or booleans: encode it, as the task does."
+        raise InvalidInput(msg, field=values.name)
+    if not frame.height or len(values) != frame.height:
+        msg = f"A baseline was to be fitted to {frame.height:,} rows and {len(values):,} targets. Expected one for each row, and a row."
+        raise InvalidInput(msg, field=values.name)
+    found = values.cast(pl.Float64)
+    if found.null_count() or not found.is_finite().all():
+        msg = f"The target {values.name!r} has rows without a finite value. Fit to rows with a known outcome only."
+        raise InvalidInput(msg, field=values.name)
+    return found
+
+
+def table_of(
+    frame: pl.DataFrame, y: pl.Series, *, name: str, by: tuple[str, ...], default: float, smoothing: float
+) -> Lookup:
+    """Return the mean of y for each value of `by`, drawn towards `default` as if by `smoothing` rows more.
+
+    Raises:
+        InvalidInput: there is no column of that name.
+    """
+    for column in by:
+        if column not in frame.columns:
+            msg = f"The baseline {name!r} looks up a column that is not there: {column!r}. {closest(column, frame.columns)}"
+            raise InvalidInput(msg, field=column)
+    if not by:
+        return Lookup(name=name, default=default)
+    names = [f"by {number}" for number in range(len(by))]
+    rows = frame.select(by).rename(dict(zip(by, names, strict=True))).with_columns(y.alias("y"))
+    mean = (pl.col("y").sum() + smoothing * default) / (pl.len() + smoothing)
+    groups = rows.group_by(names, maintain_order=True).agg(mean)
+    return Lookup(
+        name=name, by=by, default=default, values={_key(values): mean for *values, mean in groups.iter_rows()}
+    )
+
+
+def _key(values: Sequence[Any]) -> str:
+    return _SEPARATOR.join(map(str, values))

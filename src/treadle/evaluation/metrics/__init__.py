@@ -1,0 +1,9 @@
+"""Metrics: one number for how well predictions fit outcomes; one file each.
+
+A metric is a module with `NAME`, `TASK`, `GREATER_IS_BETTER` and `value(y, p, weight=None) -> float`, which is NaN
+where the metric has no value for such rows. So that intervals come fast, it may have one of these too:
+
+- `per_row(y, p)`, of shape (rows,): the metric is its mean;
+- `terms(y, p)`, of shape (rows, k), and `combine(means)`, from shape (…, k) to (…): the metric is a function of means;
+- `prepare(y, p)`, a function from the weights of the rows, of shape (rows,), to the metric: what can be done once is.
+"""

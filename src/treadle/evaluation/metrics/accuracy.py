@@ -1,0 +1,27 @@
+"""Accuracy: the share of rows whose more probable class is what happened."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from treadle.evaluation.arrays import Floats, binary, mean
+
+NAME = "accuracy"
+TASK = "classification"
+GREATER_IS_BETTER = True
+
+
+def per_row(y: npt.ArrayLike, p: npt.ArrayLike) -> Floats:
+    """Return 1 for each row that is right, else 0; a probability above 0.5 says yes."""
+    outcomes, chances = binary(y, p)
+    return np.asarray((chances > 0.5) == (outcomes == 1), dtype=np.float64)
+
+
+def value(y: npt.ArrayLike, p: npt.ArrayLike, weight: npt.ArrayLike | None = None) -> float:
+    """Return the metric.
+
+    >>> value([1, 0, 0, 1], [0.9, 0.2, 0.7, 0.6])
+    0.75
+    """
+    return float(mean(per_row(y, p), weight))

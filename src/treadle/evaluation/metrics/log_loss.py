@@ -1,0 +1,29 @@
+"""Log loss: the mean surprise, in nats, at what happened; the lower the better, and 0 is perfect."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from treadle.evaluation.arrays import Floats, binary, mean
+
+NAME = "log_loss"
+TASK = "classification"
+GREATER_IS_BETTER = False
+_TINY = float(np.finfo(np.float64).eps)
+
+
+def per_row(y: npt.ArrayLike, p: npt.ArrayLike) -> Floats:
+    """Return the surprise at each row; certainty is taken to be 1 - 2e-16, so a wrong one costs 36 nats."""
+    outcomes, chances = binary(y, p)
+    chances = np.clip(chances, _TINY, 1 - _TINY)
+    return np.asarray(-np.log(np.where(outcomes == 1, chances, 1 - chances)))
+
+
+def value(y: npt.ArrayLike, p: npt.ArrayLike, weight: npt.ArrayLike | None = None) -> float:
+    """Return the metric.
+
+    >>> round(value([1, 0], [0.5, 0.5]), 4)
+    0.6931
+    """
+    return float(mean(per_row(y, p), weight))

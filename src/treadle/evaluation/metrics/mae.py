@@ -1,0 +1,27 @@
+"""Mean absolute error, in the unit of the target; the lower the better."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from treadle.evaluation.arrays import Floats, mean, numbers
+
+NAME = "mae"
+TASK = "regression"
+GREATER_IS_BETTER = False
+
+
+def per_row(y: npt.ArrayLike, p: npt.ArrayLike) -> Floats:
+    """Return the absolute error of each row."""
+    outcomes, estimates = numbers(y, p)
+    return np.abs(outcomes - estimates)
+
+
+def value(y: npt.ArrayLike, p: npt.ArrayLike, weight: npt.ArrayLike | None = None) -> float:
+    """Return the metric.
+
+    >>> value([1.0, 4.0], [2.0, 1.0])
+    2.0
+    """
+    return float(mean(per_row(y, p), weight))

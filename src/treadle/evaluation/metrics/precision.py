@@ -1,0 +1,33 @@
+"""Precision: of the rows that were said to be positive, the share that is; NaN where none was said to be."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from treadle.evaluation.arrays import Floats, binary, mean, ratio
+
+NAME = "precision"
+TASK = "classification"
+GREATER_IS_BETTER = True
+
+
+def terms(y: npt.ArrayLike, p: npt.ArrayLike) -> Floats:
+    """Return, for each row, whether it was said and is so, and whether it was said; above 0.5 says yes."""
+    outcomes, chances = binary(y, p)
+    said = chances > 0.5
+    return np.column_stack([said * outcomes, said])
+
+
+def combine(means: Floats) -> Floats:
+    """Return the metric of the means of the terms."""
+    return ratio(means[..., 0], means[..., 1])
+
+
+def value(y: npt.ArrayLike, p: npt.ArrayLike, weight: npt.ArrayLike | None = None) -> float:
+    """Return the metric.
+
+    >>> value([1, 0, 1], [0.9, 0.8, 0.1])
+    0.5
+    """
+    return float(combine(mean(terms(y, p), weight)))

@@ -1,0 +1,32 @@
+"""Recall: of the rows that are positive, the share that was said to be; NaN where none is."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from treadle.evaluation.arrays import Floats, binary, mean, ratio
+
+NAME = "recall"
+TASK = "classification"
+GREATER_IS_BETTER = True
+
+
+def terms(y: npt.ArrayLike, p: npt.ArrayLike) -> Floats:
+    """Return, for each row, whether it was said and is so, and whether it is so; above 0.5 says yes."""
+    outcomes, chances = binary(y, p)
+    return np.column_stack([(chances > 0.5) * outcomes, outcomes])
+
+
+def combine(means: Floats) -> Floats:
+    """Return the metric of the means of the terms."""
+    return ratio(means[..., 0], means[..., 1])
+
+
+def value(y: npt.ArrayLike, p: npt.ArrayLike, weight: npt.ArrayLike | None = None) -> float:
+    """Return the metric.
+
+    >>> value([1, 0, 1, 1, 1], [0.9, 0.8, 0.1, 0.2, 0.3])
+    0.25
+    """
+    return float(combine(mean(terms(y, p), weight)))

@@ -1,0 +1,48 @@
+"""Area under the ROC curve: the chance that a positive row is ranked above a negative one, ties counting half.
+
+NaN where all rows are of one class: there is no such pair.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from treadle.evaluation.arrays import Floats, binary, weights
+
+NAME = "roc_auc"
+TASK = "classification"
+GREATER_IS_BETTER = True
+
+
+def prepare(y: npt.ArrayLike, p: npt.ArrayLike) -> Callable[[Floats], float]:
+    """Return the metric as a function of the rows' weights; the rows are sorted once."""
+    outcomes, chances = binary(y, p)
+    order = np.argsort(chances, kind="stable")
+    positive = outcomes[order]
+    starts = np.flatnonzero(np.diff(chances[order], prepend=-1.0))
+    tied = len(starts) < len(order)
+
+    def weighted(weight: Floats) -> float:
+        ranked = weight[order]
+        above = ranked * positive
+        below = ranked - above
+        if tied:
+            above, below = np.add.reduceat(above, starts), np.add.reduceat(below, starts)
+        passed = np.cumsum(below)
+        pairs = above.sum() * passed[-1]
+        return float(above @ (passed - below / 2) / pairs) if pairs > 0 else float("nan")
+
+    return weighted
+
+
+def value(y: npt.ArrayLike, p: npt.ArrayLike, weight: npt.ArrayLike | None = None) -> float:
+    """Return the metric.
+
+    >>> value([0, 1, 0, 1], [0.1, 0.2, 0.3, 0.4])
+    0.75
+    """
+    metric = prepare(y, p)
+    return metric(weights(weight, rows=np.size(y)))

@@ -1,0 +1,28 @@
+"""Symmetric mean absolute percentage error: the error as a share of the mean of |target| and |estimate|, 0 to 2."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from treadle.evaluation.arrays import Floats, mean, numbers
+
+NAME = "smape"
+TASK = "regression"
+GREATER_IS_BETTER = False
+
+
+def per_row(y: npt.ArrayLike, p: npt.ArrayLike) -> Floats:
+    """Return the relative error of each row; 0 where target and estimate are both 0."""
+    outcomes, estimates = numbers(y, p)
+    size = np.abs(outcomes) + np.abs(estimates)
+    return 2 * np.abs(outcomes - estimates) / np.where(size == 0, 1.0, size)
+
+
+def value(y: npt.ArrayLike, p: npt.ArrayLike, weight: npt.ArrayLike | None = None) -> float:
+    """Return the metric.
+
+    >>> value([1.0, 0.0], [3.0, 0.0])
+    0.5
+    """
+    return float(mean(per_row(y, p), weight))

@@ -1,0 +1,93 @@
+"""A snapshot: the rows of one dataset version on which contenders are compared, with what really happened."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from treadle.core.errors import InvalidInput
+from treadle.evaluation.arrays import Floats, vector
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Snapshot:
+    """Rows to compare on. Predictions for other rows, or other versions, cannot be put beside it.
+
+    >>> snapshot = Snapshot(dataset="flights", version=12, rows="sha256:…", y=np.array([1, 0]))
+    >>> snapshot.checked({"candidate": [0.9, 0.2]})["candidate"].tolist()
+    [0.9, 0.2]
+
+    Raises:
+        InvalidInput: an outcome is no finite number, or the groups' length differs.
+    """
+
+    dataset: str
+    #: The dataset version, or the newest of those that were read.
+    version: int
+    #: Digest of the keys of the rows, in order: `digest_of_rows`.
+    rows: str
+    #: Outcomes of shape (rows,); for classification 1 is the positive class and 0 the other.
+    y: npt.NDArray[Any]
+    #: What ties rows together, of shape (rows,), where they are not independent; None: they are.
+    groups: npt.NDArray[Any] | None = None
+    #: Which rows these are: `test` (hash split, inside the window) or `forward` (after it).
+    on: str = "test"
+
+    def __post_init__(self) -> None:
+        """Check the arrays, and keep the outcomes as float64."""
+        object.__setattr__(self, "y", vector(self.y, what=f"outcomes of {self.name}"))
+        if self.groups is not None and len(self.groups) != len(self):
+            msg = f"{self.name} has {len(self.groups):,} groups for {len(self):,} rows. Expected the group of each row."
+            raise InvalidInput(msg, field="groups")
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.y)
+
+    @property
+    def name(self) -> str:
+        """The dataset and its version, as `flights/12`."""
+        return f"{self.dataset}/{self.version}"
+
+    def checked(self, predictions: Mapping[str, npt.ArrayLike]) -> dict[str, Floats]:
+        """Return the predictions of each contender as float64 of shape (rows,).
+
+        Raises:
+            InvalidInput: a contender has no finite number for each row; the message names it.
+        """
+        found = {
+            name: vector(given, what=f"predictions of {name}", field=name)
+            for name, given in predictions.items()
+        }
+        for name, given in found.items():
+            if len(given) != len(self):
+                msg = (
+                    f"The predictions of {name} are for {len(given):,} rows; the {self.on} rows of {self.name} "
+                    f"are {len(self):,}. Contenders are compared on the same rows only: predict each of them."
+                )
+                raise InvalidInput(msg, field=name)
+        return found
+
+
+def digest_of_rows(keys: pl.DataFrame) -> str:
+    """Return the digest of rows, by their key columns and in order; the same on every platform and release.
+
+    >>> digest_of_rows(pl.DataFrame({"flight_id": ["UA1", "UA2"]}))[:19]
+    'sha256:96903e90f0a2'
+    """
+    digest = hashlib.sha256()
+    for column in keys:
+        values = column.to_physical() if column.dtype.is_temporal() else column.cast(pl.String)
+        missing = values.is_null()
+        texts = values.cast(pl.String).fill_null("")
+        digest.update(f"{column.name}\x1f{len(column)}\x1f".encode())
+        digest.update(np.packbits(missing.to_numpy()).tobytes())
+        digest.update(texts.str.len_bytes().to_numpy().astype("<u4").tobytes())
+        digest.update("".join(texts.to_list()).encode())
+    return f"sha256:{digest.hexdigest()}"

@@ -1,0 +1,1 @@
+"""What becomes of a version that passed its gates: one file an action."""

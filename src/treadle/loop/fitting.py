@@ -1,0 +1,128 @@
+"""Trains one candidate: data by pinned versions, the user's function, a package. Runs where the engine says."""
+
+from __future__ import annotations
+
+import traceback
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import polars as pl
+
+from treadle.core.errors import RunFailed, TreadleError
+from treadle.core.records import Lookup, Run
+from treadle.loop.frames import Frames
+from treadle.loop.models import Model
+from treadle.loop.rooms import Rooms
+from treadle.registry import packages
+from treadle.training.context import RunContext
+from treadle.training.data import Rows, TrainingData
+
+RESULT, FAILURE = "fitted.json", "failure.json"
+#: Rows on which a package must reproduce what the trained estimator says.
+GOLDEN = 1024
+
+
+class Fitted(msgspec.Struct, frozen=True, kw_only=True):
+    """What a training left, as JSON in the run's folder."""
+
+    package: packages.Package
+    baselines: tuple[Lookup, ...]
+    metrics: dict[str, float]
+    rows: int
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a training left nothing, as JSON in the run's folder."""
+
+    error: str
+    traceback: str
+
+
+def fit(model: Model, run: Run, rooms: Rooms) -> None:
+    """Train and package a candidate, and write the result or the failure into the run's folder."""
+    folder = rooms.runs.folder(run.id)
+    try:
+        fitted = _fit(model, run, rooms)
+    except Exception as error:
+        failure = Failure(error=_sentence(error, model), traceback=traceback.format_exc())
+        _write(folder / FAILURE, failure)
+        raise
+    _write(folder / RESULT, fitted)
+
+
+def result(folder: Path) -> Fitted:
+    """Read what a training left.
+
+    Raises:
+        RunFailed: it left a failure, or nothing.
+    """
+    failed = folder / FAILURE
+    if failed.is_file():
+        found = msgspec.json.decode(failed.read_bytes(), type=Failure)
+        raise RunFailed(found.error, traceback=found.traceback)
+    if not (folder / RESULT).is_file():
+        msg = "The training process ended without a result. Its log says more."
+        raise RunFailed(msg)
+    return msgspec.json.decode((folder / RESULT).read_bytes(), type=Fitted)
+
+
+def _fit(model: Model, run: Run, rooms: Rooms) -> Fitted:
+    assert run.window is not None
+    frame = Frames(rooms.datasets).rows(model, versions=run.data, window=run.window)
+    frame = frame.filter(pl.col("_split") != "test")
+    data = TrainingData.build(
+        frame, inputs=inputs_of(model, frame), target=model.target, task=model.task, window=run.window
+    )
+    context = RunContext(run=run, runs=rooms.runs)
+    estimator = model(data, dict(run.params), context)
+    golden, expected = _golden(model, estimator, data, seed=run.seed)
+    package = packages.pack(
+        estimator,
+        task=model.task.name,
+        signature=data.signature,
+        golden=golden,
+        expected=expected,
+        objects=rooms.objects,
+    )
+    train = frame.filter(pl.col("_split") == "train")
+    lookups = tuple(baseline.fit(train, model.target) for baseline in model.baselines)
+    return Fitted(package=package, baselines=lookups, metrics=context.last_metrics(), rows=len(data.train))
+
+
+def inputs_of(model: Model, frame: pl.DataFrame) -> tuple[str, ...]:
+    """Return the columns that the model takes: those declared, or all that are neither key, time nor outcome."""
+    if model.inputs:
+        return model.inputs
+    data = model.data
+    taken = {*data.key_columns, data.time_column, model.target, *data.outcome_columns}
+    return tuple(name for name in frame.columns if name not in taken and not name.startswith("_"))
+
+
+def _golden(
+    model: Model, estimator: Any, data: TrainingData, *, seed: int
+) -> tuple[pl.DataFrame, np.ndarray]:
+    if estimator is None:
+        msg = f"The training function of {model.name!r} returned nothing. Expected a fitted estimator: end it with `return`."
+        raise RunFailed(msg)
+    rows: Rows = data.validation if len(data.validation) else data.train
+    sample = rows.X.sample(min(GOLDEN, rows.X.height), seed=seed)
+    return sample, model.task.predictions(estimator, sample)
+
+
+def _sentence(error: Exception, model: Model) -> str:
+    if isinstance(error, TreadleError):
+        return str(error)
+    frames = traceback.extract_tb(error.__traceback__)
+    place = frames[-1]
+    return (
+        f"The training of {model.name!r} raised {type(error).__name__}: {error} "
+        f"({Path(place.filename).name}, line {place.lineno})"
+    )
+
+
+def _write(path: Path, value: Any) -> None:
+    fresh = path.with_suffix(".part")
+    fresh.write_bytes(msgspec.json.encode(value))
+    fresh.replace(path)

@@ -1,0 +1,92 @@
+"""The rows that a model sees: dataset rows of pinned versions with features joined as of each row's time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import polars as pl
+
+from treadle.core.clock import parse_span
+from treadle.core.records import Window
+from treadle.data.datasets import Datasets
+from treadle.features.join import join
+from treadle.features.views import FeatureView
+from treadle.loop.models import Model
+
+_TICK = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True)
+class Known:
+    """The rows that can be trained on."""
+
+    rows: int
+    #: End (exclusive) of their event time; None: there are none.
+    until: datetime | None
+
+
+class Frames:
+    """Reads rows for models."""
+
+    def __init__(self, datasets: Datasets) -> None:
+        self._datasets = datasets
+
+    def known(self, model: Model, version: int, *, known_at: datetime | None = None) -> Known:
+        """Count the rows whose outcome was known by a moment, and say up to when they reach."""
+        time = model.data.time_column
+        rows = self._datasets.scan(model.data.name, version=version, outcome=True, known_at=known_at)
+        if known_at is not None:
+            rows = rows.filter(pl.col(time) < known_at)
+        count, latest = rows.select(pl.len(), pl.col(time).max().alias("latest")).collect().row(0)
+        return Known(rows=count, until=None if latest is None else latest + _TICK)
+
+    def rows(
+        self,
+        model: Model,
+        *,
+        versions: Mapping[str, int],
+        window: Window,
+        split: str | None = None,
+        known_at: datetime | None = None,
+    ) -> pl.DataFrame:
+        """Return rows with a known outcome inside a window, features joined, in the order in which they landed."""
+        spine = self._datasets.read(
+            model.data.name,
+            version=versions[model.data.name],
+            split=split,
+            window=window,
+            outcome=True,
+            known_at=known_at,
+        )
+        return self.with_features(model, spine, versions=versions, known_at=known_at)
+
+    def with_features(
+        self,
+        model: Model,
+        spine: pl.DataFrame,
+        *,
+        versions: Mapping[str, int] | None = None,
+        known_at: datetime | None = None,
+    ) -> pl.DataFrame:
+        """Join a model's features to rows, each as of its own time; versions default to the newest."""
+        if not model.features or spine.is_empty():
+            return self._without_rows(model, spine) if spine.is_empty() else spine
+        time = model.data.time_column
+        reach = Window(start=spine[time].min(), end=spine[time].max() + _TICK)  # type: ignore[operator,arg-type]
+        views = [(view, self._view(view, reach, versions)) for view in model.features]
+        return join(spine, views, time=time, known_at=known_at)
+
+    def _without_rows(self, model: Model, spine: pl.DataFrame) -> pl.DataFrame:
+        fields = [name for view in model.features for name in view.output_names]
+        return spine.with_columns(pl.lit(None, pl.Float64).alias(name) for name in fields)
+
+    def _view(self, view: FeatureView, reach: Window, versions: Mapping[str, int] | None) -> pl.DataFrame:
+        start = reach.start - parse_span(view.ttl) if view.ttl and reach.start else None
+        version = (versions or {}).get(view.name)
+        columns = [*view.entities, view.time, *([view.arrived] if view.arrived else []), *view.source_names]
+        window = Window(start=start, end=reach.end)
+        return self._datasets.read(
+            view.name, version=version, window=window, columns=list(dict.fromkeys(columns))
+        )

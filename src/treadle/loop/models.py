@@ -1,0 +1,148 @@
+"""The user's training function and everything declared round it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from treadle.core.clock import parse_span
+from treadle.core.errors import InvalidDeclaration
+from treadle.data.datasets import Dataset
+from treadle.features.views import FeatureView
+from treadle.loop.policies import Policy
+from treadle.training.context import RunContext
+from treadle.training.data import TrainingData
+
+#: What a user writes: data, parameters and the run in; a fitted estimator out.
+TrainingFunction = Callable[[TrainingData, dict[str, Any], RunContext], Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """A declared model. Calling it calls the training function."""
+
+    name: str
+    function: TrainingFunction
+    data: Dataset
+    target: str
+    task: Any
+    features: tuple[FeatureView, ...] = ()
+    #: The columns that the model takes; empty: every column but key, time, outcome and group.
+    inputs: tuple[str, ...] = ()
+    baselines: tuple[Any, ...] = ()
+    gates: tuple[Any, ...] = ()
+    policy: Policy = field(default_factory=Policy)
+    #: The stretch after the training window that is kept for the forward test.
+    forward: str = "0s"
+    seed: int = 0
+    #: The longest the function may take; empty: the setting compute.timeout.
+    timeout: str = ""
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+    def __call__(self, data: TrainingData, params: dict[str, Any], run: RunContext) -> Any:
+        """Call the training function."""
+        return self.function(data, params, run)
+
+    @property
+    def forward_span(self) -> timedelta:
+        """The length of the forward test."""
+        return parse_span(self.forward)
+
+    def spec(self) -> dict[str, Any]:
+        """Return what decides a training's result besides code and data, as plain values."""
+        return {
+            "model": self.name,
+            "dataset": self.data.name,
+            "features": [view.spec() for view in self.features],
+            "target": self.target,
+            "inputs": list(self.inputs),
+            "task": self.task.spec(),
+            "seed": self.seed,
+            "params": dict(self.params),
+            "forward": self.forward,
+        }
+
+    def judging(self) -> dict[str, Any]:
+        """Return what decides a verdict besides the model, as plain values."""
+        return {
+            "baselines": [baseline.spec() for baseline in self.baselines],
+            "gates": [gate.spec() for gate in self.gates],
+        }
+
+
+def model(
+    *,
+    data: Dataset,
+    target: str,
+    task: Any,
+    features: Sequence[FeatureView] = (),
+    inputs: Sequence[str] = (),
+    baselines: Sequence[Any] = (),
+    gates: Sequence[Any] = (),
+    policy: Policy | None = None,
+    forward: str = "0s",
+    seed: int = 0,
+    timeout: str = "",
+    params: Mapping[str, Any] | None = None,
+    name: str = "",
+) -> Callable[[TrainingFunction], Model]:
+    """Declare a model round a training function `f(data, params, run)` that returns a fitted estimator.
+
+    The model's name is the function's unless `name` says otherwise. Without gates every version that trains is
+    released, and `status` says so.
+
+    Raises:
+        InvalidDeclaration: an argument cannot hold; the message names it.
+    """
+
+    def declare(function: TrainingFunction) -> Model:
+        declared = Model(
+            name=name or function.__name__,
+            function=function,
+            data=data,
+            target=target,
+            task=task,
+            features=tuple(features),
+            inputs=tuple(inputs),
+            baselines=tuple(baselines),
+            gates=tuple(gates),
+            policy=policy or Policy(),
+            forward=forward,
+            seed=seed,
+            timeout=timeout,
+            params=dict(params or {}),
+        )
+        _check(declared)
+        return declared
+
+    return declare
+
+
+def _check(declared: Model) -> None:
+    where = f"Model {declared.name!r}"
+    if not isinstance(declared.data, Dataset):
+        msg = f"{where}: data is {declared.data!r}; expected a td.Dataset."
+        raise InvalidDeclaration(msg, field="data")
+    for view in declared.features:
+        if not isinstance(view, FeatureView):
+            msg = f"{where}: features holds {view!r}; expected td.FeatureView."
+            raise InvalidDeclaration(msg, field="features")
+    if not hasattr(declared.task, "predictions"):
+        msg = f"{where}: task is {declared.task!r}; expected for example td.Classification() or td.Regression()."
+        raise InvalidDeclaration(msg, field="task")
+    if declared.target in declared.inputs:
+        msg = f"{where}: the target {declared.target!r} is among the inputs, so the model would be told the answer."
+        raise InvalidDeclaration(msg, field="inputs")
+    parse_span(declared.forward)
+    if declared.timeout:
+        parse_span(declared.timeout)
+    expected = len(inspect.signature(declared.function).parameters)
+    if expected != 3:
+        msg = f"{where}: the function takes {expected} arguments; expected three: data, params, run."
+        raise InvalidDeclaration(msg, field="function")
+    if not declared.name.replace("_", "").replace("-", "").isalnum():
+        msg = f"{where}: a name holds letters, digits, '-' and '_' only."
+        raise InvalidDeclaration(msg, field="name")

@@ -1,0 +1,268 @@
+"""The built-in pipeline, one turn of the loop: ingest, plan, train, register, judge, release.
+
+Each step's result is kept under the hash of its code, inputs and parameters. A killed run goes on where it
+stopped, with the same id, data versions and window; a turn in which nothing is new is not made again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from treadle.core import plugins
+from treadle.core.clock import parse_span
+from treadle.core.errors import NotFound, RunFailed
+from treadle.core.ids import new_id
+from treadle.core.records import DatasetVersion, ModelVersion, Run, StepResult, Verdict, Window
+from treadle.loop import fitting, judging
+from treadle.loop.frames import Frames
+from treadle.loop.models import Model
+from treadle.loop.releases import Release
+from treadle.loop.rooms import Rooms
+from treadle.loop.steps import Left, Steps, key_of
+from treadle.training import code, environment
+
+#: Seconds after which a run whose machine is gone may be taken over by another machine.
+LEASE = 60.0
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What one turn of the loop came to."""
+
+    run: Run
+    #: Nothing was new since `run`, so nothing was done.
+    unchanged: bool
+    verdicts: tuple[Verdict, ...]
+    #: What became of the version, in words.
+    outcome: str
+
+
+class Pipelines:
+    """Turns the loop for one model at a time."""
+
+    def __init__(self, rooms: Rooms, *, jobs: Any) -> None:
+        """Take the rooms, and `jobs(model, run) -> Job`, which says how the engine starts a training."""
+        self._rooms, self._jobs = rooms, jobs
+        self._steps = Steps(rooms.ledger, rooms.objects, rooms.clock)
+        self._frames = Frames(rooms.datasets)
+
+    def ingest(self, model: Model) -> dict[str, DatasetVersion]:
+        """Read what is new for a model's dataset and views; return the newest version of each.
+
+        Raises:
+            NotFound: the dataset has no rows yet.
+        """
+        found = {}
+        for name in (model.data.name, *(view.name for view in model.features)):
+            self._rooms.progress.step(f"ingest {name}")
+            self._rooms.datasets.ingest(self._rooms.project.dataset(name))
+            found[name] = self._rooms.datasets.version(name)
+        return found
+
+    def turn(self, model: Model, *, reason: str, force: bool = False) -> Turn:
+        """Make one turn of the loop, or go on with the one that was interrupted.
+
+        Raises:
+            Busy: another process turns the loop of this model now.
+            RunFailed: the training function failed; the run's record has the traceback and the log.
+        """
+        rooms = self._rooms
+        with rooms.ledger.lease(
+            f"model/{model.name}", holder="treadle run", ttl=LEASE, clock=rooms.clock
+        ) as lease:
+            made = code.digest(model.function, root=rooms.root)
+            run = self._interrupted(model, made)
+            if run is None:
+                versions = {name: found.version for name, found in self.ingest(model).items()}
+                plan = self._plan(model, versions)
+                key = self._turn_key(model, made, versions, plan, nonce=new_id() if force else "")
+                kept = self._steps.find(key)
+                if kept is not None:
+                    return self._unchanged(kept)
+                run = self._start(model, reason=reason, versions=versions, plan=plan, turn=key)
+            return self._carry_through(model, run, made, lease)
+
+    def _interrupted(self, model: Model, made: str) -> Run | None:
+        run = self._rooms.runs.running(model.name)
+        if run is None:
+            return None
+        if run.code is None or run.code.digest != made:
+            self._rooms.runs.fail(run, error="The code changed before the interrupted run could go on.")
+            return None
+        self._rooms.progress.step(f"go on with interrupted {run.id}")
+        return self._rooms.runs.resume(run)
+
+    def _plan(self, model: Model, versions: dict[str, int]) -> tuple[Window, Window | None]:
+        version = versions[model.data.name]
+        window = model.policy.window
+        inputs = {
+            "dataset": [model.data.name, version],
+            "target": model.target,
+            "window": window.spec(),
+            "forward": model.forward,
+        }
+
+        def work() -> Left:
+            end = self._frames.known(model, version).until
+            if end is None:
+                msg = (
+                    f"No row of dataset {model.data.name!r} (version {version}) has a known {model.target!r} yet, so "
+                    f"{model.name!r} cannot be trained. Outcomes make rows known: see `treadle datasets show`."
+                )
+                raise NotFound(msg)
+            last = end - model.forward_span
+            planned = window.at(last)
+            ahead = Window(start=last, end=end) if model.forward_span else None
+            return {"window": msgspec.to_builtins(planned), "forward": msgspec.to_builtins(ahead)}, ()
+
+        value = self._steps.once("plan", key=key_of("plan", inputs), run="", work=work).value
+        return msgspec.convert(value["window"], Window), msgspec.convert(value["forward"], Window | None)
+
+    def _turn_key(
+        self,
+        model: Model,
+        made: str,
+        versions: dict[str, int],
+        plan: tuple[Window, Window | None],
+        *,
+        nonce: str,
+    ) -> str:
+        inputs = {
+            "code": made,
+            "data": versions,
+            "plan": msgspec.to_builtins(plan),
+            "spec": model.spec(),
+            "judging": model.judging(),
+            "action": model.policy.action,
+            "nonce": nonce,
+        }
+        return key_of("turn", inputs)
+
+    def _start(
+        self,
+        model: Model,
+        *,
+        reason: str,
+        versions: dict[str, int],
+        plan: tuple[Window, Window | None],
+        turn: str,
+    ) -> Run:
+        rooms = self._rooms
+        return rooms.runs.start(
+            model.name,
+            reason=reason,
+            data=versions,
+            window=plan[0],
+            forward=plan[1],
+            seed=model.seed,
+            params=dict(model.params),
+            turn=turn,
+            code=code.describe(model.function, root=rooms.root, objects=rooms.objects),
+            environment=environment.store(rooms.objects),
+            parents=tuple(f"dataset_version:{name}/{number}" for name, number in versions.items()),
+        )
+
+    def _carry_through(self, model: Model, run: Run, made: str, lease: Lease) -> Turn:
+        rooms = self._rooms
+        try:
+            fitted = self._train(model, run, made)
+            version = rooms.models.register(
+                model=model.name,
+                package=fitted.package,
+                run=run,
+                task=model.task.name,
+                dataset=model.data.name,
+                metrics=fitted.metrics,
+                baselines=fitted.baselines,
+            )
+            return self._judge_and_release(model, run, version, fitted, lease)
+        except RunFailed as error:
+            rooms.runs.fail(run, error=str(error), traceback=error.traceback)
+            raise
+
+    def _train(self, model: Model, run: Run, made: str) -> fitting.Fitted:
+        rooms = self._rooms
+        inputs = {
+            "run": run.turn,
+            "code": made,
+            "data": run.data,
+            "window": msgspec.to_builtins(run.window),
+            "spec": model.spec(),
+        }
+
+        def work() -> Left:
+            rooms.progress.step(f"train {model.name} on {_describe(run.window)}")
+            folder = rooms.runs.folder(run.id)
+            limit = parse_span(model.timeout or rooms.timeout).total_seconds()
+            rooms.engine.run(self._jobs(model, run), log=folder / "log.txt", timeout=limit)
+            fitted = fitting.result(folder)
+            return msgspec.to_builtins(fitted), fitted.package.objects
+
+        kept = self._steps.once("train", key=key_of("train", inputs), run=run.id, work=work)
+        return msgspec.convert(kept.value, fitting.Fitted)
+
+    def _judge_and_release(
+        self, model: Model, run: Run, version: ModelVersion, fitted: fitting.Fitted
+    ) -> Turn:
+        rooms = self._rooms
+        rooms.progress.step(f"judge {version.ref}")
+        champion = judging.champion_of(model, rooms)
+        judgement = judging.judge(model, run, version, champion, rooms)
+        passed = all(verdict.passed for verdict in judgement.verdicts)
+        said = " ".join(verdict.reason for verdict in judgement.verdicts) or "The model has no gates."
+        with rooms.ledger.write() as connection:
+            lease.check(connection)
+            rooms.verdicts.save(judgement.verdicts, connection)
+            if passed:
+                action = plugins.load("action", model.policy.action)
+                outcome = action.apply(Release(rooms, run, version, connection, said))
+            else:
+                outcome = f"version {version.version} was turned down; who answers stays as it is"
+            done = rooms.runs.finish(
+                run,
+                status="succeeded" if passed else "rejected",
+                model_version=version.version,
+                metrics={**fitted.metrics, **_flat(judgement.scores)},
+                connection=connection,
+            )
+            self._steps.save(self._turned(done, outcome), connection)
+        rooms.runs.seal(done)
+        rooms.progress.step(outcome)
+        return Turn(run=done, unchanged=False, verdicts=judgement.verdicts, outcome=outcome)
+
+    def _turned(self, run: Run, outcome: str) -> StepResult:
+        now = self._rooms.clock.now()
+        return StepResult(
+            key=run.turn,
+            step="turn",
+            run=run.id,
+            started_at=run.started_at,
+            finished_at=now,
+            value={"outcome": outcome},
+            parents=(run.ref,),
+        )
+
+    def _unchanged(self, kept: StepResult) -> Turn:
+        run = self._rooms.runs.get(kept.run)
+        self._rooms.progress.step(f"nothing is new since {run.id}")
+        verdicts = tuple(self._rooms.verdicts.list(run=run.id))
+        return Turn(run=run, unchanged=True, verdicts=verdicts, outcome=kept.value["outcome"])
+
+
+def _describe(window: Window | None) -> str:
+    if window is None:
+        return "all rows"
+    start = f"{window.start:%Y-%m-%d}" if window.start else "the beginning"
+    return f"{start} to {window.end:%Y-%m-%d}"
+
+
+def _flat(scores: dict[str, dict[str, dict[str, float]]]) -> dict[str, float]:
+    return {
+        f"{rows}.{contender}.{metric}": value
+        for rows, contenders in scores.items()
+        for contender, metrics in contenders.items()
+        for metric, value in metrics.items()
+    }

@@ -1,0 +1,100 @@
+"""When a model is due, on which window it is trained, how often at most, and what becomes of the result."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Protocol
+
+from treadle.core import plugins
+from treadle.core.clock import parse_span
+from treadle.core.errors import InvalidDeclaration, closest
+from treadle.core.records import Decision
+from treadle.data.windows import Expanding, Last
+from treadle.loop.facts import Facts, Finding
+
+
+class Trigger(Protocol):
+    """A reason to train."""
+
+    def spec(self) -> dict[str, Any]:
+        """Return the declaration as plain values."""
+        ...
+
+    def check(self, facts: Facts) -> Finding:
+        """Say whether it fires on these facts."""
+        ...
+
+
+@dataclass(frozen=True)
+class Policy:
+    """Triggers, window, cool-down and action of a model.
+
+    The model is due when any trigger fires, there is something new to learn from, and the last run was started
+    at least `cooldown` ago. `action` is what becomes of a version that passed its gates: `replace` (it answers
+    from now on), `challenger` (it gets that alias and no traffic) or `alert` (a person is told).
+    Without triggers the model is only trained when somebody asks.
+    """
+
+    triggers: Sequence[Trigger] = ()
+    window: Last | Expanding = field(default_factory=Expanding)
+    cooldown: str = "0s"
+    action: str = "replace"
+
+    def __post_init__(self) -> None:
+        """Check what was declared."""
+        parse_span(self.cooldown)
+        if self.action not in plugins.available("action"):
+            msg = f"No action named {self.action!r}. {closest(self.action, plugins.available('action'))}"
+            raise InvalidDeclaration(msg, field="action")
+        for trigger in self.triggers:
+            if not hasattr(trigger, "check"):
+                msg = (
+                    f"{trigger!r} is not a trigger. Expected for example td.NewRows(20_000) or td.Age('7d')."
+                )
+                raise InvalidDeclaration(msg, field="triggers")
+
+    def decide(self, facts: Facts) -> Decision:
+        """Say whether the model is due, with a reason for every trigger and guard; pure."""
+        findings = [(type(trigger).__name__, trigger.check(facts)) for trigger in self.triggers]
+        details = [f"{name}: {found.reason}" for name, found in findings]
+        fired = [f"{name}: {found.reason}" for name, found in findings if found.fires]
+        held = self._held_back(facts)
+        if held:
+            details.append(held)
+        due = bool(fired) and not held
+        if not self.triggers:
+            reason = "the policy has no triggers: it is trained when somebody asks"
+        elif due:
+            reason = fired[0]
+        else:
+            reason = held or "no trigger fires: " + "; ".join(details)
+        return Decision(
+            model=facts.model,
+            at=facts.now,
+            due=due,
+            reason=reason,
+            details=tuple(details),
+            action=self.action,
+        )
+
+    def _held_back(self, facts: Facts) -> str:
+        if facts.rows == 0:
+            return "no row has a known outcome yet"
+        if facts.last_run is not None and facts.new_rows <= 0:
+            return "nothing new to learn from since the last run"
+        if facts.last_attempt is None:
+            return ""
+        ready = facts.last_attempt + max(parse_span(self.cooldown), _after_failures(facts.failures))
+        why = f"after {facts.failures} failed runs in a row" if facts.failures else "since the last run"
+        return f"cooling down until {ready:%Y-%m-%d %H:%M} UTC, {why}" if facts.now < ready else ""
+
+
+def _after_failures(failures: int) -> timedelta:
+    """Ten minutes after the first failure, doubled for each one more, a day at most."""
+    return (
+        min(timedelta(minutes=10) * 2 ** min(failures - 1, 10), timedelta(days=1))
+        if failures
+        else timedelta(0)
+    )

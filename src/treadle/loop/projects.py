@@ -1,0 +1,117 @@
+"""Everything that a user's file declares: datasets, feature views and models, found by running the file."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import traceback
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from treadle.core.errors import InvalidDeclaration, NotFound, TreadleError, not_found
+from treadle.data.datasets import Dataset
+from treadle.features.views import FeatureView
+from treadle.loop.models import Model
+
+
+@dataclass(frozen=True)
+class Project:
+    """The declarations of one project, by name."""
+
+    #: The file that holds them.
+    file: Path
+    datasets: dict[str, Dataset] = field(default_factory=dict)
+    views: dict[str, FeatureView] = field(default_factory=dict)
+    models: dict[str, Model] = field(default_factory=dict)
+
+    def model(self, name: str) -> Model:
+        """Return one model.
+
+        Raises:
+            NotFound: no model has that name; the message lists those that exist.
+        """
+        if name not in self.models:
+            raise not_found("model", name, self.models)
+        return self.models[name]
+
+    def dataset(self, name: str) -> Dataset:
+        """Return one dataset, also one that holds a feature view's rows.
+
+        Raises:
+            NotFound: no dataset has that name; the message lists those that exist.
+        """
+        if name not in self.datasets:
+            raise not_found("dataset", name, self.datasets)
+        return self.datasets[name]
+
+
+def load(file: Path) -> Project:
+    """Run a project's file and collect what it declares.
+
+    Raises:
+        NotFound: there is no such file.
+        InvalidDeclaration: the file raises, or two things have the same name.
+    """
+    if not file.is_file():
+        msg = f"No project file {str(file)!r} (setting project.file). Make one with: treadle init"
+        raise NotFound(msg)
+    return collect(_run(file), file)
+
+
+def collect(module: ModuleType, file: Path) -> Project:
+    """Collect the declarations among a module's values."""
+    project = Project(file)
+    values = list(vars(module).values())
+    for model in (value for value in values if isinstance(value, Model)):
+        _add(project.models, model.name, model, "model")
+        values += [model.data, *model.features]
+    for value in values:
+        if isinstance(value, Dataset):
+            _add(project.datasets, value.name, value, "dataset")
+        elif isinstance(value, FeatureView):
+            _add(project.views, value.name, value, "feature view")
+    for view in project.views.values():
+        _add(project.datasets, view.name, dataset_of(view), "dataset")
+    return project
+
+
+def dataset_of(view: FeatureView) -> Dataset:
+    """Return the dataset that holds a feature view's rows: one row for each entity and moment."""
+    return Dataset(
+        view.name,
+        source=view.source,
+        contract=view.contract,
+        key=[*view.entities, view.time],
+        time=view.time,
+    )
+
+
+def _add(known: dict[str, Any], name: str, value: Any, noun: str) -> None:
+    if name in known and known[name] is not value:
+        msg = f"Two {noun}s are named {name!r}. Give one of them another name."
+        raise InvalidDeclaration(msg, field=name)
+    known[name] = value
+
+
+def _run(file: Path) -> ModuleType:
+    name = f"treadle_project_{file.stem}"
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        msg = f"The project file {str(file)!r} is not a Python file. Expected a name that ends in .py."
+        raise InvalidDeclaration(msg)
+    module = importlib.util.module_from_spec(spec)
+    folder = str(file.parent)
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except TreadleError:
+        raise
+    except Exception as error:
+        tail = traceback.extract_tb(error.__traceback__)[-1]
+        msg = f"The project file {file.name} raised {type(error).__name__}: {error} ({tail.filename}:{tail.lineno})"
+        raise InvalidDeclaration(msg) from error
+    return module

@@ -1,0 +1,22 @@
+"""What an action is told when a version has passed its gates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from treadle.core.records import ModelVersion, Run
+from treadle.loop.rooms import Rooms
+
+
+@dataclass(frozen=True)
+class Release:
+    """A version that passed, the run that made it, and the transaction in which all of it becomes true."""
+
+    rooms: Rooms
+    run: Run
+    version: ModelVersion
+    connection: Connection
+    #: The verdicts' sentences, for the histories.
+    reason: str

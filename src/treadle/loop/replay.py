@@ -1,0 +1,253 @@
+"""What a policy would have done over the history, with only what was known at each moment.
+
+The history is walked in steps. At each moment the policy decides on the rows whose outcome had arrived by then; when
+it fires, the training function is called on the window that it would have seen, the gates judge, and the winner
+answers from then on. Every answer is scored on rows that came after it was trained. Nothing is registered.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from treadle.core.errors import InvalidInput, NotFound
+from treadle.core.ids import digest_of, new_id
+from treadle.core.records import Decision, Record, Verdict, Window
+from treadle.evaluation import verdicts as judging
+from treadle.evaluation.snapshots import Snapshot
+from treadle.loop import fitting
+from treadle.loop.facts import Facts
+from treadle.loop.frames import Frames
+from treadle.loop.models import Model
+from treadle.loop.rooms import Rooms
+from treadle.training.context import RunContext
+from treadle.training.data import TrainingData
+
+FRESH, FROZEN = "fresh", "frozen"
+
+
+class Training(Record, frozen=True, kw_only=True):
+    """One firing of the policy in a replay."""
+
+    at: datetime
+    reason: str
+    window: Window
+    rows: int
+    passed: bool
+    verdicts: tuple[Verdict, ...]
+
+
+class Week(Record, frozen=True, kw_only=True):
+    """The mean loss of each contender over the rows of one stretch of the history."""
+
+    start: datetime
+    rows: int
+    loss: dict[str, float]
+
+
+class Replay(Record, frozen=True, kw_only=True):
+    """What a policy would have done."""
+
+    model: str
+    metric: str
+    since: datetime
+    until: datetime
+    trainings: tuple[Training, ...]
+    weeks: tuple[Week, ...]
+    #: Mean loss over all scored rows, by contender.
+    loss: dict[str, float]
+
+
+@dataclass
+class _State:
+    """Who would answer at the moment that the replay has come to."""
+
+    answering: dict[str, Callable[[pl.DataFrame], np.ndarray]] = field(default_factory=dict)
+    last_run: datetime | None = None
+    rows_at_last_run: int = 0
+    trainings: list[Training] = field(default_factory=list)
+    scored: list[pl.DataFrame] = field(default_factory=list)
+
+
+def replay(
+    model: Model, rooms: Rooms, *, since: datetime | None, until: datetime | None, step: timedelta
+) -> Replay:
+    """Walk the history of a model's dataset; see the module.
+
+    `since` and `until` default to the whole history; `step` is how often the policy looks.
+
+    Raises:
+        NotFound: no row has a known outcome.
+        InvalidInput: `until` is not after `since`, or `step` is not longer than nothing.
+    """
+    if step <= timedelta(0):
+        msg = f"A replay's step is {step}; expected longer than nothing, as '1d'."
+        raise InvalidInput(msg, field="step")
+    versions = {
+        name: rooms.datasets.version(name).version
+        for name in (model.data.name, *(view.name for view in model.features))
+    }
+    frames = Frames(rooms.datasets)
+    begin, end = _bounds(model, rooms, frames, versions)
+    begin, end = since or begin, min(until, end) if until else end
+    if begin >= end:
+        msg = f"A replay from {begin:%Y-%m-%d} until {end:%Y-%m-%d} has no time in it."
+        raise InvalidInput(msg, field="until")
+    state, moment = _State(), begin + step
+    while moment <= end:
+        rooms.progress.advance(int((moment - begin) / step), int((end - begin) / step))
+        _look(model, rooms, frames, versions, state, moment)
+        _score(model, frames, versions, state, Window(start=moment, end=min(moment + step, end)))
+        moment += step
+    return _summary(model, state, begin, end)
+
+
+def _bounds(
+    model: Model, rooms: Rooms, frames: Frames, versions: dict[str, int]
+) -> tuple[datetime, datetime]:
+    end = frames.known(model, versions[model.data.name]).until
+    start = rooms.datasets.version(model.data.name).time_min
+    if end is None or start is None:
+        msg = f"No row of dataset {model.data.name!r} has a known {model.target!r}, so there is no history to replay."
+        raise NotFound(msg)
+    return start, end
+
+
+def _look(
+    model: Model, rooms: Rooms, frames: Frames, versions: dict[str, int], state: _State, moment: datetime
+) -> None:
+    known = frames.known(model, versions[model.data.name], known_at=moment)
+    decision = model.policy.decide(
+        Facts(
+            model=model.name,
+            now=moment,
+            rows=known.rows,
+            rows_at_last_run=state.rows_at_last_run,
+            last_run=state.last_run,
+            last_attempt=state.last_run,
+        )
+    )
+    if not decision.due or known.until is None:
+        return
+    rooms.progress.step(f"{moment:%Y-%m-%d}: {decision.reason}")
+    last = known.until - model.forward_span
+    whole = Window(start=model.policy.window.at(last).start, end=known.until)
+    rows = frames.rows(model, versions=versions, window=whole, known_at=moment)
+    _train(model, rooms, state, rows, decision, Window(start=whole.start, end=last))
+    state.last_run, state.rows_at_last_run = moment, known.rows
+
+
+def _train(
+    model: Model, rooms: Rooms, state: _State, rows: pl.DataFrame, decision: Decision, window: Window
+) -> None:
+    time = model.data.time_column
+    seen = rows.filter((pl.col("_split") != "test") & (pl.col(time) < window.end))
+    with tempfile.TemporaryDirectory(prefix="treadle-replay-") as folder:
+        data = TrainingData.build(
+            seen, inputs=fitting.inputs_of(model, seen), target=model.target, task=model.task, window=window
+        )
+        context = RunContext.detached(folder=Path(folder), seed=model.seed, params=dict(model.params))
+        estimator = model(data, dict(model.params), context)
+    train = seen.filter(pl.col("_split") == "train")
+    candidate = _answers(model, estimator, data)
+    contenders = {"candidate": candidate}
+    if FRESH in state.answering:
+        contenders["champion"] = state.answering[FRESH]
+    for baseline in model.baselines:
+        contenders[f"baseline:{baseline.name}"] = _looks_up(baseline.fit(train, model.target))
+    test = rows.filter(pl.col("_split") == "test")
+    found = _judge(model, rooms, test, contenders, decision)
+    passed = all(verdict.passed for verdict in found)
+    if passed:
+        state.answering.setdefault(FROZEN, candidate)
+        state.answering.update(
+            {FRESH: candidate} | {n: f for n, f in contenders.items() if n.startswith("base")}
+        )
+    state.trainings.append(
+        Training(
+            at=decision.at,
+            reason=decision.reason,
+            window=window,
+            rows=len(data.train),
+            passed=passed,
+            verdicts=found,
+        )
+    )
+
+
+def _judge(
+    model: Model,
+    rooms: Rooms,
+    test: pl.DataFrame,
+    contenders: dict[str, Callable[[pl.DataFrame], np.ndarray]],
+    decision: Decision,
+) -> tuple[Verdict, ...]:
+    snapshot = Snapshot(
+        dataset=model.data.name,
+        version=rooms.datasets.version(model.data.name).version,
+        rows=digest_of([str(decision.at), test.height]),
+        y=model.task.target(test[model.target]),
+        groups=None,
+    )
+    predictions = {name: answer(test) for name, answer in contenders.items()}
+    return rooms.verdicts.judge(
+        snapshot, predictions, model.gates, run=new_id("replay"), task=model.task.name, parents=()
+    )
+
+
+def _answers(model: Model, estimator: Any, data: TrainingData) -> Callable[[pl.DataFrame], np.ndarray]:
+    def answer(rows: pl.DataFrame) -> np.ndarray:
+        return np.asarray(model.task.predictions(estimator, data.encoded(rows)), dtype=np.float64)
+
+    return answer
+
+
+def _looks_up(lookup: Any) -> Callable[[pl.DataFrame], np.ndarray]:
+    def answer(rows: pl.DataFrame) -> np.ndarray:
+        return np.asarray(lookup.predict({name: rows[name].to_list() for name in lookup.by}, rows.height))
+
+    return answer
+
+
+def _score(model: Model, frames: Frames, versions: dict[str, int], state: _State, window: Window) -> None:
+    if not state.answering or window.start == window.end:
+        return
+    rows = frames.rows(model, versions=versions, window=window)
+    if rows.is_empty():
+        return
+    y = model.task.target(rows[model.target])
+    metric = judging.metric(model.task.metric)
+    losses = {name: metric.per_row(y, answer(rows)) for name, answer in state.answering.items()}
+    state.scored.append(pl.DataFrame({"at": rows[model.data.time_column], **losses}))
+
+
+def _summary(model: Model, state: _State, since: datetime, until: datetime) -> Replay:
+    scored = pl.concat(state.scored, how="diagonal") if state.scored else pl.DataFrame({"at": []})
+    names = [name for name in scored.columns if name != "at"]
+    weeks: tuple[Week, ...] = ()
+    if names:
+        grouped = (
+            scored.sort("at")
+            .group_by_dynamic("at", every="1w")
+            .agg(pl.len().alias("rows"), pl.col(names).mean())
+        )
+        weeks = tuple(
+            Week(start=row["at"], rows=row["rows"], loss={name: row[name] for name in names})
+            for row in grouped.iter_rows(named=True)
+        )
+    return Replay(
+        model=model.name,
+        metric=model.task.metric,
+        since=since,
+        until=until,
+        trainings=tuple(state.trainings),
+        weeks=weeks,
+        loss={name: float(scored[name].mean()) for name in names},  # type: ignore[arg-type]
+    )

@@ -1,0 +1,41 @@
+"""The services that the corridor walks through, handed over by the front door."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from treadle.core.clock import Clock
+from treadle.core.progress import Progress
+from treadle.data.datasets import Datasets
+from treadle.evaluation.verdicts import Verdicts
+from treadle.loop.projects import Project
+from treadle.monitoring.alerts import Alerts
+from treadle.registry.models import Models
+from treadle.serving.endpoints import Endpoints
+from treadle.store.ledger.ledger import Ledger
+from treadle.store.objects.objects import Objects
+from treadle.training.runs import Runs
+
+
+@dataclass(frozen=True)
+class Rooms:
+    """Every room's service, the stores under them, and the project they work for."""
+
+    root: Path
+    project: Project
+    ledger: Ledger
+    objects: Objects
+    clock: Clock
+    datasets: Datasets
+    runs: Runs
+    models: Models
+    verdicts: Verdicts
+    endpoints: Endpoints
+    alerts: Alerts
+    #: The compute engine that training functions run on.
+    engine: Any
+    #: The longest a training function may take when the model does not say, as `6h`.
+    timeout: str
+    progress: Progress

@@ -1,0 +1,37 @@
+"""Fires when the last run is older than it may be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from treadle.core.clock import parse_span
+from treadle.loop.facts import Facts, Finding
+
+
+@dataclass(frozen=True)
+class Age:
+    """Fire when the last run is at least this old, as `7d`; also when there was none.
+
+    The age is that of the last run that came to an end, whatever its gates said: a candidate that was turned
+    down is not trained again at every look.
+    """
+
+    limit: str
+
+    def __post_init__(self) -> None:
+        """Check the span."""
+        parse_span(self.limit)
+
+    def spec(self) -> dict[str, Any]:
+        """Return the declaration as plain values."""
+        return {"trigger": "age", "limit": self.limit}
+
+    def check(self, facts: Facts) -> Finding:
+        """Say whether it fires on these facts."""
+        if facts.last_run is None:
+            return Finding(fires=True, reason="there was no run yet")
+        age = facts.now - facts.last_run
+        days = age.total_seconds() / 86_400
+        reason = f"the last run is {days:.1f} days old, of {self.limit} allowed"
+        return Finding(fires=age >= parse_span(self.limit), reason=reason)

@@ -1,0 +1,98 @@
+"""How old data, model and last run are, and which of them is older than it may be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from treadle.core.clock import parse_span, span_text
+from treadle.core.records import Record
+
+RULE = "freshness"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """How old things may be, as spans such as `2d`; None: as old as they like."""
+
+    #: Age of the newest row, by its event time.
+    data: str | None = None
+    #: Age of the end of the champion's training window.
+    model: str | None = None
+    #: Time since the last run was started.
+    run: str | None = None
+
+    def __post_init__(self) -> None:
+        """Check what was given."""
+        for span in (self.data, self.model, self.run):
+            if span is not None:
+                parse_span(span)
+
+
+class Freshness(Record, frozen=True, kw_only=True):
+    """How old the parts of one model are at a moment; ages in seconds, None: there is none yet."""
+
+    #: What it is about, as `model:delay`.
+    subject: str
+    at: datetime
+    data_age: float | None
+    model_age: float | None
+    run_age: float | None
+    #: One sentence for each thing that is older than its limit, or is not there although it has one.
+    stale: tuple[str, ...] = ()
+    #: Things that are odd, such as rows from the future.
+    notes: tuple[str, ...] = ()
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether anything is older than it may be."""
+        return bool(self.stale)
+
+    @property
+    def text(self) -> str:
+        """All reasons in one text; empty: everything is fresh."""
+        return " ".join(self.stale)
+
+
+def freshness(
+    subject: str,
+    *,
+    now: datetime,
+    newest: datetime | None,
+    trained_until: datetime | None,
+    last_run: datetime | None,
+    limits: Limits | None = None,
+) -> Freshness:
+    """Compare ages with limits.
+
+    `newest` is the event time of the newest row, `trained_until` the end of the champion's training window, and
+    `last_run` the moment at which the last run was started.
+    """
+    given = limits or Limits()
+    parts = (
+        ("data", "The newest row", "There is no data yet", newest, given.data),
+        ("model", "What the champion has learnt from", "No version answers yet", trained_until, given.model),
+        ("run", "The last run", "There was no run yet", last_run, given.run),
+    )
+    ages: dict[str, float | None] = {}
+    stale, notes = [], []
+    for name, thing, nothing, moment, limit in parts:
+        age = None if moment is None else now - moment
+        ages[name] = None if age is None else age.total_seconds()
+        if age is not None and age.total_seconds() < 0:
+            notes.append(f"{thing} is {span_text(-age)} ahead of the clock.")
+        if limit is None:
+            continue
+        if age is None:
+            stale.append(f"{nothing}; the limit is {limit}.")
+        elif age > parse_span(limit):
+            stale.append(f"{thing} is {span_text(age)} old; the limit is {limit}.")
+    return Freshness(
+        subject=subject,
+        at=now,
+        data_age=ages["data"],
+        model_age=ages["model"],
+        run_age=ages["run"],
+        stale=tuple(stale),
+        notes=tuple(notes),
+    )

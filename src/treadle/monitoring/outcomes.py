@@ -1,0 +1,146 @@
+"""Predictions beside the truth that arrived later, matched by prediction id and by key."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from treadle.core.errors import InvalidInput, closest
+from treadle.core.ids import canonical
+from treadle.core.records import Record
+
+#: Columns that `join` adds.
+OUTCOME, OUTCOME_AT, DELAY = "outcome", "outcome_at", "delay"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """A frame of outcomes, and what in it says which prediction an outcome belongs to."""
+
+    frame: pl.DataFrame
+    #: Columns that a prediction and its outcome have in common; a row with a null in one of them matches nothing.
+    on: tuple[str, ...]
+    #: Column of the true value: a number or a boolean.
+    value: str = "value"
+    #: Column of the moment at which it became known; None: it was known from the beginning.
+    at: str | None = "at"
+
+
+class Delays(Record, frozen=True, kw_only=True):
+    """How long outcomes take to become known."""
+
+    predictions: int
+    #: Predictions whose outcome is known.
+    known: int
+    #: Seconds from prediction to outcome; None: no outcome has a moment.
+    median: float | None
+    p90: float | None
+    longest: float | None
+    #: Seconds that the oldest prediction without an outcome waits at `now`; None: none waits.
+    oldest_pending: float | None
+
+
+def reported(outcomes: pl.DataFrame) -> list[Known]:
+    """Divide outcomes as reported to servers into those by prediction id and those by key."""
+    return [
+        Known(frame=outcomes.filter(pl.col(on).is_not_null()), on=(on,)) for on in ("prediction_id", "key")
+    ]
+
+
+def key_text(frame: pl.DataFrame, columns: Sequence[str]) -> pl.Series:
+    """Return the key of each row as the prediction log writes it: JSON with sorted names."""
+    rows = frame.select(columns).iter_rows(named=True)
+    return pl.Series("key", [canonical(row).decode() for row in rows], dtype=pl.String)
+
+
+def join(predictions: pl.DataFrame, outcomes: Sequence[Known], *, at: str = "at") -> pl.DataFrame:
+    """Add to each prediction its outcome: `outcome` (Float64), `outcome_at`, and `delay` since the column `at`.
+
+    Where several outcomes match, the one that became known last counts, of equal moments the one that stands last,
+    in the last frame. Missing and NaN values are no outcomes. Predictions keep their order; one without an outcome
+    has nulls.
+
+    Raises:
+        InvalidInput: a column is missing, or an outcome is not a number.
+    """
+    for taken in (OUTCOME, OUTCOME_AT, DELAY):
+        if taken in predictions.columns:
+            msg = f"The predictions have a column {taken!r} already. Rename it before joining outcomes."
+            raise InvalidInput(msg, field=taken)
+    _must_have(predictions, [at], "predictions")
+    rows = predictions.with_row_index("_row")
+    matches = [_matches(rows, known, rank) for rank, known in enumerate(outcomes)]
+    found = pl.concat([_nothing(), *matches]).sort(OUTCOME_AT, "_rank", "_place", nulls_last=False)
+    last = found.unique("_row", keep="last", maintain_order=True).drop("_rank", "_place")
+    joined = rows.join(last, on="_row", how="left", maintain_order="left").drop("_row")
+    assert joined.height == predictions.height
+    return joined.with_columns((pl.col(OUTCOME_AT) - _utc(pl.col(at), predictions[at])).alias(DELAY))
+
+
+def delays(joined: pl.DataFrame, *, now: object, at: str = "at") -> Delays:
+    """Say how long outcomes take, from a frame that `join` made; `now` is a UTC moment."""
+    seconds = joined[DELAY].dt.total_microseconds() / 1e6
+    waiting = joined.filter(pl.col(OUTCOME).is_null())[at]
+    ages = pl.DataFrame({"at": waiting}).select(
+        ((pl.lit(now) - _utc(pl.col("at"), waiting)).dt.total_microseconds() / 1e6).max()
+    )
+    return Delays(
+        predictions=joined.height,
+        known=joined.height - joined[OUTCOME].null_count(),
+        median=seconds.median(),  # type: ignore[arg-type]
+        p90=seconds.quantile(0.9, "nearest"),
+        longest=seconds.max(),  # type: ignore[arg-type]
+        oldest_pending=ages.item(),
+    )
+
+
+def _nothing() -> pl.DataFrame:
+    return pl.DataFrame(
+        schema={
+            "_row": pl.get_index_type(),
+            OUTCOME: pl.Float64,
+            OUTCOME_AT: pl.Datetime("us", "UTC"),
+            "_rank": pl.Int32,
+            "_place": pl.get_index_type(),
+        }
+    )
+
+
+def _matches(rows: pl.DataFrame, known: Known, rank: int) -> pl.DataFrame:
+    _must_have(rows, known.on, "predictions")
+    _must_have(known.frame, [*known.on, known.value, *([known.at] if known.at else [])], "outcomes")
+    dtype = known.frame[known.value].dtype
+    if not (dtype.is_numeric() or dtype in (pl.Boolean, pl.Null)):
+        msg = f"The outcomes' column {known.value!r} is {dtype}. Expected numbers or booleans."
+        raise InvalidInput(msg, field=known.value)
+    moment = (
+        _utc(pl.col(known.at), known.frame[known.at]) if known.at else pl.lit(None, pl.Datetime("us", "UTC"))
+    )
+    values = known.frame.select(
+        *known.on,
+        pl.col(known.value).cast(pl.Float64).alias(OUTCOME),
+        moment.alias(OUTCOME_AT),
+        pl.lit(rank, pl.Int32).alias("_rank"),
+    )
+    values = values.with_row_index("_place").filter(
+        pl.col(OUTCOME).is_not_null() & pl.col(OUTCOME).is_not_nan()
+    )
+    return (
+        rows.select("_row", *known.on).join(values, on=list(known.on), how="inner").select(_nothing().columns)
+    )
+
+
+def _utc(moment: pl.Expr, series: pl.Series) -> pl.Expr:
+    """A moment without a zone is taken to be UTC."""
+    zone = getattr(series.dtype, "time_zone", None)
+    aware = moment.dt.replace_time_zone("UTC") if zone is None and series.dtype != pl.Null else moment
+    return aware.cast(pl.Datetime("us", "UTC"))
+
+
+def _must_have(frame: pl.DataFrame, names: Sequence[str], noun: str) -> None:
+    for name in names:
+        if name not in frame.columns:
+            msg = f"The {noun} have no column {name!r}. {closest(name, frame.columns)}"
+            raise InvalidInput(msg, field=name)

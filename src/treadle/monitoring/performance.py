@@ -1,0 +1,119 @@
+"""How good the answers were, by day or week and by version, with an interval round each number."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+import polars as pl
+
+from treadle.core.errors import InvalidInput
+
+#: Takes the truth and the predictions, float64 of shape (rows,) each.
+Value = Callable[[np.ndarray, np.ndarray], float]
+PerRow = Callable[[np.ndarray, np.ndarray], np.ndarray]
+#: Takes the same, and the interval's confidence; returns its low and its high end.
+Interval = Callable[[np.ndarray, np.ndarray, float], tuple[float, float]]
+
+#: What `performance` returns; `start` is the beginning of the day, or the Monday of the week, in UTC.
+COLUMNS = {
+    "start": pl.Datetime("us", "UTC"),
+    "version": pl.Int64(),
+    "metric": pl.String(),
+    "n": pl.Int64(),
+    "value": pl.Float64(),
+    "low": pl.Float64(),
+    "high": pl.Float64(),
+}
+_SMALLEST = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measure:
+    """A metric as this room needs it."""
+
+    name: str
+    value: Value
+    #: Loss of each row, for metrics that are its mean: gives the interval by the normal approximation.
+    per_row: PerRow | None = None
+    #: Another way to the interval, such as a bootstrap; it goes before `per_row`.
+    interval: Interval | None = None
+
+
+def performance(
+    joined: pl.DataFrame,
+    measures: Sequence[Measure],
+    *,
+    prediction: str,
+    every: str = "1w",
+    at: str = "at",
+    version: str = "version",
+    confidence: float = 0.95,
+) -> pl.DataFrame:
+    """Score predictions whose outcome is known, from a frame that `outcomes.join` made.
+
+    One row for each bucket (`every`: `1d` or `1w`), version and measure, as `COLUMNS` says. A value that does not
+    exist, such as the area under a curve of one class, is null; so is an interval of fewer than two rows or of a
+    measure that brings none.
+
+    Raises:
+        InvalidInput: `every` or `confidence` is not valid, or a prediction is missing.
+    """
+    if every not in {"1d", "1w"}:
+        msg = f"every={every!r} is no bucket. Expected '1d' or '1w'."
+        raise InvalidInput(msg, field="every")
+    if not 0 < confidence < 1:
+        msg = f"confidence={confidence!r} is not between 0 and 1, as 0.95."
+        raise InvalidInput(msg, field="confidence")
+    known = joined.filter(pl.col("outcome").is_not_null())
+    if known[prediction].null_count():
+        msg = f"{known[prediction].null_count()} predictions with an outcome have no {prediction!r}."
+        raise InvalidInput(msg, field=prediction)
+    start = pl.col(at).dt.truncate(every)
+    groups = (
+        known.with_columns(start.alias("_start"))
+        .sort("_start", version)
+        .partition_by("_start", version, maintain_order=True)
+    )
+    rows = [
+        (group["_start"][0], group[version][0], *_scored(group, measure, prediction, confidence))
+        for group in groups
+        for measure in measures
+    ]
+    return pl.DataFrame(rows, schema=COLUMNS, orient="row")
+
+
+def _scored(
+    group: pl.DataFrame, measure: Measure, prediction: str, confidence: float
+) -> tuple[str, int, float | None, float | None, float | None]:
+    y = group["outcome"].cast(pl.Float64).to_numpy()
+    p = group[prediction].cast(pl.Float64).to_numpy()
+    value = float(measure.value(y, p))
+    low, high = _interval(y, p, measure, confidence)
+    return measure.name, len(y), _finite(value), _finite(low), _finite(high)
+
+
+def _interval(y: np.ndarray, p: np.ndarray, measure: Measure, confidence: float) -> tuple[float, float]:
+    if len(y) < _SMALLEST:
+        return math.nan, math.nan
+    if measure.interval is not None:
+        return measure.interval(y, p, confidence)
+    if measure.per_row is None:
+        return math.nan, math.nan
+    return normal_interval(measure.per_row(y, p), confidence)
+
+
+def normal_interval(losses: np.ndarray, confidence: float) -> tuple[float, float]:
+    """Return the interval of a mean by the normal approximation: mean ± z · s / √n, with s² over n - 1."""
+    mean = float(np.mean(losses))
+    reach = (
+        NormalDist().inv_cdf((1 + confidence) / 2) * float(np.std(losses, ddof=1)) / math.sqrt(len(losses))
+    )
+    return mean - reach, mean + reach
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

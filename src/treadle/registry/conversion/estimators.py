@@ -1,0 +1,185 @@
+"""How each scikit-learn estimator is written as graph nodes, by the name of its class.
+
+`CLASSIFIERS` and `REGRESSORS` are the whole list; what is not in them is left to skl2onnx.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from treadle.registry.conversion import foreign, trees
+from treadle.registry.conversion.graph import Block, Graph, Unconvertible, matrix, single_columns
+from treadle.registry.conversion.transformers import transform
+
+
+@dataclass(frozen=True)
+class Binary:
+    """Names of the outputs of a binary classifier."""
+
+    #: Whether the positive class is the answer (bool).
+    positive: str
+    #: Probability of the positive class (double).
+    probability: str
+
+
+def histogram_classifier(model: Any, blocks: Sequence[Block], graph: Graph) -> Binary:
+    """HistGradientBoosting: sigmoid of a sum; positive where the sum is above zero."""
+    raw = _histogram_sum(model, blocks, graph)
+    return Binary(_above(graph, raw, "Greater", 0.0), graph.add("Sigmoid", raw))
+
+
+def gradient_classifier(model: Any, blocks: Sequence[Block], graph: Graph) -> Binary:
+    """GradientBoosting: sigmoid of a sum; positive where the sum is not below zero."""
+    raw = _boosted_sum(model, blocks, graph)
+    scaled = graph.add("Mul", raw, graph.constant([2.0])) if model.loss == "exponential" else raw
+    return Binary(_above(graph, raw, "GreaterOrEqual", 0.0), graph.add("Sigmoid", scaled))
+
+
+def forest_classifier(model: Any, blocks: Sequence[Block], graph: Graph) -> Binary:
+    """RandomForest, ExtraTrees, DecisionTree: the mean share of the positive class in the leaves."""
+    mean = _forest_mean(model, blocks, graph, column=1)
+    return Binary(_above(graph, mean, "Greater", 0.5), mean)
+
+
+def linear_classifier(model: Any, blocks: Sequence[Block], graph: Graph) -> Binary:
+    """LogisticRegression: sigmoid of a weighted sum."""
+    score = _weighted_sum(model, blocks, graph)
+    return Binary(_above(graph, score, "Greater", 0.0), graph.add("Sigmoid", score))
+
+
+def histogram_regressor(model: Any, blocks: Sequence[Block], graph: Graph) -> str:
+    """HistGradientBoosting: a sum, through the inverse of the loss's link."""
+    raw = _histogram_sum(model, blocks, graph)
+    link = type(model._loss.link).__name__
+    if link not in {"IdentityLink", "LogLink"}:
+        msg = f"HistGradientBoostingRegressor with {link}"
+        raise Unconvertible(msg)
+    return graph.add("Exp", raw) if link == "LogLink" else raw
+
+
+def gradient_regressor(model: Any, blocks: Sequence[Block], graph: Graph) -> str:
+    """GradientBoosting: a sum."""
+    return _boosted_sum(model, blocks, graph)
+
+
+def forest_regressor(model: Any, blocks: Sequence[Block], graph: Graph) -> str:
+    """RandomForest, ExtraTrees, DecisionTree: the mean of the leaves."""
+    return _forest_mean(model, blocks, graph, column=0)
+
+
+def linear_regressor(model: Any, blocks: Sequence[Block], graph: Graph) -> str:
+    """Linear models: a weighted sum."""
+    return _weighted_sum(model, blocks, graph)
+
+
+CLASSIFIERS: dict[str, Callable[[Any, Sequence[Block], Graph], Binary]] = {
+    "HistGradientBoostingClassifier": histogram_classifier,
+    "GradientBoostingClassifier": gradient_classifier,
+    "RandomForestClassifier": forest_classifier,
+    "ExtraTreesClassifier": forest_classifier,
+    "DecisionTreeClassifier": forest_classifier,
+    "LogisticRegression": linear_classifier,
+}
+REGRESSORS: dict[str, Callable[[Any, Sequence[Block], Graph], str]] = {
+    "HistGradientBoostingRegressor": histogram_regressor,
+    "GradientBoostingRegressor": gradient_regressor,
+    "RandomForestRegressor": forest_regressor,
+    "ExtraTreesRegressor": forest_regressor,
+    "DecisionTreeRegressor": forest_regressor,
+    "LinearRegression": linear_regressor,
+    "Ridge": linear_regressor,
+    "Lasso": linear_regressor,
+    "ElasticNet": linear_regressor,
+}
+
+
+def classifier(model: Any, blocks: Sequence[Block], graph: Graph) -> Binary:
+    """Write a fitted binary classifier.
+
+    Raises:
+        Unconvertible: neither we nor skl2onnx know a form of it.
+    """
+    if _is_known(model, CLASSIFIERS):
+        return CLASSIFIERS[type(model).__name__](model, blocks, graph)
+    share = foreign.classifier(model, matrix(graph, blocks, floating=True), graph)
+    return Binary(_above(graph, share, "Greater", 0.5), share)
+
+
+def regressor(model: Any, blocks: Sequence[Block], graph: Graph) -> str:
+    """Write a fitted regressor.
+
+    Raises:
+        Unconvertible: neither we nor skl2onnx know a form of it.
+    """
+    if _is_known(model, REGRESSORS):
+        return REGRESSORS[type(model).__name__](model, blocks, graph)
+    return foreign.regressor(model, matrix(graph, blocks, floating=True), graph)
+
+
+def _is_known(model: Any, table: Mapping[str, Any]) -> bool:
+    if not type(model).__module__.startswith("sklearn."):
+        msg = f"{type(model).__name__} is not a part of scikit-learn"
+        raise Unconvertible(msg)
+    return type(model).__name__ in table
+
+
+def _above(graph: Graph, name: str, op: str, bound: float) -> str:
+    return graph.add(op, name, graph.constant([bound]))
+
+
+def _weighted_sum(model: Any, blocks: Sequence[Block], graph: Graph) -> str:
+    x = graph.cast(matrix(graph, blocks, floating=True), "float64")
+    weights = graph.constant(np.reshape(model.coef_, (-1, 1)), np.float64)
+    offset = graph.constant(np.reshape(np.broadcast_to(model.intercept_, (1,)), (1,)), np.float64)
+    return graph.add("Gemm", x.name, weights, offset)
+
+
+def _histogram_sum(model: Any, blocks: Sequence[Block], graph: Graph) -> str:
+    if model._preprocessor is not None:
+        x = _with_categories(model, blocks, graph)
+    else:
+        x = graph.cast(matrix(graph, blocks, floating=True), "float64")
+    ensemble = [trees.of_histogram_tree(predictor) for (predictor,) in model._predictors]
+    total = trees.sum_of_trees(x, ensemble, graph)
+    return graph.add("Add", total, graph.constant(model._baseline_prediction.ravel(), np.float64))
+
+
+def _with_categories(model: Any, blocks: Sequence[Block], graph: Graph) -> Block:
+    """Number the categories as the estimator's own preprocessor does: those columns first, unseen as NaN."""
+    columns = single_columns(graph, blocks)
+    chosen = [column for column, yes in zip(columns, model.is_categorical_, strict=True) if yes]
+    others = [column for column, yes in zip(columns, model.is_categorical_, strict=True) if not yes]
+    encoder = model._preprocessor.named_transformers_["encoder"]
+    return graph.join([*transform(encoder, chosen, graph), *others], "float64")
+
+
+def _boosted_sum(model: Any, blocks: Sequence[Block], graph: Graph) -> str:
+    if model.init_ != "zero" and not type(model.init_).__name__.startswith("Dummy"):
+        msg = f"GradientBoosting that starts from a {type(model.init_).__name__}"
+        raise Unconvertible(msg)
+    start = model._raw_predict_init(np.zeros((1, model.n_features_in_), dtype=np.float32)).ravel()
+    ensemble = [
+        trees.of_scikit_tree(one.tree_, model.learning_rate * one.tree_.value[:, 0, 0])
+        for one in model.estimators_[:, 0]
+    ]
+    total = trees.sum_of_trees(_float32(graph, blocks), ensemble, graph)
+    return graph.add("Add", total, graph.constant(start, np.float64))
+
+
+def _forest_mean(model: Any, blocks: Sequence[Block], graph: Graph, *, column: int) -> str:
+    members = list(getattr(model, "estimators_", [model]))
+    ensemble = [trees.of_scikit_tree(one.tree_, one.tree_.value[:, 0, column]) for one in members]
+    total = trees.sum_of_trees(_float32(graph, blocks), ensemble, graph)
+    if len(members) == 1:
+        return total
+    return graph.add("Div", total, graph.constant([float(len(members))]))
+
+
+def _float32(graph: Graph, blocks: Sequence[Block]) -> Block:
+    """Round to float32 first: what these trees compare is float32."""
+    x = matrix(graph, blocks, floating=True)
+    return graph.cast(x, "float32")

@@ -1,0 +1,108 @@
+"""A whole fitted pipeline as an ONNX model: our own exact forms, and skl2onnx for the parts that we do not know."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from treadle.core.signature import Signature
+from treadle.registry.conversion.estimators import classifier, regressor
+from treadle.registry.conversion.graph import Graph, Unconvertible, inputs_of, matrix
+from treadle.registry.conversion.transformers import transform
+
+
+@dataclass(frozen=True)
+class Converted:
+    """An ONNX model that has not been compared with its original yet."""
+
+    model: Any
+    #: Values of an input at which an answer may change, by input.
+    thresholds: dict[str, list[float]]
+    notes: tuple[str, ...] = ()
+
+
+def conversions(estimator: Any, *, task: str, signature: Signature) -> Iterator[Converted]:
+    """Write a fitted estimator or pipeline as an ONNX model with an input of shape (rows, 1) for each field.
+
+    Outputs are `prediction` and, for classification, `probability` of the positive class, each (rows, 1). Where
+    skl2onnx writes a part, there is a second form in which that part computes in single precision: some of its
+    parts only exist so.
+
+    Raises:
+        Unconvertible: neither we nor skl2onnx know a form of one of its parts.
+    """
+    graph = Graph()
+    try:
+        yield _convert(estimator, graph, task=task, signature=signature)
+    except Unconvertible:
+        if not graph.is_mixed:
+            raise
+    if graph.is_mixed:
+        yield _convert(estimator, Graph(foreign_dtype="float32"), task=task, signature=signature)
+
+
+def last_step(estimator: Any) -> Any:
+    """Return the estimator at the end of nested pipelines and searches."""
+    while True:
+        if hasattr(estimator, "best_estimator_"):
+            estimator = estimator.best_estimator_
+        elif hasattr(estimator, "steps"):
+            estimator = estimator.steps[-1][1]
+        else:
+            return estimator
+
+
+def _convert(estimator: Any, graph: Graph, *, task: str, signature: Signature) -> Converted:
+    named = hasattr(estimator, "feature_names_in_")
+    blocks = inputs_of(_in_order(estimator, signature), framed=named)
+    if not named:
+        blocks = [matrix(graph, blocks)]
+    while hasattr(estimator, "steps") or hasattr(estimator, "best_estimator_"):
+        if hasattr(estimator, "best_estimator_"):
+            estimator = estimator.best_estimator_
+            continue
+        for _, step in estimator.steps[:-1]:
+            blocks = transform(step, blocks, graph)
+        estimator = estimator.steps[-1][1]
+    outputs = {"prediction": "float64"}
+    if task == "classification":
+        answer = classifier(estimator, blocks, graph)
+        boolean = any(out.name == "prediction" and out.kind == "boolean" for out in signature.outputs)
+        kind = _classes(estimator, answer.positive, graph, boolean=boolean)
+        outputs = {"prediction": kind, "probability": "float64"}
+        graph.rename(answer.probability, "probability")
+    else:
+        graph.rename(regressor(estimator, blocks, graph), "prediction")
+    model = graph.model(signature.inputs, outputs)
+    return Converted(model=model, thresholds=graph.thresholds, notes=tuple(dict.fromkeys(graph.notes)))
+
+
+def _in_order(estimator: Any, signature: Signature) -> list[Any]:
+    """Return the fields in the order in which the estimator was fitted."""
+    names = getattr(estimator, "feature_names_in_", None)
+    if names is None:
+        return list(signature.inputs)
+    missing = [name for name in names if name not in signature.names]
+    if missing:
+        msg = f"the model was fitted with a column {missing[0]!r} that its signature does not have"
+        raise Unconvertible(msg)
+    return [signature.field(str(name)) for name in names]
+
+
+def _classes(estimator: Any, positive: str, graph: Graph, *, boolean: bool) -> str:
+    """Write the predicted class as true or false or in the type of the classes, and return that type."""
+    classes = np.asarray(estimator.classes_)
+    if len(classes) != 2:
+        msg = f"{len(classes)} classes, where 2 are expected"
+        raise Unconvertible(msg)
+    if boolean or classes.dtype == bool:
+        graph.rename(positive, "prediction")
+        return "bool"
+    dtype = "string" if classes.dtype.kind in "OUS" else "int64"
+    held = np.array([[str(c) for c in classes]], dtype=object) if dtype == "string" else classes.reshape(1, 2)
+    no, yes = (graph.constant(held[:, [i]], object if dtype == "string" else np.int64) for i in (0, 1))
+    graph.rename(graph.add("Where", positive, yes, no), "prediction")
+    return dtype

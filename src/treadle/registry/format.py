@@ -1,0 +1,121 @@
+"""What every format (a file in `formats/`) must be able to do, and what it hands over.
+
+A format is a module with these names:
+
+    NAME        its name in manifests
+    accepts(model) -> bool                          whether it can store this object; imports nothing heavy
+    save(model, *, task, signature, trial) -> Saved
+    load(files, *, task, signature) -> Servable     from bytes whose digests were checked; runs no stored code
+    example() -> Example                            a small fitted model for the contract suite
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from treadle.core.signature import Signature
+
+if TYPE_CHECKING:
+    from treadle.core.servable import Servable
+
+#: The largest difference, absolute or relative to the expected value, that counts as the same answer.
+TOLERANCE = 1e-5
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Encoded rows, and what the model answered for them where it was trained: float64 of shape (rows,)."""
+
+    columns: Mapping[str, np.ndarray]
+    expected: np.ndarray
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.expected)
+
+    def take(self, rows: np.ndarray) -> Trial:
+        """Return some of the rows."""
+        return Trial({name: values[rows] for name, values in self.columns.items()}, self.expected[rows])
+
+    def __add__(self, other: Trial) -> Trial:
+        """Return the rows of both."""
+        columns = {name: np.concatenate([self.columns[name], other.columns[name]]) for name in self.columns}
+        return Trial(columns, np.concatenate([self.expected, other.expected]))
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A model as files."""
+
+    #: The format that reads them back; another one than the writer where a model was converted.
+    format: str
+    #: Plain file names and their content.
+    files: Mapping[str, bytes]
+    #: What a person should know.
+    notes: tuple[str, ...] = ()
+    #: More rows that whoever loads the files must reproduce.
+    trial: Trial | None = None
+
+
+@dataclass(frozen=True)
+class Example:
+    """A small fitted model and rows to try it on."""
+
+    model: Any
+    task: str
+    signature: Signature
+    trial: Trial
+
+
+class Format(Protocol):
+    """A module that stores models and reads them back."""
+
+    NAME: str
+
+    def accepts(self, model: Any) -> bool:
+        """Return whether it can store this object."""
+        ...
+
+    def save(self, model: Any, *, task: str, signature: Signature, trial: Trial) -> Saved:
+        """Return the model as files.
+
+        Raises:
+            UnsafeFormat: it could only be stored in a way that runs code when it is read.
+        """
+        ...
+
+    def load(self, files: Mapping[str, bytes], *, task: str, signature: Signature) -> Servable:
+        """Return a model that answers."""
+        ...
+
+    def example(self) -> Example:
+        """Return a small fitted model."""
+        ...
+
+
+def answers(outputs: Mapping[str, np.ndarray], task: str) -> np.ndarray:
+    """Return the numbers that are compared: the probability, or the prediction of a regression."""
+    name = "probability" if task == "classification" else "prediction"
+    return np.asarray(outputs[name], dtype=np.float64)
+
+
+def differences(given: np.ndarray, expected: np.ndarray) -> np.ndarray:
+    """Return how far each answer is off, in units in which `TOLERANCE` is the limit; no number counts as infinite."""
+    with np.errstate(invalid="ignore"):
+        off = np.abs(given - expected) / np.maximum(1.0, np.abs(expected))
+    return np.where(np.isfinite(off), off, np.inf)
+
+
+def worst_rows(trial: Trial, given: np.ndarray, off: np.ndarray, *, count: int = 3) -> str:
+    """Return the rows that are most off, as text with what was given and what was expected."""
+    order = np.argsort(-off, kind="stable")[:count]
+    return "; ".join(
+        f"row {row} ({', '.join(f'{name}={values[row]}' for name, values in trial.columns.items())}): "
+        f"{given[row]:.6g} instead of {trial.expected[row]:.6g}"
+        for row in order.tolist()
+        if off[row] > TOLERANCE
+    )

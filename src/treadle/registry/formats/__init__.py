@@ -1,0 +1,1 @@
+"""Formats a model can be stored in, one file each: `accepts`, `save`, `load`, `example`."""

@@ -1,0 +1,126 @@
+"""ONNX: a graph of arithmetic without code, answered by ONNX Runtime. The format that servers like best."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from treadle.core.errors import InvalidInput, PackageRefused
+from treadle.core.optional import require
+from treadle.core.signature import Field, Signature
+from treadle.registry.format import Example, Saved, Trial
+from treadle.registry.protobuf import refuse_external_data
+
+NAME = "onnx"
+FILE = "model.onnx"
+
+
+class OnnxModel:
+    """A session of ONNX Runtime with one thread: it is called by many threads, and a model is small."""
+
+    def __init__(self, data: bytes, *, task: str, signature: Signature) -> None:
+        runtime = require("onnxruntime", extra="serve")
+        options = runtime.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 4
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        self._session = runtime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        self._signature = signature
+        self._outputs = output_names(task)
+        self._boolean = answers_boolean(signature)
+        self._column = {given.name: len(given.shape) != 1 for given in self._session.get_inputs()}
+        _check_names(self._column, [found.name for found in self._session.get_outputs()], signature, task)
+
+    @property
+    def signature(self) -> Signature:
+        """The inputs it takes and the outputs it gives."""
+        return self._signature
+
+    def predict(self, columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Answer for encoded columns of shape (rows,)."""
+        feed = {
+            name: columns[name].reshape(-1, 1) if column else columns[name]
+            for name, column in self._column.items()
+        }
+        values = self._session.run(self._outputs, feed)
+        outputs = {name: value.reshape(-1) for name, value in zip(self._outputs, values, strict=True)}
+        if self._boolean:
+            outputs["prediction"] = outputs["prediction"].astype(bool, copy=False)
+        if "probability" in outputs:
+            outputs["probability"] = outputs["probability"].astype(np.float64, copy=False)
+        return outputs
+
+
+def accepts(model: Any) -> bool:
+    """Return whether the object is an ONNX model."""
+    return any(
+        kind.__name__ == "ModelProto" and kind.__module__.startswith("onnx") for kind in type(model).__mro__
+    )
+
+
+def save(model: Any, *, task: str, signature: Signature, trial: Trial) -> Saved:  # noqa: ARG001 - the protocol's
+    """Return the model as one file.
+
+    Raises:
+        InvalidInput: its inputs or outputs are not called as the signature says.
+        PackageRefused: it keeps data in other files.
+    """
+    outputs = [output.name for output in model.graph.output]
+    _check_names({given.name: True for given in model.graph.input}, outputs, signature, task)
+    data = model.SerializeToString(deterministic=True)
+    refuse_external_data(data)
+    return Saved(format=NAME, files={FILE: data})
+
+
+def load(files: Mapping[str, bytes], *, task: str, signature: Signature) -> OnnxModel:
+    """Return the model in ONNX Runtime.
+
+    Raises:
+        PackageRefused: it keeps data in other files.
+    """
+    refuse_external_data(files[FILE])
+    return OnnxModel(files[FILE], task=task, signature=signature)
+
+
+def example() -> Example:
+    """Return a model that doubles a number."""
+    helper = require("onnx", extra="sklearn").helper
+    graph = helper.make_graph(
+        [
+            helper.make_node("Add", ["x", "x"], ["sum"]),
+            helper.make_node("Cast", ["sum"], ["prediction"], to=11),
+        ],
+        "double",
+        [helper.make_tensor_value_info("x", 1, [None, 1])],
+        [helper.make_tensor_value_info("prediction", 11, [None, 1])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+    signature = Signature(
+        inputs=(Field(name="x", kind="float"),), outputs=(Field(name="prediction", kind="float"),)
+    )
+    x = np.arange(8, dtype=np.float32)
+    return Example(model, "regression", signature, Trial({"x": x}, 2.0 * x.astype(np.float64)))
+
+
+def output_names(task: str) -> list[str]:
+    """Return what a model of a task must give."""
+    return ["prediction", "probability"] if task == "classification" else ["prediction"]
+
+
+def answers_boolean(signature: Signature) -> bool:
+    """Return whether the predicted class is given as true or false."""
+    return any(field.name == "prediction" and field.kind == "boolean" for field in signature.outputs)
+
+
+def _check_names(inputs: Mapping[str, bool], outputs: list[str], signature: Signature, task: str) -> None:
+    extra = sorted(set(inputs) - set(signature.names))
+    if extra:
+        msg = f"The ONNX model takes {', '.join(extra)}, which the signature ({', '.join(signature.names)}) lacks."
+        raise InvalidInput(msg, field=extra[0])
+    lacking = [name for name in output_names(task) if name not in outputs]
+    if lacking:
+        msg = f"The ONNX model gives {', '.join(outputs)}. Expected {' and '.join(output_names(task))} for {task}."
+        raise PackageRefused(msg)

@@ -1,0 +1,57 @@
+"""Golden rows as bytes: plain numbers and text, so that reading them needs no frame library and runs no code."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+
+from treadle.core.errors import PackageRefused
+from treadle.core.signature import Signature
+from treadle.registry.format import Trial
+
+_LITTLE_ENDIAN = {"float32": "<f4", "int64": "<i8", "float64": "<f8"}
+
+
+class _Golden(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The rows as stored: numbers as little-endian bytes, strings as a list."""
+
+    expected: bytes
+    numbers: dict[str, bytes]
+    strings: dict[str, list[str]]
+
+
+def to_bytes(trial: Trial) -> bytes:
+    """Return golden rows as bytes."""
+    columns = trial.columns.items()
+    kept = _Golden(
+        expected=trial.expected.astype("<f8").tobytes(),
+        numbers={
+            n: v.astype(_LITTLE_ENDIAN[v.dtype.name]).tobytes() for n, v in columns if v.dtype != object
+        },
+        strings={n: v.tolist() for n, v in columns if v.dtype == object},
+    )
+    return msgspec.msgpack.encode(kept)
+
+
+def from_bytes(data: bytes, signature: Signature) -> Trial:
+    """Return golden rows.
+
+    Raises:
+        PackageRefused: they do not fit the signature.
+    """
+    try:
+        kept = msgspec.msgpack.decode(data, type=_Golden)
+        expected = np.frombuffer(kept.expected, dtype="<f8").astype(np.float64)
+        columns: dict[str, np.ndarray] = {
+            f.name: np.array(kept.strings[f.name], dtype=object)
+            if f.tensor == "string"
+            else np.frombuffer(kept.numbers[f.name], dtype=_LITTLE_ENDIAN[f.tensor]).astype(f.tensor)
+            for f in signature.inputs
+        }
+    except (msgspec.MsgspecError, KeyError, ValueError) as error:
+        msg = f"The golden rows cannot be read: {error}"
+        raise PackageRefused(msg) from error
+    if not len(expected) or any(len(values) != len(expected) for values in columns.values()):
+        msg = "The golden rows cannot be read: their columns have different lengths, or there are none."
+        raise PackageRefused(msg)
+    return Trial(columns, expected)

@@ -1,0 +1,266 @@
+"""Models: numbered versions that never change, and the aliases that point at them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+
+from sqlalchemy import Connection, func, select
+
+from treadle.core.clock import Clock
+from treadle.core.errors import AlreadyExists, InvalidInput, NotFound, PackageRefused, not_found
+from treadle.core.ids import new_id
+from treadle.core.records import Alias, Lookup, ModelVersion, Run, from_json, to_json
+from treadle.core.servable import Servable
+from treadle.registry import packages
+from treadle.registry.packages import Package
+from treadle.registry.references import check_name, parse
+from treadle.store.ledger.ledger import Ledger
+from treadle.store.ledger.tables import alias_history, aliases, micros, model_versions, put
+from treadle.store.objects.objects import Objects
+
+_CACHE = Path(".treadle/cache/packages")
+
+
+class Models:
+    """The registered models of a project.
+
+    >>> version = models.get("delay@champion")                              # doctest: +SKIP
+    >>> models.load(version).predict(columns)                               # doctest: +SKIP
+    """
+
+    def __init__(self, *, ledger: Ledger, objects: Objects, clock: Clock, root: Path) -> None:
+        self._ledger, self._objects, self._clock = ledger, objects, clock
+        self._cache = root / _CACHE
+
+    def register(
+        self,
+        *,
+        model: str,
+        package: Package,
+        run: Run,
+        dataset: str,
+        task: str | None = None,
+        metrics: Mapping[str, float] | None = None,
+        baselines: Iterable[Lookup] = (),
+        connection: Connection | None = None,
+    ) -> ModelVersion:
+        """Give a run's package the next number. Registering the same again returns the version it has.
+
+        Raises:
+            AlreadyExists: the run has registered another package.
+            PackageRefused: the package's objects are not there.
+            InvalidInput: the run has no window, did not read the dataset, or the task is another one.
+        """
+        self._check(check_name(model, noun="model"), package, run, dataset=dataset, task=task)
+        with self._write(connection) as ledger:
+            known = ledger.execute(
+                select(model_versions.c.body).where(model_versions.c.run == run.id)
+            ).scalar()
+            if known is not None:
+                return _same(from_json(known, ModelVersion), model, package)
+            last = select(func.max(model_versions.c.version)).where(model_versions.c.model == model)
+            assert run.window is not None
+            version = ModelVersion(
+                model=model,
+                version=(ledger.execute(last).scalar() or 0) + 1,
+                created_at=self._clock.now(),
+                task=package.task,
+                format=package.format,
+                digest=package.digest,
+                size=package.size,
+                signature=package.signature,
+                run=run.id,
+                dataset=dataset,
+                dataset_version=run.data[dataset],
+                window=run.window,
+                metrics=dict(metrics or {}),
+                baselines=tuple(baselines),
+                notes=package.notes,
+                parents=(run.ref, *(f"dataset_version:{name}/{number}" for name, number in run.data.items())),
+            )
+            ledger.execute(
+                model_versions.insert().values(
+                    model=model,
+                    version=version.version,
+                    digest=version.digest,
+                    run=run.id,
+                    created_at=micros(version.created_at),
+                    body=to_json(version),
+                )
+            )
+        return version
+
+    def get(self, reference: str, *, connection: Connection | None = None) -> ModelVersion:
+        """Return the version that a reference names: `delay/3`, `delay@champion`, `delay` (its champion).
+
+        Raises:
+            NotFound: there is no such model, version or alias; the message lists those that exist.
+        """
+        wanted = parse(reference)
+        with self._read(connection) as ledger:
+            number = wanted.version
+            if number is None:
+                known = self.aliases(wanted.model, connection=ledger)
+                if wanted.alias not in known:
+                    raise self._no_alias(ledger, wanted.model, str(wanted.alias), known)
+                number = known[wanted.alias]
+            return _version(ledger, wanted.model, number)
+
+    def versions(self, model: str) -> list[ModelVersion]:
+        """Return all versions of a model, oldest first.
+
+        Raises:
+            NotFound: there is no such model.
+        """
+        chosen = select(model_versions.c.body).where(model_versions.c.model == model)
+        with self._read(None) as ledger:
+            found = ledger.execute(chosen.order_by(model_versions.c.version)).scalars().all()
+            if not found:
+                raise not_found("model", model, _names(ledger))
+        return [from_json(body, ModelVersion) for body in found]
+
+    def names(self) -> list[str]:
+        """Return the names of all models, sorted."""
+        with self._read(None) as ledger:
+            return _names(ledger)
+
+    def alias(
+        self,
+        model: str,
+        alias: str,
+        version: int,
+        *,
+        actor: str,
+        reason: str,
+        connection: Connection | None = None,
+    ) -> Alias:
+        """Let an alias point at a version, and keep how it came to; where it does already, nothing changes.
+
+        `connection` is a write transaction of the caller's, in which this then takes part.
+
+        Raises:
+            NotFound: there is no such version.
+        """
+        check_name(alias, noun="alias")
+        with self._write(connection) as ledger:
+            _version(ledger, model, version)
+            before = ledger.execute(
+                select(aliases.c.body).where(aliases.c.model == model, aliases.c.alias == alias)
+            ).scalar()
+            last = None if before is None else from_json(before, Alias)
+            if last is not None and last.version == version:
+                return last
+            moved = Alias(
+                model=model,
+                alias=alias,
+                version=version,
+                previous=last.version if last else None,
+                at=self._clock.now(),
+                actor=actor,
+                reason=reason,
+                parents=(f"model_version:{model}/{version}",),
+            )
+            body = to_json(moved)
+            put(ledger, aliases, model=model, alias=alias, version=version, body=body)
+            ledger.execute(
+                alias_history.insert().values(
+                    id=new_id(), model=model, alias=alias, at=micros(moved.at), body=body
+                )
+            )
+        return moved
+
+    def aliases(self, model: str, *, connection: Connection | None = None) -> dict[str, int]:
+        """Return the aliases of a model and the versions they point at; none for a model without."""
+        chosen = select(aliases.c.alias, aliases.c.version).where(aliases.c.model == model)
+        with self._read(connection) as ledger:
+            found = ledger.execute(chosen.order_by(aliases.c.alias)).all()
+        return {row.alias: row.version for row in found}
+
+    def history(self, model: str, alias: str | None = None) -> list[Alias]:
+        """Return how a model's aliases (or one of them) moved, oldest first."""
+        chosen = select(alias_history.c.body).where(alias_history.c.model == model)
+        if alias is not None:
+            chosen = chosen.where(alias_history.c.alias == alias)
+        with self._read(None) as ledger:
+            found = ledger.execute(chosen.order_by(alias_history.c.at, alias_history.c.id)).scalars().all()
+        return [from_json(body, Alias) for body in found]
+
+    def load(self, version: ModelVersion) -> Servable:
+        """Return a version's model, every byte verified and its golden rows reproduced.
+
+        Raises:
+            PackageRefused: the package is damaged, or answers differently from where it was trained.
+        """
+        model = packages.load(version.digest, objects=self._objects, cache=self._cache)
+        if model.signature != version.signature:
+            msg = f"Package {version.digest} has another signature than {version.model}/{version.version}."
+            raise PackageRefused(msg)
+        return model
+
+    def _check(self, model: str, package: Package, run: Run, *, dataset: str, task: str | None) -> None:
+        if run.window is None or dataset not in run.data:
+            msg = f"Run {run.id} of {model} has no window or did not read the dataset {dataset!r}."
+            raise InvalidInput(msg)
+        if task is not None and task != package.task:
+            msg = f"The package of {model} was made for {package.task}, not for {task}."
+            raise InvalidInput(msg)
+        gone = [digest for digest in package.objects if not self._objects.exists(digest)]
+        if gone:
+            msg = f"The package of {model} cannot be registered: object {gone[0]} is not there. Run it again."
+            raise PackageRefused(msg)
+
+    def _no_alias(self, ledger: Connection, model: str, alias: str, known: Mapping[str, int]) -> NotFound:
+        numbers = _numbers(ledger, model)
+        if not numbers:
+            return not_found("model", model, _names(ledger))
+        shown = ", ".join(f"{model}@{name}" for name in known) or "none"
+        msg = (
+            f"{model} has no alias {alias!r}. Aliases: {shown}. Versions: {_range(numbers)}; "
+            f"name one with {model}/{numbers[-1]}."
+        )
+        return NotFound(msg)
+
+    def _write(self, connection: Connection | None) -> AbstractContextManager[Connection]:
+        return self._ledger.write() if connection is None else nullcontext(connection)
+
+    def _read(self, connection: Connection | None) -> AbstractContextManager[Connection]:
+        return self._ledger.read() if connection is None else nullcontext(connection)
+
+
+def _names(ledger: Connection) -> list[str]:
+    chosen = select(model_versions.c.model).distinct().order_by(model_versions.c.model)
+    return list(ledger.execute(chosen).scalars())
+
+
+def _numbers(ledger: Connection, model: str) -> list[int]:
+    chosen = select(model_versions.c.version).where(model_versions.c.model == model)
+    return list(ledger.execute(chosen.order_by(model_versions.c.version)).scalars())
+
+
+def _range(numbers: list[int]) -> str:
+    return str(numbers[0]) if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
+
+
+def _version(ledger: Connection, model: str, number: int) -> ModelVersion:
+    chosen = select(model_versions.c.body)
+    chosen = chosen.where(model_versions.c.model == model, model_versions.c.version == number)
+    found = ledger.execute(chosen).scalar()
+    if found is not None:
+        return from_json(found, ModelVersion)
+    numbers = _numbers(ledger, model)
+    if not numbers:
+        raise not_found("model", model, _names(ledger))
+    msg = f"{model} has no version {number}. Versions: {_range(numbers)}."
+    raise NotFound(msg)
+
+
+def _same(known: ModelVersion, model: str, package: Package) -> ModelVersion:
+    if known.model == model and known.digest == package.digest:
+        return known
+    msg = (
+        f"Run {known.run} has registered {known.model}/{known.version} already, with another package. "
+        "A run makes one version: start another run."
+    )
+    raise AlreadyExists(msg)

@@ -1,0 +1,301 @@
+"""Packages: a model as immutable files under one digest, with the rows it must reproduce wherever it is loaded.
+
+A package is a manifest and the files that the manifest names, each an object under its own digest; the package's
+digest is the manifest's. Nothing answers before every byte is what its digest says and the golden rows come out as
+they did where the model was trained.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+
+from treadle.core import plugins
+from treadle.core.errors import (
+    DigestMismatch,
+    InvalidInput,
+    MissingExtra,
+    NotFound,
+    PackageRefused,
+    UnsafeFormat,
+)
+from treadle.core.ids import canonical, digest_of_bytes
+from treadle.core.records import Record
+from treadle.core.servable import Servable
+from treadle.core.signature import Field, Signature, encode_series
+from treadle.registry import golden as rows
+from treadle.registry.format import TOLERANCE, Saved, Trial, answers, differences, worst_rows
+from treadle.store.files import replacing
+from treadle.store.objects.objects import Objects
+
+if TYPE_CHECKING:
+    import polars as pl
+
+MANIFEST = "manifest.json"
+GOLDEN = "golden.msgpack"
+#: Most golden rows that are taken of those given.
+MOST_ROWS = 1024
+_VERSION = 1
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+class File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A file of a package."""
+
+    digest: str
+    #: Bytes.
+    size: int
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a package says about itself."""
+
+    #: Layout of the package.
+    treadle: int = _VERSION
+    format: str
+    task: str
+    signature: Signature
+    files: dict[str, File]
+    notes: tuple[str, ...] = ()
+
+
+class Package(Record, frozen=True, kw_only=True):
+    """A stored package."""
+
+    #: Digest of the manifest.
+    digest: str
+    #: Name of the format plug-in that loads it.
+    format: str
+    #: Name of the task plug-in whose question it answers.
+    task: str
+    signature: Signature
+    #: Bytes of all files and the manifest.
+    size: int
+    #: File name → digest, without the manifest.
+    files: dict[str, str]
+    #: Things a person should know, such as why a native format was used.
+    notes: tuple[str, ...] = ()
+
+    @property
+    def objects(self) -> tuple[str, ...]:
+        """The digests of all objects that the package needs."""
+        return (self.digest, *sorted(set(self.files.values())))
+
+
+def pack(
+    model: Any,
+    *,
+    task: str,
+    signature: Signature,
+    golden: pl.DataFrame,
+    expected: np.ndarray,
+    objects: Objects,
+) -> Package:
+    """Store a fitted model, after it has been loaded again and has reproduced its golden rows.
+
+    `golden` holds rows with the input columns (as they came, or encoded), `expected` the answers of the fitted model
+    for them: probabilities of the positive class, or predictions; float64 of shape (rows,). At most 1,024 rows are
+    kept, spread evenly.
+
+    Raises:
+        UnsafeFormat: no format can store the object without code.
+        PackageRefused: what was stored does not answer like the model.
+    """
+    trial = _trial(golden, expected, signature)
+    saved = _format_of(model).save(model, task=task, signature=signature, trial=trial)
+    _check_plain(saved)
+    kept = trial if saved.trial is None else trial + saved.trial
+    contents = {**saved.files, GOLDEN: rows.to_bytes(kept)}
+    manifest = Manifest(
+        format=saved.format,
+        task=task,
+        signature=signature,
+        files={
+            name: File(digest=digest_of_bytes(data), size=len(data))
+            for name, data in sorted(contents.items())
+        },
+        notes=saved.notes,
+    )
+    _load(manifest, contents)
+    for data in contents.values():
+        objects.put(data)
+    text = canonical(manifest)
+    return Package(
+        digest=objects.put(text),
+        format=saved.format,
+        task=task,
+        signature=signature,
+        size=len(text) + sum(map(len, contents.values())),
+        files={name: file.digest for name, file in manifest.files.items()},
+        notes=saved.notes,
+    )
+
+
+def load(digest: str, *, objects: Objects, cache: Path) -> Servable:
+    """Return a package's model, ready to answer.
+
+    Files come from `cache/<digest>` and, where they are not there or damaged, from the objects. What runs is
+    exactly the bytes whose digests were checked.
+
+    Raises:
+        PackageRefused: a byte is not what its digest says, the model does not load, or it does not reproduce its
+            golden rows.
+    """
+    manifest, contents = read(digest, objects=objects, cache=cache)
+    return _load(manifest, contents)
+
+
+def read(digest: str, *, objects: Objects, cache: Path) -> tuple[Manifest, dict[str, bytes]]:
+    """Return a package's manifest and the verified content of its files.
+
+    Raises:
+        PackageRefused: a byte is not what its digest says, or a file is gone.
+    """
+    if not _DIGEST.fullmatch(digest):
+        msg = f"{digest!r} is not a package's digest. Expected 'sha256:' and 64 hexadecimal digits."
+        raise PackageRefused(msg)
+    folder = cache / digest.removeprefix("sha256:")
+    text = _cached(folder / MANIFEST, digest) or _stored(objects, digest, what="manifest", package=digest)
+    manifest = _manifest(text, digest)
+    contents = {name: _cached(folder / name, file.digest) for name, file in manifest.files.items()}
+    whole = {
+        name: _stored(objects, manifest.files[name].digest, what=name, package=digest)
+        if held is None
+        else held
+        for name, held in contents.items()
+    }
+    _keep(folder, {MANIFEST: text, **whole})
+    return manifest, whole
+
+
+def _load(manifest: Manifest, contents: Mapping[str, bytes]) -> Servable:
+    files = {name: data for name, data in contents.items() if name != GOLDEN}
+    try:
+        loader = plugins.load("format", manifest.format)
+        model: Servable = loader.load(files, task=manifest.task, signature=manifest.signature)
+        trial = rows.from_bytes(contents[GOLDEN], manifest.signature)
+        given = answers(model.predict(trial.columns), manifest.task)
+    except (PackageRefused, MissingExtra):
+        raise
+    # Runtimes raise classes of their own that share no base but Exception; any of them means: this does not load.
+    except Exception as error:
+        msg = f"The package does not load as {manifest.format}: {type(error).__name__}: {str(error)[:300]}"
+        raise PackageRefused(msg) from error
+    _check_golden(trial, given)
+    return model
+
+
+def _check_golden(trial: Trial, given: np.ndarray) -> None:
+    if given.shape != trial.expected.shape:
+        msg = f"The model gives an answer of shape {given.shape} for {len(trial)} golden rows."
+        raise PackageRefused(msg)
+    off = differences(given, trial.expected)
+    wrong = int((off > TOLERANCE).sum())
+    if wrong:
+        msg = (
+            f"The model answers {wrong} of {len(trial)} golden rows differently from where it was trained: "
+            f"{worst_rows(trial, given, off)}. Compare the versions of its libraries with those of its run."
+        )
+        raise PackageRefused(msg)
+
+
+def _format_of(model: Any) -> Any:
+    names = plugins.available("format")
+    for name in names:
+        found = plugins.load("format", name)
+        if found.accepts(model):
+            return found
+    msg = (
+        f"No format can store {_described(model)} without code that runs when it is read. Formats: {', '.join(names)}. "
+        "Return a fitted scikit-learn estimator or an ONNX model, or write a format plug-in (entry point "
+        "'treadle.format')."
+    )
+    raise UnsafeFormat(msg)
+
+
+def _described(model: Any) -> str:
+    name = getattr(model, "__qualname__", None)
+    return f"the function {name!r}" if name else f"an object of type {type(model).__name__}"
+
+
+def _trial(golden: pl.DataFrame, expected: np.ndarray, signature: Signature) -> Trial:
+    values = np.asarray(expected, dtype=np.float64)
+    if values.shape != (golden.height,) or not golden.height or not np.isfinite(values).all():
+        msg = f"Golden rows need one finite answer each. Got {golden.height} rows and answers of shape {values.shape}."
+        raise InvalidInput(msg)
+    missing = [name for name in signature.names if name not in golden.columns]
+    if missing:
+        msg = f"The golden rows lack the column {missing[0]!r}. Expected {', '.join(signature.names)}."
+        raise InvalidInput(msg, field=missing[0])
+    whole = Trial({field.name: _encoded(field, golden[field.name]) for field in signature.inputs}, values)
+    if len(whole) <= MOST_ROWS:
+        return whole
+    return whole.take(np.linspace(0, len(whole) - 1, MOST_ROWS).astype(np.int64))
+
+
+def _encoded(field: Field, series: pl.Series) -> np.ndarray:
+    """Return a column as the model is fed it, also where it has been encoded before."""
+    if str(series.dtype) == {"float32": "Float32", "int64": "Int64"}.get(field.tensor):
+        return series.to_numpy()
+    return encode_series(field, series)
+
+
+def _check_plain(saved: Saved) -> None:
+    for name in saved.files:
+        if not _PLAIN.fullmatch(name) or name in {MANIFEST, GOLDEN}:
+            msg = (
+                f"The format {saved.format!r} wants a file called {name!r}. Expected a plain name of its own."
+            )
+            raise PackageRefused(msg)
+
+
+def _manifest(text: bytes, digest: str) -> Manifest:
+    try:
+        manifest = msgspec.json.decode(text, type=Manifest)
+    except msgspec.MsgspecError as error:
+        msg = (
+            f"The manifest of package {digest} cannot be read: {error}. A newer Treadle may have written it."
+        )
+        raise PackageRefused(msg) from error
+    bad = [name for name in manifest.files if not _PLAIN.fullmatch(name) or name == MANIFEST]
+    if bad or GOLDEN not in manifest.files or manifest.treadle != _VERSION:
+        msg = (
+            f"The manifest of package {digest} is not one that this Treadle loads: layout {manifest.treadle} "
+            f"(expected {_VERSION}), files {', '.join(map(repr, manifest.files))} (plain names, {GOLDEN} among them)."
+        )
+        raise PackageRefused(msg)
+    return manifest
+
+
+def _cached(path: Path, digest: str) -> bytes | None:
+    """Return a local copy, or None where there is none or its bytes are others."""
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return None
+    return data if digest_of_bytes(data) == digest else None
+
+
+def _stored(objects: Objects, digest: str, *, what: str, package: str) -> bytes:
+    try:
+        return objects.get(digest)
+    except (DigestMismatch, NotFound, InvalidInput) as error:
+        msg = f"Package {package} is refused: its {what} is damaged or gone. {error}"
+        raise PackageRefused(msg) from error
+
+
+def _keep(folder: Path, contents: Mapping[str, bytes]) -> None:
+    """Write a local copy, each file in one step. One that cannot be written is fetched again next time."""
+    with suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, data in contents.items():
+            if _cached(folder / name, digest_of_bytes(data)) is None:
+                with replacing(folder / name) as file:
+                    file.write(data)

@@ -1,0 +1,68 @@
+"""What is written down about a request: one compact entry for all its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from treadle.core.ids import canonical
+
+
+class PredictionEntry(msgspec.Struct, frozen=True, kw_only=True, tag="p", array_like=True):
+    """The answer to one request."""
+
+    request_id: str
+    endpoint: str
+    revision: int
+    model: str
+    version: int
+    variant: str
+    assignment: str
+    subject: str | None
+    #: UTC microseconds since 1970.
+    at: int
+    #: Seconds from the request's arrival to its answer.
+    latency: float
+    #: Name → one value for each row.
+    inputs: dict[str, Sequence[Any]]
+    #: The key of each row, as canonical JSON.
+    keys: list[str] | None
+    predictions: list[float]
+    #: Probability of the positive class.
+    probabilities: list[float] | None
+
+
+class OutcomeEntry(msgspec.Struct, frozen=True, kw_only=True, tag="o", array_like=True):
+    """Outcomes that one request reported."""
+
+    request_id: str
+    endpoint: str
+    #: UTC microseconds since 1970.
+    at: int
+    #: Of each outcome, one of the two: the prediction's id, or the row's key as canonical JSON.
+    predictions: list[str | None]
+    keys: list[str | None]
+    values: list[float]
+
+
+Entry = PredictionEntry | OutcomeEntry
+
+_ENCODER = msgspec.msgpack.Encoder()
+_DECODER: msgspec.msgpack.Decoder[Entry] = msgspec.msgpack.Decoder(Entry)
+
+
+def pack(entry: Entry) -> bytes:
+    """Return an entry as bytes."""
+    return _ENCODER.encode(entry)
+
+
+def unpack(data: bytes) -> Entry:
+    """Read an entry."""
+    return _DECODER.decode(data)
+
+
+def key_text(key: Mapping[str, Any]) -> str:
+    """Return the one text of a key, the same for a prediction and for its outcome."""
+    return canonical(key).decode()

@@ -1,0 +1,54 @@
+"""Outcomes that callers report: `{"outcomes": [{"prediction_id": …, "value": true}, {"key": {…}, "value": 1.5}]}`."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+from treadle.core.errors import InvalidInput, TooLarge
+from treadle.core.ids import new_id
+from treadle.serving.encoding import micros
+from treadle.serving.entries import OutcomeEntry, key_text
+from treadle.serving.requests import envelope
+
+
+class _Outcome(msgspec.Struct, forbid_unknown_fields=True):
+    value: bool | int | float
+    prediction_id: str | None = None
+    key: dict[str, str | int | float | bool | None] | None = None
+
+
+class _Body(msgspec.Struct, forbid_unknown_fields=True):
+    outcomes: list[_Outcome]
+    id: str = ""
+
+
+_BODY = msgspec.json.Decoder(_Body)
+
+
+def parse(body: bytes, *, endpoint: str, at: datetime, max_rows: int) -> OutcomeEntry:
+    """Read reported outcomes; a request that is sent again with the same `id` counts once.
+
+    Raises:
+        InvalidInput: the body does not fit, or an outcome names neither or both of `prediction_id` and `key`.
+    """
+    found: _Body = envelope(_BODY, body)
+    if not found.outcomes:
+        msg = f"The request has no outcomes. Expected 1 to {max_rows}."
+        raise InvalidInput(msg, field="outcomes")
+    if len(found.outcomes) > max_rows:
+        msg = f"The request has {len(found.outcomes)} outcomes. At most {max_rows} are allowed (setting serving.max_rows)."
+        raise TooLarge(msg, field="outcomes")
+    for number, outcome in enumerate(found.outcomes):
+        if (outcome.prediction_id is None) == (outcome.key is None):
+            msg = "An outcome needs one of 'prediction_id' and 'key', to say what it is the outcome of."
+            raise InvalidInput(msg, field=f"outcomes[{number}]")
+    return OutcomeEntry(
+        request_id=found.id or new_id(),
+        endpoint=endpoint,
+        at=micros(at),
+        predictions=[outcome.prediction_id for outcome in found.outcomes],
+        keys=[None if outcome.key is None else key_text(outcome.key) for outcome in found.outcomes],
+        values=[float(outcome.value) for outcome in found.outcomes],
+    )

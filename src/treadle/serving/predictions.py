@@ -1,0 +1,58 @@
+"""Every prediction that was given, one row for each instance, as one frame."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+
+from treadle.core.errors import NotFound
+from treadle.serving.frames import OUTCOMES, PREDICTIONS
+from treadle.serving.shipping import unshipped
+from treadle.store.tables.tables import Tables
+
+
+class Predictions:
+    """The log of predictions: the tables, and what servers on this machine have not shipped yet.
+
+    >>> predictions.scan("delay").filter(pl.col("version") == 3).collect()  # doctest: +SKIP
+    """
+
+    def __init__(self, tables: Tables, *, root: Path) -> None:
+        self._tables, self._root = tables, root
+
+    def endpoints(self) -> list[str]:
+        """Return the endpoints that have a table of predictions, sorted."""
+        names = (name.split("/", 1) for name in self._tables.names())
+        return [name[1] for name in names if name[0] == "predictions" and len(name) == 2]
+
+    def scan(self, endpoint: str) -> pl.LazyFrame:
+        """Return the predictions of an endpoint, with the columns of `frames.PREDICTIONS`; empty: there are none.
+
+        A request that was sent twice with the same id is there once.
+        """
+        return _scan(self._tables, self._root, f"predictions/{endpoint}", PREDICTIONS, "prediction_id")
+
+
+class Outcomes:
+    """The log of outcomes that were reported to servers."""
+
+    def __init__(self, tables: Tables, *, root: Path) -> None:
+        self._tables, self._root = tables, root
+
+    def scan(self, endpoint: str) -> pl.LazyFrame:
+        """Return the outcomes of an endpoint, with the columns of `frames.OUTCOMES`; empty: there are none."""
+        return _scan(self._tables, self._root, f"outcomes/{endpoint}", OUTCOMES, "outcome_id")
+
+
+def _scan(
+    tables: Tables, root: Path, name: str, columns: dict[str, pl.DataType], identity: str
+) -> pl.LazyFrame:
+    local = unshipped(root, name)
+    frames = [] if local is None else [local.lazy()]
+    try:
+        frames.insert(0, tables.scan(name))
+    except NotFound:
+        if not frames:
+            return pl.LazyFrame(schema=columns)
+    return pl.concat(frames).unique(subset=identity, keep="first")

@@ -1,0 +1,129 @@
+"""Plain JSON: rows as objects, or columns as arrays, at `/v1/endpoints/{endpoint}/predict`.
+
+`{"rows": [{"carrier": "UA", "distance": 1400}], "subject": "customer-7", "keys": [{"flight_id": "x"}]}` is answered by
+`{"id": …, "version": 3, …, "predictions": [{"prediction_id": …, "prediction": true, "probability": 0.81}]}`, one for
+each row. Instead of `rows` there may be `columns`: `{"carrier": ["UA"], "distance": [1400]}`. `key` may stand for
+`keys` where there is one row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from treadle.core.errors import InvalidInput
+from treadle.serving.dataplane import Answer, Call, Dataplane
+from treadle.serving.entries import key_text
+from treadle.serving.requests import Batch, Reader, envelope
+from treadle.serving.web import Request, Response, refuse_plainly, reply
+
+#: Paths at which predictions are asked for, by POST.
+PREDICT = ("/v1/endpoints/{endpoint}/predict",)
+
+
+class _Body(msgspec.Struct, forbid_unknown_fields=True):
+    """The outer part of a request."""
+
+    rows: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    columns: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    id: str = ""
+    subject: str | int | None = None
+    key: dict[str, str | int | float | bool | None] | None = None
+    keys: list[dict[str, str | int | float | bool | None]] | None = None
+
+
+_BODY = msgspec.json.Decoder(_Body)
+
+
+def parse(request: Request) -> Call:
+    """Read a request.
+
+    Raises:
+        InvalidInput: the body is not JSON, or not of this shape.
+    """
+    body: _Body = envelope(_BODY, request.body)
+    return Call(
+        read=_reading(body),
+        id=body.id,
+        subject=None if body.subject is None else str(body.subject),
+        keys=_keys(body),
+        received=request.received,
+    )
+
+
+def render(answer: Answer, call: Call) -> Response:  # noqa: ARG001 - other protocols ask what was wanted
+    """Return the response to a request."""
+    told = {
+        "id": answer.id,
+        "endpoint": answer.endpoint,
+        "revision": answer.revision,
+        "model": answer.variant.model,
+        "version": answer.variant.version,
+        "variant": answer.variant.name,
+        "predictions": predictions(answer),
+    }
+    return reply(told)
+
+
+def predictions(answer: Answer) -> list[dict[str, Any]]:
+    """Return an answer as one mapping for each row, with the id of each prediction."""
+    names = ("prediction_id", *answer.outputs)
+    ids = [f"{answer.id}-{row}" for row in range(answer.batch.rows)]
+    columns = (values.tolist() for values in answer.outputs.values())
+    return [dict(zip(names, row, strict=True)) for row in zip(ids, *columns, strict=True)]
+
+
+def refuse(message: str, field: str | None) -> bytes:
+    """Return the body of a refusal."""
+    return refuse_plainly(message, field)
+
+
+def pages() -> Mapping[str, Callable[[Dataplane, Request], Response]]:
+    """Return what this protocol shows about endpoints, by path, by GET."""
+    return {"/v1/endpoints": _list, "/v1/endpoints/{endpoint}": _show}
+
+
+def describe(plane: Dataplane, name: str) -> dict[str, Any]:
+    """Return what is loaded for one endpoint, and what was refused."""
+    loaded, refused = plane.loaded.get(name), plane.refused.get(name)
+    return {
+        "endpoint": name,
+        "revision": loaded.revision.revision if loaded else 0,
+        "variants": [
+            {"name": v.name, "model": v.model, "version": v.version, "weight": v.weight}
+            for v in (loaded.revision.variants if loaded else ())
+        ],
+        "refused": refused.revision if refused else None,
+        "error": refused.error if refused else "",
+    }
+
+
+def _list(plane: Dataplane, request: Request) -> Response:  # noqa: ARG001 - pages have one shape
+    return reply({"endpoints": [describe(plane, name) for name in sorted({*plane.loaded, *plane.refused})]})
+
+
+def _show(plane: Dataplane, request: Request) -> Response:
+    name = request.names["endpoint"]
+    if name not in plane.refused:
+        signature = plane.reader(name)[2].signature
+        return reply({**describe(plane, name), "inputs": signature.inputs, "outputs": signature.outputs})
+    return reply(describe(plane, name))
+
+
+def _reading(body: _Body) -> Callable[[Reader], Batch]:
+    rows, columns = body.rows, body.columns
+    if isinstance(rows, msgspec.Raw) and columns is msgspec.UNSET:
+        return lambda reader: reader.rows(rows)
+    if isinstance(columns, msgspec.Raw) and rows is msgspec.UNSET:
+        return lambda reader: reader.table(columns)
+    given = "neither" if rows is msgspec.UNSET else "both"
+    msg = f"The body has {given} of 'rows' and 'columns'. Expected one: an array of objects, or an object of arrays."
+    raise InvalidInput(msg, field="rows")
+
+
+def _keys(body: _Body) -> list[str] | None:
+    if body.keys is not None:
+        return [key_text(key) for key in body.keys]
+    return None if body.key is None else [key_text(body.key)]

@@ -1,0 +1,262 @@
+"""The Open Inference Protocol, version 2, over HTTP, with its binary tensors: Triton's and KServe's clients work unchanged.
+
+An endpoint is a `model` of the protocol; its columns are tensors of shape [rows] or [rows, 1]. What the protocol has
+no word for travels in `parameters`: `subject` and `keys` (JSON text: an array of objects) in a request; revision,
+variant and model in an answer.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from importlib import metadata
+from typing import Any
+
+import msgspec
+
+from treadle.core.errors import InvalidInput
+from treadle.serving import tensors
+from treadle.serving.dataplane import Answer, Call, Dataplane
+from treadle.serving.entries import key_text
+from treadle.serving.requests import Batch, Reader, envelope, shown
+from treadle.serving.web import JSON, Request, Response, reply
+
+#: Paths at which predictions are asked for, by POST.
+PREDICT = ("/v2/models/{endpoint}/infer", "/v2/models/{endpoint}/versions/{version}/infer")
+_HEADER = "inference-header-content-length"
+_EXTENSIONS = ["binary_tensor_data"]
+
+
+class _Input(msgspec.Struct):
+    name: str
+    shape: list[int]
+    datatype: str
+    parameters: dict[str, Any] = {}
+    data: list[Any] | msgspec.UnsetType = msgspec.UNSET
+
+
+class _Output(msgspec.Struct):
+    name: str
+    parameters: dict[str, Any] = {}
+
+
+class _Body(msgspec.Struct):
+    inputs: list[_Input]
+    id: str = ""
+    parameters: dict[str, Any] = {}
+    outputs: list[_Output] = []
+
+
+_BODY = msgspec.json.Decoder(_Body)
+_KEYS = msgspec.json.Decoder(list[dict[str, str | int | float | bool | None]])
+
+
+def parse(request: Request) -> Call:
+    """Read a request, its JSON and the binary tensors behind it.
+
+    Raises:
+        InvalidInput: it is not of this shape.
+    """
+    body, binary = _split(request)
+    subject, keys = body.parameters.get("subject"), body.parameters.get("keys")
+    return Call(
+        read=lambda reader: _read(reader, body, binary),
+        id=body.id,
+        subject=None if subject is None else str(subject),
+        keys=None if keys is None else [key_text(key) for key in envelope(_KEYS, str(keys).encode())],
+        version=_version(request),
+        received=request.received,
+        asked=body,
+    )
+
+
+def render(answer: Answer, call: Call) -> Response:
+    """Return the response: the outputs that were asked for, binary where that was asked for.
+
+    Raises:
+        InvalidInput: an output was asked for that the model does not have.
+    """
+    body: _Body = call.asked
+    outputs, blobs = [], []
+    everything = bool(body.parameters.get("binary_data_output", False))
+    for name, binary in _wanted(body, answer, everything):
+        values = answer.outputs[name]
+        told: dict[str, Any] = {
+            "name": name,
+            "datatype": tensors.datatype_of_array(values),
+            "shape": [answer.batch.rows],
+        }
+        if binary:
+            blobs.append(tensors.to_bytes(values))
+            told["parameters"] = {"binary_data_size": len(blobs[-1])}
+        else:
+            told["data"] = values.tolist()
+        outputs.append(told)
+    head = msgspec.json.encode(
+        {
+            "model_name": answer.endpoint,
+            "model_version": str(answer.variant.version),
+            "id": answer.id,
+            "parameters": {
+                "revision": answer.revision,
+                "variant": answer.variant.name,
+                "model": answer.variant.model,
+            },
+            "outputs": outputs,
+        }
+    )
+    if not blobs:
+        return Response(body=head)
+    headers = (("content-type", "application/octet-stream"), (_HEADER, str(len(head))))
+    return Response(body=b"".join((head, *blobs)), headers=headers)
+
+
+def refuse(message: str, field: str | None) -> bytes:
+    """Return the body of a refusal: the protocol's clients expect one string."""
+    return msgspec.json.encode({"error": f"{field}: {message}" if field else message})
+
+
+def pages() -> Mapping[str, Callable[[Dataplane, Request], Response]]:
+    """Return what this protocol shows about the server and its models, by path, by GET."""
+    return {
+        "/v2": _server,
+        "/v2/models/{endpoint}": _model,
+        "/v2/models/{endpoint}/versions/{version}": _model,
+        "/v2/models/{endpoint}/ready": _model_ready,
+        "/v2/models/{endpoint}/versions/{version}/ready": _model_ready,
+    }
+
+
+def _server(plane: Dataplane, request: Request) -> Response:  # noqa: ARG001 - pages have one shape
+    return reply({"name": "treadle", "version": _release(), "extensions": _EXTENSIONS})
+
+
+def _release() -> str:
+    try:
+        return metadata.version("treadle")
+    except metadata.PackageNotFoundError:
+        return "source"
+
+
+def _model(plane: Dataplane, request: Request) -> Response:
+    name = request.names["endpoint"]
+    loaded, _, reader = plane.reader(name, _version(request))
+    inputs = [
+        {"name": field.name, "datatype": tensors.datatype_of(field), "shape": [-1]}
+        for field in reader.signature.inputs
+    ]
+    outputs = [
+        {
+            "name": field.name,
+            "datatype": "FP64" if field.kind == "float" else tensors.datatype_of(field),
+            "shape": [-1],
+        }
+        for field in reader.signature.outputs
+    ]
+    versions = sorted({str(variant.version) for variant in loaded.revision.variants})
+    return reply(
+        {"name": name, "versions": versions, "platform": "treadle", "inputs": inputs, "outputs": outputs}
+    )
+
+
+def _model_ready(plane: Dataplane, request: Request) -> Response:
+    plane.reader(request.names["endpoint"], _version(request))
+    return Response(headers=(JSON,))
+
+
+def _version(request: Request) -> int | None:
+    given = request.names.get("version")
+    if given is None:
+        return None
+    if not given.isascii() or not given.isdecimal() or len(given) > 9:
+        msg = f"Version {shown(given)} is not a number. Expected a model version, as 3."
+        raise InvalidInput(msg, field="version")
+    return int(given)
+
+
+def _split(request: Request) -> tuple[_Body, bytes]:
+    length = request.headers.get(_HEADER)
+    if length is None:
+        return envelope(_BODY, request.body), b""
+    if not length.isascii() or not length.isdecimal() or int(length[:12]) > len(request.body):
+        msg = f"The header {_HEADER} is {length[:20]!r}. Expected the length of the JSON part, at most {len(request.body)}."
+        raise InvalidInput(msg)
+    size = int(length)
+    return envelope(_BODY, request.body[:size]), request.body[size:]
+
+
+def _read(reader: Reader, body: _Body, binary: bytes) -> Batch:
+    columns: dict[str, Sequence[Any]] = {}
+    place = 0
+    for tensor in body.inputs:
+        if tensor.name in columns:
+            msg = f"Input {tensor.name!r} came twice. Expected it once."
+            raise InvalidInput(msg, field=tensor.name)
+        size = tensor.parameters.get("binary_data_size")
+        count = _count(tensor)
+        reader.check_count(count, tensor.name)
+        field = reader.fields.get(tensor.name)
+        if field is None:
+            columns[tensor.name] = ()
+            continue
+        _check_type(tensor, tensors.accepted(field))
+        if size is None:
+            data = _flat(tensor, count)
+        else:
+            size = _checked_size(tensor, size, len(binary) - place)
+            data = tensors.from_bytes(tensor.datatype, binary[place : place + size], count, name=tensor.name)
+            place += size
+        columns[tensor.name] = tensors.values_of(field, tensor.datatype, data)
+    if place != len(binary) and all(name in reader.fields for name in columns):
+        msg = (
+            f"{len(binary)} bytes stand behind the JSON, but the inputs' binary_data_size add up to {place}."
+        )
+        raise InvalidInput(msg)
+    return reader.values(columns, place=lambda name, row: f"{name}[{row}]")
+
+
+def _count(tensor: _Input) -> int:
+    shape = tensor.shape
+    if not shape or len(shape) > 2 or shape[0] < 0 or (len(shape) == 2 and shape[1] != 1):
+        msg = f"Input {tensor.name!r} has the shape {shape}. Expected [rows] or [rows, 1]."
+        raise InvalidInput(msg, field=tensor.name)
+    return shape[0]
+
+
+def _check_type(tensor: _Input, expected: set[str]) -> None:
+    if tensor.datatype not in expected:
+        msg = f"Input {tensor.name!r} is {tensor.datatype[:20]}. Expected {' or '.join(sorted(expected))}."
+        raise InvalidInput(msg, field=tensor.name)
+
+
+def _checked_size(tensor: _Input, size: Any, left: int) -> int:
+    if type(size) is not int or not 0 <= size <= left:
+        msg = f"Input {tensor.name!r} says it has {shown(size)} bytes. Expected a number up to {left}, which are left."
+        raise InvalidInput(msg, field=tensor.name)
+    return size
+
+
+def _flat(tensor: _Input, count: int) -> list[Any]:
+    data = tensor.data
+    if isinstance(data, msgspec.UnsetType):
+        msg = f"Input {tensor.name!r} has no data. Expected 'data', or 'binary_data_size' in its parameters."
+        raise InvalidInput(msg, field=tensor.name)
+    if len(tensor.shape) == 2 and all(isinstance(part, list) and len(part) == 1 for part in data):
+        data = [part[0] for part in data]
+    if len(data) != count:
+        msg = f"Input {tensor.name!r} has {len(data)} values. Expected {math.prod(tensor.shape)}, as its shape says."
+        raise InvalidInput(msg, field=tensor.name)
+    return data
+
+
+def _wanted(body: _Body, answer: Answer, everything: bool) -> list[tuple[str, bool]]:
+    if not body.outputs:
+        return [(name, everything) for name in answer.outputs]
+    for output in body.outputs:
+        if output.name not in answer.outputs:
+            msg = f"Unknown output {output.name!r}. Available: {', '.join(answer.outputs)}."
+            raise InvalidInput(msg, field="outputs")
+        if "classification" in output.parameters:
+            msg = "The classification extension is not supported. Read 'probability' instead."
+            raise InvalidInput(msg, field="outputs")
+    return [(o.name, bool(o.parameters.get("binary_data", everything))) for o in body.outputs]

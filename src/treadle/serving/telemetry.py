@@ -1,0 +1,175 @@
+"""What a server counts and measures, for Prometheus; labels are endpoint, version and variant, never an id."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from treadle.core.optional import require
+from treadle.serving.dataplane import Answer, Loaded, Refusal
+from treadle.serving.log import PredictionLog
+
+Labels = tuple[tuple[str, str], ...]
+
+
+class Family(msgspec.Struct, frozen=True, array_like=True):
+    """A metric with its samples."""
+
+    name: str
+    help: str
+    kind: str
+    #: (name, labels, value)
+    samples: list[tuple[str, Labels, float]]
+
+
+#: How the states of several processes become one; everything else is added up.
+_STATES: dict[str, Callable[[Iterable[float]], float]] = {
+    "treadle_endpoint_revision": min,
+    "treadle_endpoint_refused": max,
+    "treadle_log_writable": min,
+}
+_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+
+class Telemetry:
+    """The metrics of one process."""
+
+    def __init__(self) -> None:
+        """Make a registry of its own.
+
+        Raises:
+            MissingExtra: prometheus-client is not installed.
+        """
+        self._library: Any = require("prometheus_client", extra="serve")
+        lib, registry = self._library, self._library.CollectorRegistry()
+        self._registry = registry
+        served = ("endpoint", "version", "variant")
+        self._predictions = lib.Counter("treadle_predictions", "Rows answered.", served, registry=registry)
+        self._seconds = lib.Histogram(
+            "treadle_request_seconds",
+            "Time from the arrival of a request to its answer.",
+            ("endpoint",),
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._refused = lib.Counter(
+            "treadle_requests_refused", "Requests answered with 4xx.", ("endpoint",), registry=registry
+        )
+        self._failed = lib.Counter(
+            "treadle_requests_failed", "Requests answered with 5xx.", ("endpoint",), registry=registry
+        )
+        self._revision = lib.Gauge(
+            "treadle_endpoint_revision", "Revision that answers.", ("endpoint",), registry=registry
+        )
+        self._unloadable = lib.Gauge(
+            "treadle_endpoint_refused",
+            "1: the newest revision was refused.",
+            ("endpoint",),
+            registry=registry,
+        )
+        self._dropped = lib.Counter(
+            "treadle_log_dropped", "Log entries given up because the buffer was full.", registry=registry
+        )
+        self._buffered = lib.Gauge(
+            "treadle_log_buffered_bytes", "Log bytes not on disk yet.", registry=registry
+        )
+        self._spooled = lib.Gauge(
+            "treadle_log_spooled_bytes", "Log bytes not in tables yet.", registry=registry
+        )
+        self._writable = lib.Gauge("treadle_log_writable", "1: the log is written.", registry=registry)
+        self._known_drops = 0
+
+    def answered(self, answer: Answer, seconds: float) -> None:
+        """Count an answer."""
+        variant = answer.variant
+        self._predictions.labels(answer.endpoint, variant.version, variant.name).inc(answer.batch.rows)
+        self._seconds.labels(answer.endpoint).observe(seconds)
+
+    def refused(self, endpoint: str, status: int) -> None:
+        """Count a request that was not answered; `endpoint` is empty where none of that name is loaded."""
+        (self._failed if status >= 500 else self._refused).labels(endpoint).inc()
+
+    def families(
+        self, loaded: Mapping[str, Loaded], refused: Mapping[str, Refusal], log: PredictionLog
+    ) -> list[Family]:
+        """Return all metrics as they are now."""
+        for name, found in loaded.items():
+            self._revision.labels(name).set(found.revision.revision)
+        for name in {*loaded, *refused}:
+            self._unloadable.labels(name).set(name in refused)
+        self._dropped.inc(log.dropped - self._known_drops)
+        self._known_drops = log.dropped
+        self._buffered.set(log.buffered)
+        self._spooled.set(log.spooled)
+        self._writable.set(log.problem is None)
+        return [
+            Family(
+                family.name,
+                family.documentation,
+                family.type,
+                [(s.name, tuple(sorted(s.labels.items())), s.value) for s in family.samples],
+            )
+            for family in self._registry.collect()
+        ]
+
+    def text(self, families: Iterable[Family]) -> bytes:
+        """Return metrics in Prometheus's text format; those of several processes become one."""
+        return self._library.generate_latest(_Collected(self._library, merged(families)))  # type: ignore[no-any-return]
+
+
+class _Collected:
+    """A registry of families that are there already."""
+
+    def __init__(self, library: Any, families: Iterable[Family]) -> None:
+        self._library, self._families = library, families
+
+    def collect(self) -> Iterable[Any]:
+        """Return the families as the library's own."""
+        for family in self._families:
+            metric = self._library.Metric(family.name, family.help, family.kind)
+            for name, labels, value in family.samples:
+                if not name.endswith("_created"):
+                    metric.add_sample(name, dict(labels), value)
+            yield metric
+
+
+def merged(families: Iterable[Family]) -> list[Family]:
+    """Return families of several processes as those of one: counts are added up, of states the worst counts."""
+    families = list(families)
+    found: dict[str, Family] = {}
+    for family in families:
+        if family.name not in found:
+            found[family.name] = Family(family.name, family.help, family.kind, [])
+    values: dict[str, dict[tuple[str, Labels], float]] = {name: {} for name in found}
+    for family in families:
+        join = _STATES.get(family.name, sum)
+        for name, labels, value in family.samples:
+            known = values[family.name].get((name, labels))
+            values[family.name][name, labels] = value if known is None else join((known, value))
+    for name, samples in values.items():
+        found[name].samples.extend((sample, labels, value) for (sample, labels), value in samples.items())
+    return list(found.values())
+
+
+def publish(families: list[Family], path: Path) -> None:
+    """Leave metrics where the processes beside this one find them.
+
+    Raises:
+        OSError: they cannot be written.
+    """
+    fresh = path.with_suffix(".next")
+    fresh.write_bytes(msgspec.json.encode(families))
+    fresh.replace(path)
+
+
+def published(paths: Iterable[Path]) -> list[Family]:
+    """Return the metrics that other processes have left."""
+    found: list[Family] = []
+    for path in paths:
+        with suppress(FileNotFoundError, msgspec.DecodeError):
+            found += msgspec.json.decode(path.read_bytes(), type=list[Family])
+    return found

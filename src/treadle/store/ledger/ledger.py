@@ -1,0 +1,185 @@
+"""The ledger: the project's relational state, read and changed in short transactions.
+
+One transaction writes at a time, on every back end, so what a write transaction reads stays true until it ends.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from sqlalchemy import Connection
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+
+from treadle.core import plugins
+from treadle.core.clock import Clock, monotonic
+from treadle.core.errors import SettingsError, StoreReadOnly, StoreUnavailable
+from treadle.store.ledger import leases, schema
+from treadle.store.ledger.backend import WRITES, Backend
+
+if TYPE_CHECKING:
+    from treadle.store.ledger.leases import Lease
+
+_SCHEMA_NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
+
+
+class Ledger:
+    """Relational state in SQLite or PostgreSQL.
+
+    >>> with ledger.write() as connection:                                  # doctest: +SKIP
+    ...     connection.execute(tables.datasets.insert().values(name="flights", body="{}"))
+    """
+
+    def __init__(self, backend: Backend, *, timeout: float) -> None:
+        self._backend = backend
+        self._timeout = timeout
+
+    @classmethod
+    def open(cls, url: str, *, root: Path, schema: str = "treadle", timeout: float = 30.0) -> Ledger:
+        """Connect to the ledger at a URL, and make or upgrade its tables where that is needed.
+
+        A relative `sqlite:///` path starts at `root`; `schema` is the PostgreSQL schema; `timeout` is how many
+        seconds to wait for a ledger that is locked or does not answer.
+
+        Raises:
+            SettingsError: the URL or the schema's name is not valid.
+            StoreUnavailable: the ledger does not answer.
+            SchemaTooNew: a newer Treadle has upgraded it.
+        """
+        if not _SCHEMA_NAME.fullmatch(schema):
+            msg = f"ledger.schema = {schema!r} is not valid. Expected lower-case letters, digits and _, as 'treadle'."
+            raise SettingsError(msg)
+        try:
+            parsed = make_url(url)
+        except ArgumentError as error:
+            msg = "ledger.url is not a URL. Expected sqlite:///path or postgresql://user@host/database"
+            raise SettingsError(msg) from error
+        module = plugins.load("ledger", parsed.get_backend_name())
+        ledger = cls(module.Backend(parsed, root=root, schema=schema, timeout=timeout), timeout=timeout)
+        try:
+            ledger.upgrade()
+        except BaseException:
+            ledger.close()
+            raise
+        return ledger
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def url(self) -> str:
+        """The address, without its password."""
+        return self._backend.shown
+
+    def read(self) -> AbstractContextManager[Connection]:
+        """Open a short transaction that reads one unchanging state; it cannot write.
+
+        Raises:
+            StoreUnavailable: the ledger is locked, gone or does not answer.
+        """
+        return self._transaction(writes=False, start=None)
+
+    def write(self) -> AbstractContextManager[Connection]:
+        """Open the one transaction that writes: committed at the end of the block, undone by an error.
+
+        Keep it short, and open no other one inside it: that would wait for the first.
+
+        Raises:
+            StoreUnavailable: the ledger is locked, gone or does not answer.
+            StoreFull: no space is left.
+            StoreReadOnly: the ledger may not be written to.
+        """
+        return self._transaction(writes=True, start=self._backend.begin_write)
+
+    def lease(self, name: str, *, holder: str, ttl: float, clock: Clock) -> AbstractContextManager[Lease]:
+        """Hold the right to work on something, until the end of the block.
+
+        A thread renews it. Others may take it over when this process has died, or has not renewed it for `ttl`
+        seconds. Call `lease.check(connection)` in the write transaction that commits the work.
+
+        Raises:
+            Busy: somebody alive holds it; the message says who.
+        """
+        return leases.hold(self, name, holder=holder, ttl=ttl, clock=clock)
+
+    def store_time(self, connection: Connection) -> int:
+        """Return the microseconds since 1970 on the clock that all users of this ledger share."""
+        return int(connection.exec_driver_sql(self._backend.now).scalar_one())
+
+    def revision(self) -> str:
+        """Return the migration that the tables are at."""
+        with self.read() as connection:
+            return schema.current(connection) or ""
+
+    def upgrade(self) -> None:
+        """Bring the tables to this release's migration; cheap where they are there.
+
+        Raises:
+            SchemaTooNew: a newer Treadle has upgraded them.
+        """
+        with self.read() as connection:
+            if schema.is_at_head(connection, shown=self.url):
+                return
+        with self._transaction(writes=True, start=self._backend.begin_upgrade) as connection:
+            schema.upgrade(connection, shown=self.url)
+
+    def integrity(self) -> str:
+        """Return `ok`, or what is wrong with the stored rows."""
+        with self.read() as connection:
+            return self._backend.integrity(connection)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._backend.engine.dispose()
+
+    @contextmanager
+    def _transaction(
+        self, *, writes: bool, start: Callable[[Connection], None] | None
+    ) -> Iterator[Connection]:
+        connection = self._begun(writes=writes, start=start)
+        try:
+            with connection, connection.get_transaction() or connection.begin():
+                yield connection
+        except DBAPIError as error:
+            explained = self._backend.explain(error)
+            if explained is None or (not writes and isinstance(explained, StoreReadOnly)):
+                raise
+            raise explained from error
+
+    def _begun(self, *, writes: bool, start: Callable[[Connection], None] | None) -> Connection:
+        """Connect and begin; as nothing has been done yet, this may be repeated safely until the time-out."""
+        deadline, pause = monotonic() + self._timeout, _FIRST_PAUSE
+        while True:
+            try:
+                return self._begin_once(writes=writes, start=start)
+            except DBAPIError as error:
+                explained = self._backend.explain(error)
+                if explained is None:
+                    raise
+                if not self._backend.may_pass(error) or monotonic() + pause > deadline:
+                    raise explained from error
+            threading.Event().wait(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def _begin_once(self, *, writes: bool, start: Callable[[Connection], None] | None) -> Connection:
+        connection = self._backend.engine.connect()
+        try:
+            if self._backend.is_stale(connection):
+                connection.invalidate()
+            connection = connection.execution_options(**{WRITES: writes})
+            connection.begin()
+            if start:
+                start(connection)
+        except (DBAPIError, StoreUnavailable):
+            connection.close()
+            raise
+        return connection

@@ -1,0 +1,119 @@
+"""Tables in a folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import unquote
+
+from treadle.store.failures import of_os_error
+from treadle.store.files import flush_file, flush_folder
+from treadle.store.places import Place
+
+_LOG = "_delta_log"
+#: Part of the name of a log entry that was being written when its writer died.
+_STAGED = "#"
+
+
+class Backend:
+    """A folder; a table is a folder in it."""
+
+    def __init__(self, place: Place, *, options: Mapping[str, str]) -> None:  # noqa: ARG002 - for S3
+        self.shown = place.url
+        self.options: dict[str, str] = {}
+        self.scan_options: dict[str, str] = {}
+        self._root = place.path
+
+    def probe(self) -> None:
+        """Do nothing: a local rename that refuses to overwrite is certain."""
+
+    def uri(self, name: str) -> str:
+        """Return the table's folder."""
+        return str(self._root.resolve() / name)
+
+    def settle(self, name: str, *, after: int, to: int) -> None:
+        """Flush the log entries of some commits, their data files and checkpoints, and the folders.
+
+        Entries that a killed writer left in between count too: a gap in the log would make later ones unreadable.
+        """
+        table, log = self._root / name, self._root / name / _LOG
+        with self._failures():
+            for version in range(after + 1, to + 1):
+                entry = log / f"{version:020d}.json"
+                for path in (
+                    *_data_files(table, entry),
+                    *log.glob(f"{version:020d}.checkpoint*"),
+                    log / "_last_checkpoint",
+                    entry,
+                ):
+                    if path.exists():
+                        flush_file(path)
+            above = [table, *(folder for folder in table.parents if folder.is_relative_to(self._root.parent))]
+            for folder in (log, *(above if after < 0 else above[:1])):
+                flush_folder(folder)
+
+    def mend(self, name: str, *, base: int | None) -> bool:
+        """Remove log entries after `base` that a power cut left unreadable; return whether there were any.
+
+        `settle` had not flushed them, so no ledger knows them.
+        """
+        log = self._root / name / _LOG
+        newest = -1 if base is None else base
+        with self._failures():
+            later = [path for path in log.glob("[0-9]*") if int(path.name.partition(".")[0]) > newest]
+            for path in sorted(later, reverse=True):
+                path.unlink()
+            if later:
+                (log / "_last_checkpoint").unlink(missing_ok=True)
+                flush_folder(log)
+        return bool(later)
+
+    def files(self, name: str) -> list[str]:
+        """Return the names of a table's data files, and of what writers that were killed left beside them."""
+        table = self._root / name
+        with self._failures():
+            data = [path.name for path in table.iterdir() if path.is_file()]
+            staged = [f"{_LOG}/{path.name}" for path in (table / _LOG).iterdir() if _STAGED in path.name]
+        return data + staged
+
+    def remove(self, name: str, files: Collection[str]) -> None:
+        """Remove some of the files that `files` named."""
+        with self._failures():
+            for file in files:
+                (self._root / name / file).unlink(missing_ok=True)
+
+    def names(self) -> list[str]:
+        """Return the names of all tables, sorted."""
+        found = []
+        with self._failures():
+            for folder, folders, _ in os.walk(self._root):
+                if _LOG in folders:
+                    found.append(Path(folder).relative_to(self._root).as_posix())
+                    folders.clear()
+        return sorted(found)
+
+    def drop(self, name: str) -> None:
+        """Remove a table's folder; nothing happens where there is none."""
+        with self._failures():
+            if (self._root / name).exists():
+                shutil.rmtree(self._root / name)
+
+    @contextmanager
+    def _failures(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise of_os_error(error, store="tables", place=self.shown) from error
+
+
+def _data_files(table: Path, entry: Path) -> list[Path]:
+    """Return the files that a commit added; none where a power cut has torn its entry (it is an orphan then)."""
+    try:
+        added = [json.loads(line).get("add") for line in entry.read_text(encoding="utf-8").splitlines()]
+    except (FileNotFoundError, ValueError):
+        return []
+    return [table / unquote(add["path"]) for add in added if add]

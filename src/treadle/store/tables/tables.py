@@ -1,0 +1,338 @@
+"""Versioned tables: each commit is a numbered, immutable state that can be read for ever.
+
+The tables are Delta tables (delta-rs), so a warehouse can read them too. Which version counts is not decided here
+but in the caller's ledger: a commit whose number never reached the ledger is an orphan, and the next writer undoes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import polars as pl
+from deltalake import (
+    CommitProperties,
+    DeltaTable,
+    Field,
+    PostCommitHookProperties,
+    Schema,
+    Transaction,
+    write_deltalake,
+)
+
+from treadle.core import plugins
+from treadle.core.errors import InvalidInput, NotFound, StoreUnavailable
+from treadle.store.places import place_of
+from treadle.store.tables import schemas
+from treadle.store.tables.backend import Backend
+from treadle.store.tables.failures import speaking
+
+#: Commits between checkpoints: reading a table's state costs one checkpoint and at most so many log entries.
+CHECKPOINT_EVERY = 10
+_CONFIGURATION = {
+    "delta.checkpointInterval": str(CHECKPOINT_EVERY),
+    # Old versions stay readable for as long as `vacuum` keeps their files: never forget their log entries.
+    "delta.enableExpiredLogCleanup": "false",
+    "delta.logRetentionDuration": "interval 36500 days",
+    "delta.deletedFileRetentionDuration": "interval 36500 days",
+}
+_AFTER = PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False)
+
+
+class Tables:
+    """Tables that only grow, with every version readable.
+
+    >>> version = tables.append("flights/rows", frame, base=None)           # doctest: +SKIP
+    >>> tables.scan("flights/rows", version=version).collect()              # doctest: +SKIP
+    """
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    @classmethod
+    def open(cls, url: str, *, root: Path, options: Mapping[str, str]) -> Tables:
+        """Use the tables in a folder (relative to `root`) or under `s3://bucket/prefix`.
+
+        `options` are the `AWS_*` settings (`core.settings.aws_options`). A bucket is asked whether it refuses to
+        overwrite: without that, two writers would lose each other's commits.
+
+        Raises:
+            NotFound: no back end knows this kind of URL.
+            StoreUnavailable: the bucket does not answer, or does not refuse to overwrite.
+        """
+        place = place_of(url, root=root)
+        backend = plugins.load("tables", place.kind).Backend(place, options=options)
+        backend.probe()
+        return cls(backend)
+
+    def exists(self, name: str) -> bool:
+        """Return whether there is a table of this name."""
+        return self.version(name) is not None
+
+    def version(self, name: str) -> int | None:
+        """Return the newest version of a table, which may be an orphan; None: there is no such table."""
+        found = self._find(name)
+        return None if found is None else found.version()
+
+    def append(
+        self, name: str, frame: pl.DataFrame, *, base: int | None, note: Mapping[str, str] | None = None
+    ) -> int:
+        """Add rows and return the version that holds them.
+
+        The columns must be exactly the table's (a new table takes the frame's). `base` is the version that the
+        caller's ledger knows, None for none yet: if the table is ahead of it, a writer died before it reached the
+        ledger, and what it committed is undone first. Calls for one table must be made under one lease.
+
+        Raises:
+            InvalidInput: the columns differ from the table's, or a type cannot be kept.
+            Conflict: another writer committed meanwhile; nothing was appended.
+            NotFound: the table has no version `base`.
+            StoreUnavailable: the rows could not be stored.
+        """
+        rows = schemas.stored(frame)
+        commit = _commit(note)
+        table = self._at(name, base=base)
+        with speaking(self._backend.shown, table=name):
+            if table is None or base is None:
+                version = self._create(name, rows, commit=commit, over=table)
+            else:
+                schemas.check(rows, against=_columns(table), table=name)
+                write_deltalake(
+                    table, rows, mode="append", commit_properties=commit, post_commithook_properties=_AFTER
+                )
+                version = table.version()
+        self._backend.settle(name, after=-1 if base is None else base, to=version)
+        return version
+
+    def deliver(self, name: str, frame: pl.DataFrame, *, sender: str, number: int) -> bool:
+        """Add rows to a table that many writers share and no ledger counts, exactly once.
+
+        A sender numbers its deliveries upward; False: this number or a later one is there already, and nothing was
+        added. The number is part of the commit, so a sender that died does not have to know how far it came.
+
+        Raises:
+            InvalidInput: the columns differ from the table's, or a type cannot be kept.
+            Conflict: somebody delivers for the same sender at this moment.
+            StoreUnavailable: the rows could not be stored.
+        """
+        rows = schemas.stored(frame)
+        commit = CommitProperties(app_transactions=[Transaction(app_id=sender, version=number)])
+        table = self._find(name)
+        before = -1 if table is None else table.version()
+        with speaking(self._backend.shown, table=name):
+            if table is None:
+                version = self._create(name, rows, commit=commit, over=None)
+            elif (table.transaction_version(sender) or 0) >= number:
+                return False
+            else:
+                schemas.check(rows, against=_columns(table), table=name)
+                write_deltalake(
+                    table, rows, mode="append", commit_properties=commit, post_commithook_properties=_AFTER
+                )
+                version = table.version()
+        self._backend.settle(name, after=before, to=version)
+        return True
+
+    def delivered(self, name: str, *, sender: str) -> int:
+        """Return the last number that a sender has delivered; 0: none."""
+        table = self._find(name)
+        return (table.transaction_version(sender) or 0) if table else 0
+
+    def tidy(self, name: str) -> None:
+        """Join the small files of a table that many writers share, and remove files that were joined an hour ago.
+
+        Versions older than that can no longer be read.
+
+        Raises:
+            Conflict: another writer tidied meanwhile.
+        """
+        table = self._load(name, version=None)
+        before = table.version()
+        with speaking(self._backend.shown, table=name):
+            table.optimize.compact(post_commithook_properties=_AFTER)
+            table.vacuum(
+                retention_hours=1,
+                dry_run=False,
+                enforce_retention_duration=False,
+                post_commithook_properties=_AFTER,
+            )
+        self._backend.settle(name, after=before, to=table.version())
+
+    def scan(self, name: str, *, version: int | None = None) -> pl.LazyFrame:
+        """Return a table's rows at a version (the newest by default), to be read when they are needed.
+
+        The order of rows is not kept: sort by a column where it matters.
+
+        Raises:
+            NotFound: there is no such table, or no such version of it.
+            StoreUnavailable: the table cannot be read.
+        """
+        table = self._load(name, version=version)
+        with speaking(self._backend.shown, table=name):
+            return pl.scan_delta(table, storage_options=self._backend.scan_options or None)
+
+    def reading(self, name: str) -> AbstractContextManager[None]:
+        """Give the words of this package to what goes wrong when a scan is read in the block.
+
+        >>> with tables.reading("flights/rows"):                            # doctest: +SKIP
+        ...     frame = tables.scan("flights/rows").collect()
+
+        Raises:
+            StoreUnavailable: a file of the table is gone, damaged, or its store does not answer.
+        """
+        return speaking(self._backend.shown, table=name)
+
+    def schema(self, name: str, *, version: int | None = None) -> dict[str, pl.DataType]:
+        """Return the columns of a table and their types, in order.
+
+        Raises:
+            NotFound: there is no such table, or no such version of it.
+        """
+        return _columns(self._load(name, version=version))
+
+    def widen(self, name: str, columns: Mapping[str, pl.DataType], *, base: int) -> int:
+        """Add columns, null in the rows that are there, and return the version that has them.
+
+        Raises:
+            InvalidInput: a column is there already, or its type cannot be kept.
+            Conflict: another writer committed meanwhile.
+        """
+        kinds = {column: schemas.stored_type(kind, field=column) for column, kind in columns.items()}
+        table = self._must(name, base=base)
+        there = [column for column in kinds if column in _columns(table)]
+        if there:
+            msg = f"The table {name!r} has a column {there[0]!r} already. Nothing was added."
+            raise InvalidInput(msg, field=there[0])
+        with speaking(self._backend.shown, table=name):
+            table.alter.add_columns(
+                _fields(kinds), commit_properties=_commit(None), post_commithook_properties=_AFTER
+            )
+        self._backend.settle(name, after=base, to=table.version())
+        return table.version()
+
+    def compact(self, name: str, *, base: int) -> int:
+        """Join small files into large ones and return the version that reads them; the rows stay the same.
+
+        Returns `base` where there is nothing to join.
+
+        Raises:
+            Conflict: another writer committed meanwhile.
+        """
+        table = self._must(name, base=base)
+        with speaking(self._backend.shown, table=name):
+            table.optimize.compact(commit_properties=_commit(None), post_commithook_properties=_AFTER)
+        self._backend.settle(name, after=base, to=table.version())
+        return table.version()
+
+    def vacuum(self, name: str, *, keep: Collection[int], dry_run: bool = True) -> list[str]:
+        """Remove the files that none of the kept versions reads, and return their names, sorted.
+
+        What killed writers left goes too, so hold the lease of the table's writers. Versions that are not kept
+        cannot be read afterwards. With `dry_run` nothing is removed.
+
+        Raises:
+            InvalidInput: no version is kept.
+            NotFound: one of the kept versions does not exist.
+        """
+        if not keep:
+            msg = f"Vacuum of {name!r} would remove every row: no version is kept. Use drop to remove the table."
+            raise InvalidInput(msg)
+        needed = {file for version in keep for file in self._files(name, version=version)}
+        strays = sorted(set(self._backend.files(name)) - needed)
+        if not dry_run:
+            self._backend.remove(name, strays)
+        return strays
+
+    def drop(self, name: str) -> None:
+        """Remove a table with all its versions; nothing happens where there is none."""
+        schemas.check_name(name)
+        self._backend.drop(name)
+
+    def names(self) -> list[str]:
+        """Return the names of all tables, sorted."""
+        return self._backend.names()
+
+    def _create(
+        self, name: str, rows: pl.DataFrame, *, commit: CommitProperties, over: DeltaTable | None
+    ) -> int:
+        """Make a table of the rows; one that a writer made and never recorded is replaced in one commit."""
+        write_deltalake(
+            over or self._backend.uri(name),
+            rows,
+            mode="overwrite" if over else "error",
+            schema_mode="overwrite" if over else None,
+            configuration=None if over else _CONFIGURATION,
+            storage_options=None if over else self._backend.options,
+            commit_properties=commit,
+            post_commithook_properties=_AFTER,
+        )
+        return over.version() if over else 0
+
+    def _at(self, name: str, *, base: int | None) -> DeltaTable | None:
+        """Return the table in the state of `base`, after undoing commits that no ledger knows."""
+        try:
+            table = self._find(name)
+        except StoreUnavailable:
+            if not self._backend.mend(name, base=base):
+                raise
+            table = self._find(name)
+        if base is None:
+            return table
+        if table is None or table.version() < base:
+            at = "is not there" if table is None else f"is only at version {table.version()}"
+            msg = (
+                f"The table {name!r} in {self._backend.shown} {at}, and the ledger knows its version {base}. "
+                "Put back a backup of the tables that is not older than the ledger."
+            )
+            raise NotFound(msg)
+        if table.version() > base:
+            with speaking(self._backend.shown, table=name):
+                table.restore(base, commit_properties=_commit(None), post_commithook_properties=_AFTER)
+        return table
+
+    def _must(self, name: str, *, base: int) -> DeltaTable:
+        table = self._at(name, base=base)
+        assert table is not None
+        return table
+
+    def _files(self, name: str, *, version: int) -> list[str]:
+        table = self._load(name, version=version)
+        with speaking(self._backend.shown, table=name):
+            return [unquote(uri.rpartition("/")[2]) for uri in table.file_uris()]
+
+    def _find(self, name: str) -> DeltaTable | None:
+        try:
+            return self._load(name, version=None)
+        except NotFound:
+            return None
+
+    def _load(self, name: str, *, version: int | None) -> DeltaTable:
+        schemas.check_name(name)
+        try:
+            with speaking(self._backend.shown, table=name):
+                return DeltaTable(
+                    self._backend.uri(name), version=version, storage_options=self._backend.options
+                )
+        except StoreUnavailable as error:
+            newest = None if version is None else self._load(name, version=None).version()
+            if newest is None or 0 <= (version or 0) <= newest:
+                raise
+            msg = f"The table {name!r} in {self._backend.shown} has no version {version}; its newest is {newest}."
+            raise NotFound(msg) from error
+
+
+def _commit(note: Mapping[str, str] | None) -> CommitProperties:
+    """No retries: a commit that lost a race must not be put after the winner's, whose rows it has not seen."""
+    return CommitProperties(custom_metadata=dict(note or {}), max_commit_retries=0)
+
+
+def _columns(table: DeltaTable) -> dict[str, pl.DataType]:
+    empty: Any = table.schema().to_arrow()
+    return dict(pl.Schema(empty).items())
+
+
+def _fields(kinds: Mapping[str, pl.DataType]) -> list[Field]:
+    return list(Schema.from_arrow(pl.Schema(kinds)).fields)

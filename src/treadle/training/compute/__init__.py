@@ -1,0 +1,1 @@
+"""Places where training functions run, one file each."""

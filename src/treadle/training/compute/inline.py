@@ -1,0 +1,84 @@
+"""Runs a job in this process: for notebooks and debuggers. It cannot be killed, only interrupted."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from pathlib import Path
+from types import FrameType
+
+from treadle.core.clock import monotonic, span_text
+from treadle.core.errors import RunFailed, RunTimeout, TreadleError
+from treadle.training.jobs import Job
+
+
+class Engine:
+    """Calls the job's function here.
+
+    What Python code prints goes to the log; what native libraries write to the terminal does not. The time limit
+    interrupts Python code in the main thread; in other threads there is none, and the log says so.
+    """
+
+    def run(self, job: Job, *, log: Path, timeout: float | None) -> None:
+        """Call a job's function; what it prints is appended to the file `log`.
+
+        Raises:
+            RunTimeout: it took longer than `timeout` seconds and was interrupted.
+            RunFailed: it raised an error, which is the cause of this one.
+        """
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("a", encoding="utf-8") as output, redirect_stdout(output), redirect_stderr(output):
+            if timeout is not None and threading.current_thread() is not threading.main_thread():
+                output.write(
+                    f"The time limit of {span_text(timeout)} holds only in a main thread: not here.\n"
+                )
+                timeout = None
+            try:
+                with _limit(timeout):
+                    _call(job.call)
+            except BaseException:
+                traceback.print_exc(file=output)
+                raise
+
+
+def _call(function: Callable[[], object]) -> None:
+    try:
+        function()
+    except (RunFailed, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        msg = (
+            str(error)
+            if isinstance(error, TreadleError)
+            else f"The training raised {type(error).__name__}: {error}"
+        )
+        raise RunFailed(msg, traceback=traceback.format_exc()) from error
+
+
+@contextmanager
+def _limit(seconds: float | None) -> Iterator[None]:
+    """Interrupt the block after some seconds; a timer that ran before goes on afterwards."""
+    if seconds is None:
+        yield
+        return
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        msg = (
+            f"The training function was interrupted after {span_text(seconds)}, its time limit. If it needs longer, "
+            "raise the limit: timeout= in @td.model, or compute.timeout in treadle.toml."
+        )
+        raise RunTimeout(msg)
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    begun = monotonic()
+    rest, interval = signal.setitimer(signal.ITIMER_REAL, max(seconds, 1e-6))
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+        if rest:
+            signal.setitimer(signal.ITIMER_REAL, max(rest - (monotonic() - begun), 1e-6), interval)

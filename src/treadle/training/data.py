@@ -1,0 +1,136 @@
+"""The rows that a training function gets: exactly what the server will feed the model, and the truth beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+import polars as pl
+
+from treadle.core.errors import InvalidInput, closest
+from treadle.core.records import Window
+from treadle.core.signature import Signature, decode_frame, field_of
+from treadle.training.task import Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rows:
+    """Rows of one split, in the order in which they landed."""
+
+    #: The inputs as the server feeds them: float32 (missing: NaN), int64 and string (missing: '') columns.
+    X: pl.DataFrame
+    #: The truth, of shape (rows,): int64 of 0 and 1 for classification, float64 for regression.
+    y: np.ndarray
+    #: All columns as they are in the dataset, features joined.
+    frame: pl.DataFrame
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.y)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingData:
+    """What a training function learns from. The test rows are not in it."""
+
+    train: Rows
+    #: Rows for early stopping and the like; may be empty.
+    validation: Rows
+    #: The columns that the model takes, in order.
+    inputs: tuple[str, ...]
+    target: str
+    #: The stretch of event time that the rows are from.
+    window: Window
+    signature: Signature
+
+    @classmethod
+    def build(
+        cls,
+        frame: pl.DataFrame,
+        *,
+        target: str,
+        task: Task,
+        window: Window,
+        inputs: Sequence[str] = (),
+        nullable: Collection[str] = (),
+    ) -> TrainingData:
+        """Divide a frame by its column `_split` and encode the inputs.
+
+        `inputs` defaults to every column but the target and those that begin with `_`. An input may be missing at
+        serving time when it is missing in any row here, or is named in `nullable`.
+
+        Raises:
+            InvalidInput: a column is missing, the target cannot be learnt, or there are no rows to train on.
+        """
+        names = tuple(inputs) or tuple(c for c in frame.columns if c != target and not c.startswith("_"))
+        _must_have(frame, names, target)
+        train = frame.filter(pl.col("_split") == "train")
+        if train.is_empty():
+            msg = (
+                f"There are no rows to train on: {frame.height} rows with a known {target!r} in the window, none of "
+                "them in the train split. Take a longer window, or wait for more outcomes."
+            )
+            raise InvalidInput(msg)
+        signature = _signature(frame, train, names=names, task=task, nullable=nullable)
+        truth = frame.select("_split", pl.Series("_y", task.target(frame[target])))
+        y = {
+            str(split[0]): part["_y"].to_numpy()
+            for split, part in truth.group_by("_split", maintain_order=True)
+        }
+        task.check_learnable(y["train"], target=target)
+        validation = frame.filter(pl.col("_split") == "validation")
+        none = truth["_y"].head(0).to_numpy()
+        return cls(
+            train=Rows(X=_encoded(train, signature), y=y["train"], frame=train),
+            validation=Rows(X=_encoded(validation, signature), y=y.get("validation", none), frame=validation),
+            inputs=names,
+            target=target,
+            window=window,
+            signature=signature,
+        )
+
+    def encoded(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Return the inputs of other rows as the model gets them, in training and behind the server alike.
+
+        Raises:
+            InvalidInput: an input is missing, or holds a null that training did not have.
+        """
+        return _encoded(frame, self.signature)
+
+
+def _encoded(frame: pl.DataFrame, signature: Signature) -> pl.DataFrame:
+    return decode_frame(signature.inputs, signature.encode(frame))
+
+
+def _must_have(frame: pl.DataFrame, names: Sequence[str], target: str) -> None:
+    if "_split" not in frame.columns:
+        msg = "The rows have no split. Declare one on the dataset: split=td.HashSplit(train=0.8, validation=0.1, test=0.1)."
+        raise InvalidInput(msg)
+    visible = [name for name in frame.columns if not name.startswith("_")]
+    if target not in frame.columns:
+        msg = f"The target {target!r} is not among the columns. {closest(target, visible)}"
+        raise InvalidInput(msg, field="target")
+    for name in names:
+        if name not in frame.columns:
+            msg = f"The input {name!r} is not among the columns. {closest(name, visible)}"
+            raise InvalidInput(msg, field="inputs")
+    if target in names:
+        msg = f"The target {target!r} is among the inputs, so the model would be told the answer."
+        raise InvalidInput(msg, field="inputs")
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        msg = f"The input {twice!r} is named twice."
+        raise InvalidInput(msg, field="inputs")
+
+
+def _signature(
+    frame: pl.DataFrame, train: pl.DataFrame, *, names: Sequence[str], task: Task, nullable: Collection[str]
+) -> Signature:
+    fields = []
+    for name in names:
+        # Levels are those of the training rows; whether a value may be missing is asked of all rows.
+        may_miss = name in nullable or field_of(frame[name]).nullable
+        fields.append(msgspec.structs.replace(field_of(train[name]), nullable=may_miss))
+    return Signature(inputs=tuple(fields), outputs=task.outputs)

@@ -1,0 +1,264 @@
+"""The record of every execution of a model's pipeline: started, gone on with after a kill, ended, sealed."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+import polars as pl
+from sqlalchemy import Connection, insert, select, update
+
+from treadle.core.clock import Clock
+from treadle.core.errors import Conflict, InvalidInput, NotFound
+from treadle.core.ids import new_id
+from treadle.core.records import Code, Run, RunStatus, Window, from_json, to_json
+from treadle.store.ledger import tables as t
+from treadle.store.ledger.ledger import Ledger
+from treadle.store.objects.objects import Objects
+from treadle.training import history
+from treadle.training.checkpoints import Checkpoints, State, must_be_current
+
+#: Folder of the runs under way on this machine, relative to the project.
+FOLDER = Path(".treadle", "runs")
+LOG, METRICS = "log.txt", "metrics.jsonl"
+Ended = Literal["succeeded", "rejected", "failed"]
+
+
+class Runs:
+    """Runs of all models.
+
+    A run under way has a folder with its log and its metrics. When it has ended, both become objects (it is
+    *sealed*) and the folder goes. Whoever changes a run holds the model's lease.
+
+    >>> run = runs.start("delay", reason="by hand")                        # doctest: +SKIP
+    >>> runs.seal(runs.finish(run, status="succeeded")).status             # doctest: +SKIP
+    'succeeded'
+    """
+
+    def __init__(self, *, ledger: Ledger, objects: Objects, clock: Clock, root: Path) -> None:
+        self.clock = clock
+        self._ledger, self._objects = ledger, objects
+        self._folders = root / FOLDER
+        self._checkpoints = Checkpoints(ledger, objects, clock)
+
+    def start(
+        self,
+        model: str,
+        *,
+        reason: str,
+        data: Mapping[str, int] | None = None,
+        window: Window | None = None,
+        forward: Window | None = None,
+        seed: int = 0,
+        params: Mapping[str, Any] | None = None,
+        turn: str = "",
+        code: Code | None = None,
+        environment: str = "",
+        parents: tuple[str, ...] = (),
+    ) -> Run:
+        """Record that a run has begun, and seal those that ended without it."""
+        self._seal_leftovers()
+        run = Run(
+            id=new_id("run"),
+            model=model,
+            status="running",
+            started_at=self.clock.now(),
+            reason=reason,
+            data=dict(data or {}),
+            window=window,
+            forward=forward,
+            seed=seed,
+            params=dict(params or {}),
+            turn=turn,
+            code=code,
+            environment=environment,
+            parents=parents,
+        )
+        row = {"id": run.id, "model": model, "status": run.status, "body": to_json(run)}
+        with self._ledger.write() as connection:
+            connection.execute(insert(t.runs).values(**row, started_at=t.micros(run.started_at)))
+        return run
+
+    def running(self, model: str) -> Run | None:
+        """Return the run of a model that has not ended; ask while holding the model's lease.
+
+        Then nobody works on it: it was interrupted, and `resume` goes on with it.
+        """
+        return next(iter(self.list(model=model, status="running", limit=1)), None)
+
+    def resume(self, run: Run) -> Run:
+        """Go on with an interrupted run: the same id, one more attempt. Earlier attempts can write no more.
+
+        Raises:
+            LeaseLost: it has ended, or somebody else goes on with it already.
+        """
+        with self._ledger.write() as connection:
+            stored = must_be_current(connection, run)
+            return _store(connection, msgspec.structs.replace(stored, attempts=stored.attempts + 1))
+
+    def finish(
+        self,
+        run: Run,
+        *,
+        status: Ended,
+        model_version: int | None = None,
+        metrics: Mapping[str, float] | None = None,
+        error: str = "",
+        traceback: str = "",
+        connection: Connection | None = None,
+    ) -> Run:
+        """Record how a run ended, inside the caller's write transaction where one is given; `seal` it afterwards.
+
+        `metrics` defaults to the last values that the training function logged; what is not finite is left out.
+        Ending a run again in the same way changes nothing.
+
+        Raises:
+            Conflict: it has ended in another way, or somebody else goes on with it.
+        """
+        found = history.last_values(self._points(run)) if metrics is None else metrics
+        changes = {
+            "status": status,
+            "finished_at": self.clock.now(),
+            "model_version": model_version,
+            "metrics": {name: float(value) for name, value in found.items() if math.isfinite(value)},
+            "error": error,
+            "traceback": traceback,
+        }
+        if connection is not None:
+            return _end(connection, run, changes)
+        with self._ledger.write() as own:
+            return _end(own, run, changes)
+
+    def fail(self, run: Run, *, error: str, traceback: str = "") -> Run:
+        """Record that a run failed, and seal it."""
+        return self.seal(self.finish(run, status="failed", error=error, traceback=traceback))
+
+    def seal(self, run: Run) -> Run:
+        """Turn the log and the metrics of an ended run into objects, and delete its folder and checkpoints.
+
+        Doing it again changes nothing; when it was interrupted, the next `start` on this machine does it.
+
+        Raises:
+            InvalidInput: the run has not ended.
+        """
+        stored = self.get(run.id)
+        if stored.status == "running":
+            msg = f"Run {run.id} is running. Expected one that has ended: finish it first."
+            raise InvalidInput(msg)
+        folder = self._folders / run.id
+        if folder.is_dir():
+            digests = self._sealed(folder)
+            if any(getattr(stored, name) != digest for name, digest in digests.items()):
+                with self._ledger.write() as connection:
+                    stored = _store(connection, msgspec.structs.replace(_read(connection, run.id), **digests))
+            shutil.rmtree(folder, ignore_errors=True)
+        self._checkpoints.drop(run.id)
+        return stored
+
+    def get(self, run: str) -> Run:
+        """Return one run.
+
+        Raises:
+            NotFound: there is none with that id.
+        """
+        with self._ledger.read() as connection:
+            return _read(connection, run)
+
+    def list(
+        self, *, model: str | None = None, status: RunStatus | None = None, limit: int = 100
+    ) -> list[Run]:
+        """Return the runs, newest first: of one model, of one status, or all."""
+        wanted = select(t.runs.c.body).order_by(t.runs.c.id.desc()).limit(limit)
+        if model is not None:
+            wanted = wanted.where(t.runs.c.model == model)
+        if status is not None:
+            wanted = wanted.where(t.runs.c.status == status)
+        with self._ledger.read() as connection:
+            return [from_json(body, Run) for body in connection.execute(wanted).scalars()]
+
+    def metrics(self, run: str) -> pl.DataFrame:
+        """Return each metric by step, as logged by the training function: name, step, value, at."""
+        return history.frame_of(self._points(self.get(run)))
+
+    def log(self, run: str) -> str:
+        """Return what a run has written to stdout and stderr: so far, or in all."""
+        return self._content(self.get(run), LOG).decode("utf-8", "replace")
+
+    def folder(self, run: str) -> Path:
+        """Return the folder of a run under way, and make it where it is not there."""
+        path = self._folders / run
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def save_checkpoint(self, run: Run, state: State) -> int:
+        """Save a training state to go on from; return its number.
+
+        Raises:
+            LeaseLost: the run has ended, or somebody else goes on with it.
+        """
+        return self._checkpoints.save(run, state)
+
+    def checkpoint(self, run: str) -> State | None:
+        """Return the training state that was saved last, or None."""
+        return self._checkpoints.latest(run)
+
+    def _points(self, run: Run) -> Sequence[history.Point]:
+        return history.parse(self._content(run, METRICS))
+
+    def _content(self, run: Run, file: str) -> bytes:
+        """Return a file of a run: from its folder, else the object that was made of it."""
+        path = self._folders / run.id / file
+        try:
+            return path.read_bytes()
+        except FileNotFoundError:
+            sealed = self.get(run.id)
+            digest = sealed.log if file == LOG else sealed.history
+            return self._objects.get(digest) if digest else b""
+
+    def _sealed(self, folder: Path) -> dict[str, str]:
+        digests = {}
+        for name, file in (("log", LOG), ("history", METRICS)):
+            with suppress(FileNotFoundError):  # nothing was written, or another process seals it as well
+                digests[name] = self._objects.put_file(folder / file)
+        return digests
+
+    def _seal_leftovers(self) -> None:
+        if not self._folders.is_dir():
+            return
+        for folder in self._folders.iterdir():
+            try:
+                found = self.get(folder.name)
+            except NotFound:
+                continue
+            if found.status != "running":
+                self.seal(found)
+
+
+def _read(connection: Connection, run: str) -> Run:
+    body = connection.execute(select(t.runs.c.body).where(t.runs.c.id == run)).scalar()
+    if body is None:
+        msg = f"No run {run!r}. List them with: treadle runs"
+        raise NotFound(msg)
+    return from_json(body, Run)
+
+
+def _end(connection: Connection, run: Run, changes: dict[str, Any]) -> Run:
+    stored = _read(connection, run.id)
+    if stored.status == changes["status"] and stored.attempts == run.attempts:
+        return stored
+    if stored.status not in {"running", changes["status"]}:
+        msg = f"Run {run.id} has ended as {stored.status} already; it cannot become {changes['status']}."
+        raise Conflict(msg)
+    return _store(connection, msgspec.structs.replace(must_be_current(connection, run), **changes))
+
+
+def _store(connection: Connection, run: Run) -> Run:
+    connection.execute(
+        update(t.runs).where(t.runs.c.id == run.id).values(status=run.status, body=to_json(run))
+    )
+    return run

@@ -1,0 +1,1 @@
+"""Kinds of question that a model answers, one file each."""

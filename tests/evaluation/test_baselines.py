@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+from datetime import date
+
+import polars as pl
+import pytest
+
+from treadle.core.errors import InvalidDeclaration, InvalidInput
+from treadle.evaluation import baselines
+from treadle.evaluation.baselines.constant import Constant
+from treadle.evaluation.baselines.mean import Mean
+from treadle.evaluation.baselines.prior import Prior
+
+FLIGHTS = pl.DataFrame(
+    {
+        "carrier": ["UA"] * 6 + ["AA"] * 2,
+        "month": [1, 1, 1, 2, 2, 2, 1, 2],
+        "late": [True, True, True, False, False, False, False, False],
+        "minutes": [10.0, 20.0, 30.0, 0.0, 0.0, 0.0, 4.0, 8.0],
+    }
+)
+
+
+def test_a_prior_is_the_share_of_all_rows():
+    found = Prior().fit(FLIGHTS, "late")
+
+    assert found.default == (3 + 1) / (8 + 2)
+    assert (found.name, found.by, found.values) == ("prior", (), {})
+
+
+def test_a_prior_by_a_column_is_drawn_towards_the_share_of_all_rows():
+    found = Prior(by="carrier", smoothing=2).fit(FLIGHTS, "late")
+
+    assert found.name == "prior_by_carrier"
+    assert found.by == ("carrier",)
+    assert found.values == {"UA": pytest.approx((3 + 2 * 0.4) / 8), "AA": pytest.approx((0 + 2 * 0.4) / 4)}
+
+
+def test_a_prior_is_never_certain():
+    found = Prior().fit(FLIGHTS.head(3), "late")
+
+    assert found.default == (3 + 1) / (3 + 2)
+
+
+def test_a_mean_by_two_columns():
+    found = Mean(by=["carrier", "month"], smoothing=0).fit(FLIGHTS, "minutes")
+
+    assert found.default == 9.0
+    assert found.values == {"UA\x1f1": 20.0, "UA\x1f2": 0.0, "AA\x1f1": 4.0, "AA\x1f2": 8.0}
+    assert found.predict({"carrier": ["UA", "XX"], "month": [1, 1]}, 2) == [20.0, 9.0]
+
+
+def test_values_of_any_type_are_found_again():
+    frame = pl.DataFrame(
+        {
+            "day": [date(2013, 1, 1), None],
+            "share": [0.5, 2.0],
+            "code": ["a", None],
+            "weekend": [True, None],
+            "y": [1, 3],
+        }
+    )
+    by = ["day", "share", "code", "weekend"]
+
+    found = Mean(by=by, smoothing=0).fit(frame, "y")
+
+    assert found.predict({name: frame[name].to_list() for name in by}, 2) == [1.0, 3.0]
+
+
+def test_a_column_may_be_named_like_the_target():
+    frame = pl.DataFrame({"y": ["a", "b"], "by 0": [1, 2]})
+
+    assert Mean(by=["y", "by 0"], smoothing=0).fit(frame, pl.Series("t", [5, 7])).values == {
+        "a\x1f1": 5.0,
+        "b\x1f2": 7.0,
+    }
+
+
+def test_a_constant_learns_nothing():
+    assert Constant(0.25).fit(FLIGHTS, "late").default == 0.25
+
+
+def test_outcomes_may_be_handed_in():
+    strings = FLIGHTS.with_columns(pl.Series("late", ["yes"] * 8))
+
+    assert Prior().fit(strings, FLIGHTS["late"]) == Prior().fit(FLIGHTS, "late")
+
+
+@pytest.mark.parametrize(
+    ("baseline", "frame", "target", "text"),
+    [
+        (Prior(by="carier"), FLIGHTS, "late", "not there: 'carier'.*Did you mean 'carrier'"),
+        (Prior(), FLIGHTS, "lat", "no column 'lat'.*Did you mean 'late'"),
+        (Prior(), FLIGHTS, "minutes", "other values than 0 and 1"),
+        (Prior(), FLIGHTS, "carrier", "'carrier' is String. Expected numbers or booleans"),
+        (Prior(), FLIGHTS.head(0), "late", "0 rows"),
+        (Mean(), FLIGHTS, pl.Series("t", [1.0]), "8 rows and 1 targets"),
+        (
+            Mean(),
+            FLIGHTS.with_columns(pl.lit(None, pl.Float64).alias("late")),
+            "late",
+            "without a finite value",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_refused(baseline, frame, target, text):
+    with pytest.raises(InvalidInput, match=text):
+        baseline.fit(frame, target)
+
+
+@pytest.mark.parametrize(
+    "declare",
+    [
+        lambda: Prior(by=[]),
+        lambda: Prior(by=["carrier", "carrier"]),
+        lambda: Mean(by=["carrier", 3]),
+        lambda: Prior(by=""),
+        lambda: Mean(smoothing=-1),
+        lambda: Prior(smoothing=float("nan")),
+        lambda: Constant(float("inf")),
+        lambda: Constant("a"),
+    ],
+)
+def test_what_cannot_hold_is_refused_at_declaration(declare):
+    with pytest.raises(InvalidDeclaration):
+        declare()
+
+
+def test_names_tell_baselines_apart():
+    declared = [
+        Prior(),
+        Prior(by="carrier"),
+        Prior(by=["carrier", "month"]),
+        Mean(),
+        Constant(0.25),
+        Constant(1),
+    ]
+
+    assert len({baseline.name for baseline in declared}) == len(declared)
+    assert (
+        Prior(by="carrier").spec()
+        == Prior(by=["carrier"]).spec()
+        == {"baseline": "prior", "by": ["carrier"], "smoothing": 10.0}
+    )
+
+
+def test_the_folder_finds_its_baselines_by_name():
+    assert baselines.Prior is Prior
+    with pytest.raises(AttributeError, match="no baseline named 'Last'. Available: constant, mean, prior"):
+        baselines.Last  # noqa: B018 - the lookup itself is tried

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from sklearn import metrics as theirs
+
+from treadle.core import plugins
+from treadle.core.errors import InvalidInput, NotFound
+from treadle.evaluation.measures import metric
+
+Y = [1, 0, 1, 0]
+P = [0.9, 0.2, 0.4, 0.6]
+CLASSIFICATION = {
+    "log_loss": lambda y, p, w: theirs.log_loss(y, p, sample_weight=w, labels=[0, 1]),
+    "brier": lambda y, p, w: theirs.brier_score_loss(y, p, sample_weight=w),
+    "accuracy": lambda y, p, w: theirs.accuracy_score(y, p > 0.5, sample_weight=w),
+    "precision": lambda y, p, w: theirs.precision_score(y, p > 0.5, sample_weight=w),
+    "recall": lambda y, p, w: theirs.recall_score(y, p > 0.5, sample_weight=w),
+    "f1": lambda y, p, w: theirs.f1_score(y, p > 0.5, sample_weight=w),
+    "roc_auc": lambda y, p, w: theirs.roc_auc_score(y, p, sample_weight=w),
+    "average_precision": lambda y, p, w: theirs.average_precision_score(y, p, sample_weight=w),
+}
+REGRESSION = {
+    "mae": lambda y, p, w: theirs.mean_absolute_error(y, p, sample_weight=w),
+    "rmse": lambda y, p, w: theirs.root_mean_squared_error(y, p, sample_weight=w),
+    "r2": lambda y, p, w: theirs.r2_score(y, p, sample_weight=w),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("log_loss", -(math.log(0.9) + math.log(0.8) + math.log(0.4) + math.log(0.4)) / 4),
+        ("brier", (0.01 + 0.04 + 0.36 + 0.36) / 4),
+        ("accuracy", 0.5),
+        ("precision", 0.5),
+        ("recall", 0.5),
+        ("f1", 0.5),
+        ("roc_auc", 0.75),
+        ("average_precision", (1 + 2 / 3) / 2),
+        ("calibration_error", (0.1 + 0.2 + 0.6 + 0.6) / 4),
+    ],
+)
+def test_values_of_four_answers_computed_by_hand(name, expected):
+    assert metric(name).value(Y, P) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("mae", (1 + 2 + 3) / 3),
+        ("rmse", ((1 + 4 + 9) / 3) ** 0.5),
+        ("r2", 1 - (1 + 4 + 9) / (4 + 1 + 9)),
+        ("smape", 2 * (1 / 3 + 2 / 6 + 3 / 9) / 3),
+    ],
+)
+def test_values_of_three_estimates_computed_by_hand(name, expected):
+    y, p = [1.0, 2.0, 6.0], [2.0, 4.0, 3.0]
+
+    assert metric(name).value(y, p) == pytest.approx(expected, rel=1e-12, abs=1e-12)
+
+
+@pytest.mark.parametrize("rounded", [16, 1])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("name", CLASSIFICATION)
+def test_classification_agrees_with_scikit_learn(name, weighted, rounded):
+    random = np.random.default_rng(3)
+    p = random.random(2_000).round(rounded)
+    y = (random.random(2_000) < p).astype(int)
+    weight = random.integers(0, 5, 2_000).astype(float) if weighted else None
+
+    assert metric(name).value(y, p, weight) == pytest.approx(CLASSIFICATION[name](y, p, weight), rel=1e-10)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("name", REGRESSION)
+def test_regression_agrees_with_scikit_learn(name, weighted):
+    random = np.random.default_rng(4)
+    y = 1e4 + random.normal(size=2_000)
+    p = y + random.normal(size=2_000)
+    weight = random.random(2_000) if weighted else None
+
+    assert metric(name).value(y, p, weight) == pytest.approx(REGRESSION[name](y, p, weight), rel=1e-8)
+
+
+def test_certainty_that_is_wrong_costs_a_finite_amount():
+    assert metric("log_loss").value([0], [1.0]) == pytest.approx(theirs.log_loss([0], [1.0], labels=[0, 1]))
+
+
+@pytest.mark.parametrize(
+    ("name", "y", "p"),
+    [
+        ("roc_auc", [1, 1], [0.2, 0.8]),
+        ("roc_auc", [0, 0], [0.2, 0.8]),
+        ("average_precision", [0, 0], [0.2, 0.8]),
+        ("precision", [0, 1], [0.2, 0.5]),
+        ("recall", [0, 0], [0.2, 0.8]),
+        ("f1", [0, 0], [0.2, 0.3]),
+        ("r2", [0.1, 0.1, 0.1], [1.0, 2.0, 3.0]),
+    ],
+)
+def test_what_has_no_value_is_nan(name, y, p):
+    assert math.isnan(metric(name).value(y, p))
+
+
+def test_calibration_in_bins_counts_the_mean_of_each_bin():
+    y, p = [1, 0, 1, 1, 0], [0.75, 0.72, 0.78, 0.71, 1.0]
+
+    assert metric("calibration_error").value(y, p) == pytest.approx((4 * abs(0.75 - 0.74) + 1.0) / 5)
+
+
+@pytest.mark.parametrize("name", CLASSIFICATION)
+def test_classification_refuses_what_is_no_probability_or_class(name):
+    with pytest.raises(InvalidInput, match=r"prediction in row 1 is 1.5. Expected a probability"):
+        metric(name).value([0, 1], [0.5, 1.5])
+    with pytest.raises(InvalidInput, match=r"outcome in row 0 is 2. Expected 0 or 1"):
+        metric(name).value([2, 1], [0.5, 0.5])
+
+
+def test_directions_are_as_everybody_knows_them():
+    greater = {name for name in plugins.available("metric") if metric(name).greater_is_better}
+
+    assert greater == {"accuracy", "average_precision", "f1", "precision", "r2", "recall", "roc_auc"}
+
+
+def test_an_unknown_metric_is_answered_with_the_nearest():
+    with pytest.raises(NotFound, match="Did you mean 'log_loss'"):
+        metric("logloss")

@@ -1,0 +1,106 @@
+"""A server over fake models, wired as the front door wires the real one; run as a program by the tests."""
+
+from __future__ import annotations
+
+import json
+import sys
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from treadle.core.clock import SystemClock
+from treadle.core.errors import PackageRefused
+from treadle.core.records import Variant
+from treadle.core.settings import ServingSettings
+from treadle.core.signature import Field, Signature
+from treadle.serving.assembly import application
+from treadle.serving.endpoints import Endpoints
+from treadle.serving.server import Application, serve
+from treadle.store.ledger.ledger import Ledger
+from treadle.store.tables.tables import Tables
+
+SIGNATURE = Signature(
+    inputs=(
+        Field(name="distance", kind="integer"),
+        Field(name="temp", kind="float", nullable=True),
+        Field(name="carrier", kind="category", levels=("AA", "UA")),
+    ),
+    outputs=(Field(name="prediction", kind="boolean"), Field(name="probability", kind="float")),
+)
+
+
+class FakeModel:
+    """Answers with a probability that names its version: version / 1000."""
+
+    def __init__(self, version: int, *, answers: int | None = None) -> None:
+        self.signature = SIGNATURE
+        self._version, self._answers = version, answers
+
+    def predict(self, columns):
+        if self._answers == 0:
+            raise RuntimeError("the weights are not there")
+        rows = len(columns["distance"])
+        probability = np.full(rows, self._version / 1000)
+        return {"prediction": columns["distance"] > 1000, "probability": probability}
+
+
+class OnnxModel:
+    """A logistic regression of distance and temp in ONNX Runtime."""
+
+    def __init__(self, path: Path) -> None:
+        import onnxruntime
+
+        self.signature = SIGNATURE
+        self._session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+
+    def predict(self, columns):
+        inputs = np.column_stack([columns["distance"].astype(np.float32), columns["temp"]])
+        label, probability = self._session.run(None, {"inputs": inputs})
+        return {"prediction": label.astype(bool), "probability": probability[:, 1].astype(np.float64)}
+
+
+class FakeLoader:
+    """Loads fake models; `models/<model>-<version>.json` may say in which way one is broken, `.onnx` is a real one."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def __call__(self, variant: Variant) -> FakeModel:
+        try:
+            how = json.loads((self._root / "models" / f"{variant.model}-{variant.version}.json").read_text())
+        except FileNotFoundError:
+            how = {}
+        broken = how.get("broken")
+        if broken == "truncated":
+            json.loads("{")
+        if broken == "digest":
+            raise PackageRefused("model.onnx has the digest sha256:1, the manifest says sha256:2")
+        if broken == "raises":
+            raise ValueError("no such operator")
+        packaged = self._root / "models" / f"{variant.model}-{variant.version}.onnx"
+        if packaged.exists():
+            return OnnxModel(packaged)
+        return FakeModel(variant.version, answers=0 if broken == "warm" else None)
+
+
+def build(root: Path, settings: ServingSettings) -> Application:
+    clock = SystemClock()
+    return application(
+        root,
+        Endpoints(Ledger.open("sqlite:///ledger.db", root=root), clock),
+        loader=FakeLoader(root),
+        tables=lambda: Tables.open("tables", root=root, options={}),
+        settings=settings,
+        clock=clock,
+    )
+
+
+def main() -> None:
+    root, options = Path(sys.argv[1]), json.loads(sys.argv[2])
+    settings = ServingSettings(**options)
+    serve(settings, factory=partial(build, root, settings))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+"""Leases when their holders die, stop or come back."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+from sqlalchemy import select
+
+from treadle.core.clock import Clock, monotonic
+from treadle.core.errors import Busy, LeaseLost
+from treadle.store.ledger.ledger import Ledger
+from treadle.store.ledger.tables import datasets, leases
+
+_HOLD = """
+import sys
+from pathlib import Path
+from treadle.core.clock import SystemClock
+from treadle.core.errors import LeaseLost
+from treadle.store.ledger.ledger import Ledger
+from treadle.store.ledger.tables import datasets, put
+
+with Ledger.open(sys.argv[1], root=Path(".")) as ledger:
+    try:
+        with ledger.lease("work", holder="child", ttl=float(sys.argv[2]), clock=SystemClock()) as lease:
+            print("held", flush=True)
+            sys.stdin.readline()
+            with ledger.write() as connection:
+                put(connection, datasets, name="from the child", body="")
+                lease.check(connection)
+    except LeaseLost:
+        sys.exit(7)
+"""
+
+
+def test_a_killed_holder_is_taken_over_at_once(ledger: Ledger, ledger_url: str, clock: Clock) -> None:
+    child = _holder(ledger_url, ttl=600)
+    with pytest.raises(Busy, match="child"), ledger.lease("work", holder="me", ttl=600, clock=clock):
+        pass
+
+    os.kill(child.pid, signal.SIGKILL)
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+
+    with ledger.lease("work", holder="me", ttl=600, clock=clock) as lease:
+        assert lease.token == 2
+    child.communicate()
+
+
+def test_r6_a_stopped_holder_is_taken_over_and_commits_nothing(
+    ledger: Ledger, ledger_url: str, clock: Clock
+) -> None:
+    for _ in range(3):
+        child = _holder(ledger_url, ttl=0.3)
+        child.send_signal(signal.SIGSTOP)
+        with _when_free(ledger, clock) as lease:
+            child.send_signal(signal.SIGCONT)
+            child.communicate("go\n", timeout=30)
+
+            assert child.returncode == 7
+            with ledger.write() as connection:
+                lease.check(connection)
+                assert connection.execute(select(datasets)).all() == []
+
+
+def test_a_lease_outlives_its_ttl_while_its_holder_works(ledger: Ledger, clock: Clock) -> None:
+    with ledger.lease("work", holder="me", ttl=0.2, clock=clock):
+        ends = {_ends_at(ledger)}
+        end = monotonic() + 20
+        while len(ends) < 8 and monotonic() < end:
+            ends.add(_ends_at(ledger))
+
+        with pytest.raises(Busy), ledger.lease("work", holder="other", ttl=0.2, clock=clock):
+            pass
+    assert len(ends) == 8
+
+
+def test_a_holder_learns_that_its_lease_is_lost(ledger: Ledger, clock: Clock) -> None:
+    with ledger.lease("work", holder="me", ttl=0.2, clock=clock) as lease:
+        with ledger.write() as connection:
+            connection.execute(leases.update().values(token=99))
+
+        assert lease._lost.wait(20)
+        assert lease.is_lost
+        with pytest.raises(LeaseLost, match="'work' was taken over"), ledger.write() as connection:
+            lease.check(connection)
+
+    with ledger.read() as connection:
+        assert connection.execute(select(leases.c.token, leases.c.holder != "")).one() == (99, True)
+
+
+def test_of_many_that_want_a_lease_one_gets_it(ledger: Ledger, clock: Clock) -> None:
+    start, done, got = threading.Barrier(6), threading.Barrier(6), []
+
+    def want() -> None:
+        start.wait()
+        try:
+            with ledger.lease("work", holder="me", ttl=30, clock=clock) as lease:
+                got.append(lease.token)
+                done.wait()
+        except Busy:
+            got.append(None)
+            done.wait()
+
+    threads = [threading.Thread(target=want) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sorted(got, key=str) == [1, None, None, None, None, None]
+
+
+def _holder(url: str, *, ttl: float) -> subprocess.Popen[str]:
+    child = subprocess.Popen(
+        [sys.executable, "-c", _HOLD, url, str(ttl)], text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert child.stdout is not None
+    assert child.stdout.readline() == "held\n"
+    return child
+
+
+def _when_free(ledger: Ledger, clock: Clock) -> object:
+    class Waiting:
+        def __enter__(self) -> object:
+            end = monotonic() + 30
+            while True:
+                self.lease = ledger.lease("work", holder="me", ttl=30, clock=clock)
+                try:
+                    return self.lease.__enter__()
+                except Busy:
+                    assert monotonic() < end
+
+        def __exit__(self, *error: object) -> None:
+            self.lease.__exit__(*error)
+
+    return Waiting()
+
+
+def _ends_at(ledger: Ledger) -> int:
+    with ledger.read() as connection:
+        return connection.execute(select(leases.c.expires_at)).scalar_one()

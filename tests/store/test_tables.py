@@ -1,0 +1,229 @@
+"""Versioned tables when writers are killed, disks fill up, buckets lie and histories grow."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import polars as pl
+import pytest
+from sqlalchemy import select
+
+import services
+from treadle.core.clock import monotonic
+from treadle.core.errors import StoreFull, StoreReadOnly, StoreUnavailable
+from treadle.store.ledger.ledger import Ledger
+from treadle.store.ledger.tables import dataset_versions
+from treadle.store.tables.tables import CHECKPOINT_EVERY, Tables
+
+_BATCH = 500
+_ROWS = pl.DataFrame({"id": range(_BATCH), "value": [float(n) for n in range(_BATCH)]})
+_WRITER = """
+import sys
+from pathlib import Path
+import polars as pl
+from sqlalchemy import func, insert, select
+from treadle.core.settings import aws_options
+from treadle.store.ledger.ledger import Ledger
+from treadle.store.ledger.tables import dataset_versions as known
+from treadle.store.tables.tables import Tables
+
+tables = Tables.open(sys.argv[1], root=Path("."), options=aws_options())
+rows = pl.DataFrame({"id": range(500), "value": [float(n) for n in range(500)]})
+with Ledger.open(sys.argv[2], root=Path(".")) as ledger:
+    print("ready", flush=True)
+    sys.stdin.readline()
+    while True:
+        with ledger.read() as connection:
+            base = connection.execute(select(func.max(known.c.version))).scalar()
+            commits = connection.execute(select(func.max(known.c.created_at))).scalar() or 0
+        version = tables.append("t", rows, base=base)
+        if commits % 4 == 3:
+            version = tables.compact("t", base=version)
+        with ledger.write() as connection:
+            connection.execute(
+                insert(known).values(dataset="t", version=version, created_at=commits + 1, body="")
+            )
+"""
+
+
+@pytest.mark.slow
+def test_r13_a_killed_writer_leaves_no_partial_version(
+    tables: Tables, tables_url: str, tmp_path: Path
+) -> None:
+    ledger_url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    moments = random.Random(13)
+    with Ledger.open(ledger_url, root=tmp_path) as ledger:
+        coming = _writer(tables_url, ledger_url)
+        for _ in range(20):
+            writer, coming = coming, _writer(tables_url, ledger_url)
+            _run_for(writer, moments.uniform(0.02, 0.25))
+
+            _assert_whole(tables, _known(ledger))
+        coming.kill()
+        coming.communicate()
+
+        known = _known(ledger)
+        kept = dict(random.Random(1).sample(sorted(known.items()), min(5, len(known))))
+        newest = max(known)
+        kept[newest] = known[newest]
+
+        tables.vacuum("t", keep=kept, dry_run=False)
+        again = tables.append("t", _ROWS, base=newest)
+        kept[again] = known[newest] + 1
+
+        assert len(known) >= 10
+        _assert_whole(tables, kept)
+        assert tables.vacuum("t", keep=kept) == []
+
+
+@pytest.mark.slow
+def test_four_hundred_commits_stay_fast(tmp_path: Path) -> None:
+    tables = Tables.open("tables", root=tmp_path, options={})
+    version, taken = None, []
+
+    for number in range(400):
+        start = monotonic()
+        version = tables.append("t", _ROWS, base=version)
+        taken.append(monotonic() - start)
+        if number % 32 == 31:
+            version = tables.compact("t", base=version)
+
+    assert tables.scan("t").select(pl.len()).collect().item() == 400 * _BATCH
+    assert sorted(taken[-50:])[25] < 3 * sorted(taken[:50])[25] + 0.01
+
+
+def test_checkpoints_are_made_and_old_versions_kept(tmp_path: Path) -> None:
+    tables = Tables.open("tables", root=tmp_path, options={})
+    version = None
+    for _ in range(2 * CHECKPOINT_EVERY + 1):
+        version = tables.append("t", _ROWS, base=version)
+
+    log = tmp_path / "tables" / "t" / "_delta_log"
+
+    assert len(list(log.glob("*.checkpoint.parquet"))) == 2
+    assert (log / f"{0:020d}.json").exists()
+    assert tables.scan("t", version=0).collect().height == _BATCH
+
+
+def test_a_full_disk_loses_nothing_and_passes(tmp_path: Path) -> None:
+    with services.small_disk(tmp_path / "disk", size="4m") as disk:
+        tables = Tables.open("tables", root=disk, options={})
+        version = tables.append("t", _ROWS, base=None)
+        ballast = services.fill(disk)
+
+        with pytest.raises(StoreFull, match="no space is left"):
+            tables.append("t", _ROWS, base=version)
+        assert tables.scan("t").collect().height == _BATCH
+        ballast.unlink()
+        version = tables.append("t", _ROWS, base=version)
+
+        assert tables.scan("t", version=version).collect().height == 2 * _BATCH
+
+
+def test_a_read_only_folder_says_so_and_can_be_read(tmp_path: Path) -> None:
+    with services.small_disk(tmp_path / "disk", size="4m") as disk:
+        tables = Tables.open("tables", root=disk, options={})
+        version = tables.append("t", _ROWS, base=None)
+        services.make_read_only(disk)
+
+        with pytest.raises(StoreReadOnly, match=r"tables\.url"):
+            tables.append("t", _ROWS, base=version)
+
+        assert tables.scan("t").collect().height == _BATCH
+
+
+@pytest.mark.parametrize("commits", [1, 4, 10], ids=["first", "plain", "with a checkpoint"])
+@pytest.mark.parametrize("torn", ["entry", "end of entry", "data", "checkpoint"])
+def test_a_commit_torn_by_a_power_cut_is_undone(commits: int, torn: str, tmp_path: Path) -> None:
+    tables = Tables.open("tables", root=tmp_path, options={})
+    version = known = None
+    for _ in range(commits):
+        known, version = version, tables.append("t", _ROWS, base=version)
+    log = tmp_path / "tables" / "t" / "_delta_log"
+    entry = log / f"{version:020d}.json"
+    victims = {
+        "entry": [entry],
+        "end of entry": [entry],
+        "data": [
+            max((tmp_path / "tables" / "t").glob("*.parquet"), key=lambda path: path.stat().st_mtime_ns)
+        ],
+        "checkpoint": [*log.glob("*.checkpoint.parquet")],
+    }
+    for victim in victims[torn]:
+        victim.write_bytes(victim.read_bytes()[:100] if torn == "end of entry" else b"")
+
+    again = tables.append("t", _ROWS, base=known)
+
+    assert tables.scan("t", version=again).collect().height == commits * _BATCH
+
+
+def test_a_missing_data_file_is_said_in_words(tables: Tables) -> None:
+    version = tables.append("t", _ROWS, base=None)
+    version = tables.append("t", _ROWS, base=version)
+    version = tables.compact("t", base=version)
+    frame = tables.scan("t", version=1)
+    tables.vacuum("t", keep=[version], dry_run=False)
+
+    with pytest.raises(StoreUnavailable, match="'t'"), tables.reading("t"):
+        frame.collect()
+
+
+@pytest.mark.slow
+def test_s3_that_goes_away_is_given_up_in_time(tmp_path: Path) -> None:
+    with services.Seaweed(tmp_path / "seaweed") as server:
+        url, options = f"s3://{server.bucket()}/tables", server.options
+        tables = Tables.open(url, root=tmp_path, options=options)
+        version = tables.append("t", _ROWS, base=None)
+        frame = tables.scan("t")
+    start = monotonic()
+
+    with pytest.raises(StoreUnavailable, match="connection refused"):
+        tables.append("t", _ROWS, base=version)
+    with pytest.raises(StoreUnavailable, match="does not answer"):
+        Tables.open(url, root=tmp_path, options=options)
+    with pytest.raises(StoreUnavailable, match="does not answer"), tables.reading("t"):
+        frame.collect()
+
+    assert monotonic() - start < 30
+
+
+def _writer(tables_url: str, ledger_url: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", _WRITER, tables_url, ledger_url],
+        text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+
+
+def _run_for(writer: subprocess.Popen[str], seconds: float) -> None:
+    assert writer.stdout is not None
+    assert writer.stdin is not None
+    assert writer.stdout.readline() == "ready\n"
+    writer.stdin.write("go\n")
+    writer.stdin.flush()
+    threading.Event().wait(seconds)
+    assert writer.poll() is None
+    writer.kill()
+    writer.communicate()
+
+
+def _known(ledger: Ledger) -> dict[int, int]:
+    """Return the table versions that reached the ledger, each with its number of batches."""
+    with ledger.read() as connection:
+        rows = connection.execute(select(dataset_versions.c.version, dataset_versions.c.created_at)).all()
+    return dict(rows)
+
+
+def _assert_whole(tables: Tables, known: dict[int, int]) -> None:
+    for version, batches in known.items():
+        held = tables.scan("t", version=version).group_by("id").len().collect()
+        assert held.height == _BATCH
+        assert held["len"].unique().to_list() == [batches]
+    newest = tables.version("t")
+    if newest is not None and newest not in known:
+        assert tables.scan("t").select(pl.len()).collect().item() % _BATCH == 0
