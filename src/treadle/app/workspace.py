@@ -227,7 +227,9 @@ class Workspace:
         found = self.settings.alerts
         if not found.webhook:
             return None
-        return plugins.load("channel", "webhook").Channel(found.webhook, secret=found.secret)
+        return plugins.load("channel", "webhook").Channel(
+            found.webhook, secret=found.secret, clock=SystemClock()
+        )
 
     @cached_property
     def rooms(self) -> Rooms:

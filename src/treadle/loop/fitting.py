@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from treadle.core.errors import RunFailed, TreadleError
+from treadle.core.errors import RunCrashed, RunFailed, RunTimeout, TreadleError
 from treadle.core.records import Lookup, Run
 from treadle.loop.frames import Frames
 from treadle.loop.models import Model
@@ -52,18 +53,25 @@ def fit(model: Model, run: Run, rooms: Rooms) -> None:
     _write(folder / RESULT, fitted)
 
 
-def result(folder: Path) -> Fitted:
-    """Read what a training left.
+def fitted_by(train: Callable[[], None], folder: Path) -> Fitted:
+    """Let an engine train, and return what the training left in the run's folder.
 
     Raises:
-        RunFailed: it left a failure, or nothing.
+        RunFailed: it left a failure, or nothing; what an earlier attempt left does not count.
     """
-    failed = folder / FAILURE
-    if failed.is_file():
-        found = msgspec.json.decode(failed.read_bytes(), type=Failure)
-        raise RunFailed(found.error, traceback=found.traceback)
+    for name in (RESULT, FAILURE):
+        (folder / name).unlink(missing_ok=True)
+    try:
+        train()
+    except (RunTimeout, RunCrashed):
+        raise
+    except RunFailed as error:
+        if not (folder / FAILURE).is_file():
+            raise
+        found = msgspec.json.decode((folder / FAILURE).read_bytes(), type=Failure)
+        raise RunFailed(found.error, traceback=found.traceback) from error
     if not (folder / RESULT).is_file():
-        msg = "The training process ended without a result. Its log says more."
+        msg = "The training ended without a result. Its log says more: treadle runs log RUN"
         raise RunFailed(msg)
     return msgspec.json.decode((folder / RESULT).read_bytes(), type=Fitted)
 
@@ -73,7 +81,12 @@ def _fit(model: Model, run: Run, rooms: Rooms) -> Fitted:
     frame = Frames(rooms.datasets).rows(model, versions=run.data, window=run.window)
     frame = frame.filter(pl.col("_split") != "test")
     data = TrainingData.build(
-        frame, inputs=inputs_of(model, frame), target=model.target, task=model.task, window=run.window
+        frame,
+        inputs=inputs_of(model, frame),
+        target=model.target,
+        task=model.task,
+        window=run.window,
+        nullable=may_miss(model),
     )
     context = RunContext(run=run, runs=rooms.runs)
     estimator = model(data, dict(run.params), context)
@@ -87,7 +100,8 @@ def _fit(model: Model, run: Run, rooms: Rooms) -> Fitted:
         objects=rooms.objects,
     )
     train = frame.filter(pl.col("_split") == "train")
-    lookups = tuple(baseline.fit(train, model.target) for baseline in model.baselines)
+    truth = pl.Series(model.task.target(train[model.target]))
+    lookups = tuple(baseline.fit(train, truth) for baseline in model.baselines)
     return Fitted(package=package, baselines=lookups, metrics=context.last_metrics(), rows=len(data.train))
 
 
@@ -98,6 +112,14 @@ def inputs_of(model: Model, frame: pl.DataFrame) -> tuple[str, ...]:
     data = model.data
     taken = {*data.key_columns, data.time_column, model.target, *data.outcome_columns}
     return tuple(name for name in frame.columns if name not in taken and not name.startswith("_"))
+
+
+def may_miss(model: Model) -> frozenset[str]:
+    """Return the columns that may have no value at serving time: features, and what the contract lets be null."""
+    joined = {name for view in model.features for name in view.output_names}
+    contract = model.data.contract
+    declared = {column.name for column in contract.spec().columns if column.nullable} if contract else set()
+    return frozenset(joined | declared)
 
 
 def _golden(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import polars as pl
 
@@ -16,6 +16,7 @@ from treadle.features.views import FeatureView
 from treadle.loop.models import Model
 
 _TICK = timedelta(microseconds=1)
+_NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -71,16 +72,12 @@ class Frames:
         known_at: datetime | None = None,
     ) -> pl.DataFrame:
         """Join a model's features to rows, each as of its own time; versions default to the newest."""
-        if not model.features or spine.is_empty():
-            return self._without_rows(model, spine) if spine.is_empty() else spine
+        if not model.features:
+            return spine
         time = model.data.time_column
-        reach = Window(start=spine[time].min(), end=spine[time].max() + _TICK)  # type: ignore[operator,arg-type]
+        reach = _reach(spine, time)
         views = [(view, self._view(view, reach, versions)) for view in model.features]
         return join(spine, views, time=time, known_at=known_at)
-
-    def _without_rows(self, model: Model, spine: pl.DataFrame) -> pl.DataFrame:
-        fields = [name for view in model.features for name in view.output_names]
-        return spine.with_columns(pl.lit(None, pl.Float64).alias(name) for name in fields)
 
     def _view(self, view: FeatureView, reach: Window, versions: Mapping[str, int] | None) -> pl.DataFrame:
         start = reach.start - parse_span(view.ttl) if view.ttl and reach.start else None
@@ -90,3 +87,10 @@ class Frames:
         return self._datasets.read(
             view.name, version=version, window=window, columns=list(dict.fromkeys(columns))
         )
+
+
+def _reach(spine: pl.DataFrame, time: str) -> Window:
+    first, last = spine[time].min(), spine[time].max()
+    if not isinstance(first, datetime) or not isinstance(last, datetime):
+        return Window(start=_NEVER, end=_NEVER)
+    return Window(start=first, end=last + _TICK)

@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from treadle.core.ids import digest_of
 from treadle.core.records import ModelVersion, Run, Verdict, Window
-from treadle.evaluation.snapshots import Snapshot
+from treadle.evaluation.snapshots import Snapshot, digest_of_rows
 from treadle.loop.frames import Frames
 from treadle.loop.models import Model
 from treadle.loop.rooms import Rooms
@@ -42,18 +41,19 @@ def judge(
     test = _test_rows(model, run, rooms)
     contenders = {CANDIDATE: candidate} | ({CHAMPION: champion} if champion else {})
     loaded = {name: rooms.models.load(version) for name, version in contenders.items()}
-    snapshot = _snapshot(model, run, test)
+    version = run.data[model.data.name]
+    tested = snapshot(model, test, version=version)
     predictions = _predict(loaded, candidate, test)
     verdicts = rooms.verdicts.judge(
-        snapshot, predictions, model.gates, run=run.id, task=model.task.name, parents=_parents(contenders)
+        tested, predictions, model.gates, run=run.id, task=model.task.name, parents=_parents(contenders)
     )
-    scores = {"test": rooms.verdicts.scores(snapshot, predictions, task=model.task.name)}
+    scores = {"test": rooms.verdicts.scores(tested, predictions, task=model.task.name)}
     counts = {"test": test.height}
     if run.forward is not None:
         ahead = Frames(rooms.datasets).rows(model, versions=run.data, window=run.forward)
         counts["forward"] = ahead.height
         if ahead.height:
-            forward = _snapshot(model, run, ahead)
+            forward = snapshot(model, ahead, version=version, on="forward")
             scores["forward"] = rooms.verdicts.scores(
                 forward, _predict(loaded, candidate, ahead), task=model.task.name
             )
@@ -67,17 +67,17 @@ def _test_rows(model: Model, run: Run, rooms: Rooms) -> pl.DataFrame:
     return Frames(rooms.datasets).rows(model, versions=run.data, window=whole, split="test")
 
 
-def _snapshot(model: Model, run: Run, rows: pl.DataFrame) -> Snapshot:
-    keys = rows.select(model.data.key_columns)
-    groups = None
-    if model.data.split is not None and model.data.split.group:
-        groups = rows[model.data.split.group].to_numpy()
+def snapshot(model: Model, rows: pl.DataFrame, *, version: int, on: str = "test") -> Snapshot:
+    """Return rows of one dataset version as what contenders are compared on, tied by the split's group."""
+    grouped = model.data.split.groups if model.data.split else ()
+    groups = rows.select(pl.struct(grouped).rank("dense")).to_series().to_numpy() if grouped else None
     return Snapshot(
         dataset=model.data.name,
-        version=run.data[model.data.name],
-        rows=digest_of([str(keys.height), str(keys.hash_rows(seed=0).sum())]),
+        version=version,
+        rows=digest_of_rows(rows.select(model.data.key_columns)),
         y=model.task.target(rows[model.target]),
         groups=groups,
+        on=on,
     )
 
 

@@ -123,10 +123,12 @@ def model(
 
 def _check(declared: Model) -> None:
     where = f"Model {declared.name!r}"
-    if not isinstance(declared.data, Dataset):
+    data: object = declared.data
+    if not isinstance(data, Dataset):
         msg = f"{where}: data is {declared.data!r}; expected a td.Dataset."
         raise InvalidDeclaration(msg, field="data")
-    for view in declared.features:
+    views: tuple[object, ...] = declared.features
+    for view in views:
         if not isinstance(view, FeatureView):
             msg = f"{where}: features holds {view!r}; expected td.FeatureView."
             raise InvalidDeclaration(msg, field="features")

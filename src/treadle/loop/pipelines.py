@@ -6,14 +6,14 @@ stopped, with the same id, data versions and window; a turn in which nothing is 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 
 from treadle.core import plugins
 from treadle.core.clock import parse_span
-from treadle.core.errors import NotFound, RunFailed
+from treadle.core.errors import Conflict, NotFound, RunFailed, StoreUnavailable, TreadleError
 from treadle.core.ids import new_id
 from treadle.core.records import DatasetVersion, ModelVersion, Run, StepResult, Verdict, Window
 from treadle.loop import fitting, judging
@@ -22,7 +22,9 @@ from treadle.loop.models import Model
 from treadle.loop.releases import Release
 from treadle.loop.rooms import Rooms
 from treadle.loop.steps import Left, Steps, key_of
+from treadle.store.ledger.leases import Lease
 from treadle.training import code, environment
+from treadle.training.jobs import Job
 
 #: Seconds after which a run whose machine is gone may be taken over by another machine.
 LEASE = 60.0
@@ -43,7 +45,7 @@ class Turn:
 class Pipelines:
     """Turns the loop for one model at a time."""
 
-    def __init__(self, rooms: Rooms, *, jobs: Any) -> None:
+    def __init__(self, rooms: Rooms, *, jobs: Callable[[Model, Run], Job]) -> None:
         """Take the rooms, and `jobs(model, run) -> Job`, which says how the engine starts a training."""
         self._rooms, self._jobs = rooms, jobs
         self._steps = Steps(rooms.ledger, rooms.objects, rooms.clock)
@@ -61,6 +63,11 @@ class Pipelines:
             self._rooms.datasets.ingest(self._rooms.project.dataset(name))
             found[name] = self._rooms.datasets.version(name)
         return found
+
+    def ingest_if_any(self, model: Model) -> None:
+        """Read what is new for a model's dataset and views, also where nothing has landed yet."""
+        for name in (model.data.name, *(view.name for view in model.features)):
+            self._rooms.datasets.ingest(self._rooms.project.dataset(name))
 
     def turn(self, model: Model, *, reason: str, force: bool = False) -> Turn:
         """Make one turn of the loop, or go on with the one that was interrupted.
@@ -179,9 +186,12 @@ class Pipelines:
                 baselines=fitted.baselines,
             )
             return self._judge_and_release(model, run, version, fitted, lease)
-        except RunFailed as error:
-            rooms.runs.fail(run, error=str(error), traceback=error.traceback)
-            raise
+        except (StoreUnavailable, Conflict):
+            raise  # not the model's fault: the run stays open, and the next one goes on with it
+        except TreadleError as error:
+            failed = error if isinstance(error, RunFailed) else RunFailed(str(error))
+            rooms.runs.fail(run, error=str(failed), traceback=failed.traceback)
+            raise failed from error
 
     def _train(self, model: Model, run: Run, made: str) -> fitting.Fitted:
         rooms = self._rooms
@@ -197,15 +207,17 @@ class Pipelines:
             rooms.progress.step(f"train {model.name} on {_describe(run.window)}")
             folder = rooms.runs.folder(run.id)
             limit = parse_span(model.timeout or rooms.timeout).total_seconds()
-            rooms.engine.run(self._jobs(model, run), log=folder / "log.txt", timeout=limit)
-            fitted = fitting.result(folder)
+            fitted = fitting.fitted_by(
+                lambda: rooms.engine.run(self._jobs(model, run), log=folder / "log.txt", timeout=limit),
+                folder,
+            )
             return msgspec.to_builtins(fitted), fitted.package.objects
 
         kept = self._steps.once("train", key=key_of("train", inputs), run=run.id, work=work)
         return msgspec.convert(kept.value, fitting.Fitted)
 
     def _judge_and_release(
-        self, model: Model, run: Run, version: ModelVersion, fitted: fitting.Fitted
+        self, model: Model, run: Run, version: ModelVersion, fitted: fitting.Fitted, lease: Lease
     ) -> Turn:
         rooms = self._rooms
         rooms.progress.step(f"judge {version.ref}")

@@ -83,7 +83,7 @@ def dataset_of(view: FeatureView) -> Dataset:
         view.name,
         source=view.source,
         contract=view.contract,
-        key=[*view.entities, view.time],
+        key=list(view.key),
         time=view.time,
     )
 

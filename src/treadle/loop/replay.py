@@ -18,13 +18,13 @@ import numpy as np
 import polars as pl
 
 from treadle.core.errors import InvalidInput, NotFound
-from treadle.core.ids import digest_of, new_id
+from treadle.core.ids import new_id
 from treadle.core.records import Decision, Record, Verdict, Window
 from treadle.evaluation import verdicts as judging
-from treadle.evaluation.snapshots import Snapshot
 from treadle.loop import fitting
 from treadle.loop.facts import Facts
 from treadle.loop.frames import Frames
+from treadle.loop.judging import snapshot
 from treadle.loop.models import Model
 from treadle.loop.rooms import Rooms
 from treadle.training.context import RunContext
@@ -151,19 +151,25 @@ def _train(
     seen = rows.filter((pl.col("_split") != "test") & (pl.col(time) < window.end))
     with tempfile.TemporaryDirectory(prefix="treadle-replay-") as folder:
         data = TrainingData.build(
-            seen, inputs=fitting.inputs_of(model, seen), target=model.target, task=model.task, window=window
+            seen,
+            inputs=fitting.inputs_of(model, seen),
+            target=model.target,
+            task=model.task,
+            window=window,
+            nullable=fitting.may_miss(model),
         )
         context = RunContext.detached(folder=Path(folder), seed=model.seed, params=dict(model.params))
         estimator = model(data, dict(model.params), context)
     train = seen.filter(pl.col("_split") == "train")
+    truth = pl.Series(model.task.target(train[model.target]))
     candidate = _answers(model, estimator, data)
     contenders = {"candidate": candidate}
     if FRESH in state.answering:
         contenders["champion"] = state.answering[FRESH]
     for baseline in model.baselines:
-        contenders[f"baseline:{baseline.name}"] = _looks_up(baseline.fit(train, model.target))
+        contenders[f"baseline:{baseline.name}"] = _looks_up(baseline.fit(train, truth))
     test = rows.filter(pl.col("_split") == "test")
-    found = _judge(model, rooms, test, contenders, decision)
+    found = _judge(model, rooms, test, contenders)
     passed = all(verdict.passed for verdict in found)
     if passed:
         state.answering.setdefault(FROZEN, candidate)
@@ -187,18 +193,11 @@ def _judge(
     rooms: Rooms,
     test: pl.DataFrame,
     contenders: dict[str, Callable[[pl.DataFrame], np.ndarray]],
-    decision: Decision,
 ) -> tuple[Verdict, ...]:
-    snapshot = Snapshot(
-        dataset=model.data.name,
-        version=rooms.datasets.version(model.data.name).version,
-        rows=digest_of([str(decision.at), test.height]),
-        y=model.task.target(test[model.target]),
-        groups=None,
-    )
+    tested = snapshot(model, test, version=rooms.datasets.version(model.data.name).version)
     predictions = {name: answer(test) for name, answer in contenders.items()}
     return rooms.verdicts.judge(
-        snapshot, predictions, model.gates, run=new_id("replay"), task=model.task.name, parents=()
+        tested, predictions, model.gates, run=new_id("replay"), task=model.task.name, parents=()
     )
 
 
@@ -223,24 +222,23 @@ def _score(model: Model, frames: Frames, versions: dict[str, int], state: _State
     if rows.is_empty():
         return
     y = model.task.target(rows[model.target])
-    metric = judging.metric(model.task.metric)
-    losses = {name: metric.per_row(y, answer(rows)) for name, answer in state.answering.items()}
-    state.scored.append(pl.DataFrame({"at": rows[model.data.time_column], **losses}))
+    answers = {name: pl.Series(answer(rows)) for name, answer in state.answering.items()}
+    state.scored.append(pl.DataFrame({"at": rows[model.data.time_column], "y": pl.Series(y), **answers}))
 
 
 def _summary(model: Model, state: _State, since: datetime, until: datetime) -> Replay:
-    scored = pl.concat(state.scored, how="diagonal") if state.scored else pl.DataFrame({"at": []})
-    names = [name for name in scored.columns if name != "at"]
     weeks: tuple[Week, ...] = ()
-    if names:
-        grouped = (
-            scored.sort("at")
-            .group_by_dynamic("at", every="1w")
-            .agg(pl.len().alias("rows"), pl.col(names).mean())
-        )
+    loss: dict[str, float] = {}
+    if state.scored:
+        scored = pl.concat(state.scored, how="diagonal").sort("at")
+        loss = _losses(model, scored)
+        parts = scored.group_by_dynamic("at", every="1w").agg(pl.all().exclude("at"))
         weeks = tuple(
-            Week(start=row["at"], rows=row["rows"], loss={name: row[name] for name in names})
-            for row in grouped.iter_rows(named=True)
+            Week(start=start, rows=part.height, loss=_losses(model, part))
+            for start in parts["at"]
+            for part in [
+                scored.filter(pl.col("at").is_between(start, start + timedelta(days=7), closed="left"))
+            ]
         )
     return Replay(
         model=model.name,
@@ -249,5 +247,13 @@ def _summary(model: Model, state: _State, since: datetime, until: datetime) -> R
         until=until,
         trainings=tuple(state.trainings),
         weeks=weeks,
-        loss={name: float(scored[name].mean()) for name in names},  # type: ignore[arg-type]
+        loss=loss,
     )
+
+
+def _losses(model: Model, scored: pl.DataFrame) -> dict[str, float]:
+    """Return each contender's metric over the rows that it answered."""
+    measure = judging.metric(model.task.metric)
+    names = [name for name in scored.columns if name not in {"at", "y"}]
+    answered = {name: scored.select("y", name).drop_nulls() for name in names}
+    return {name: measure.value(rows["y"], rows[name]) for name, rows in answered.items() if rows.height}

@@ -55,6 +55,7 @@ class Watcher:
     def tick(self, models: Iterable[Model]) -> list[Look]:
         """Look at every model; what goes wrong with one is told and does not keep the others waiting."""
         looks = []
+        self._rooms.alerts.deliver()
         for model in models:
             try:
                 looks.append(self.look(model))

@@ -26,8 +26,8 @@ class Lines:
         if not output.on_terminal() or total < 2:
             return
         if self._bar is None:
-            self._bar = click.progressbar(length=total, file=click.get_text_stream("stderr"), show_pos=True)
-            self._bar.__enter__()
+            stream: Any = click.get_text_stream("stderr")
+            self._bar = click.progressbar(length=total, file=stream, show_pos=True)
             self._done = 0
         self._bar.update(done - self._done)
         self._done = done
@@ -36,5 +36,5 @@ class Lines:
 
     def _close(self) -> None:
         if self._bar is not None:
-            self._bar.__exit__(None, None, None)
+            self._bar.render_finish()
             self._bar = None

@@ -21,7 +21,7 @@ class NewRows:
 
     def __post_init__(self) -> None:
         """Check the number."""
-        if not isinstance(self.rows, int) or self.rows < 1:
+        if self.rows < 1:
             msg = f"NewRows({self.rows!r}): expected a whole number of rows, 1 or more."
             raise InvalidDeclaration(msg, field="rows")
 

@@ -80,7 +80,5 @@ def profile(name: str, version: int | None, project: Path | None, *, as_json: bo
         output.as_json(found)
         return
     click.echo(f"{found.dataset} version {found.version}: {found.rows:,} rows")
-    rows = [
-        (c.name, c.type, f"{c.missing:.1%}", c.distinct, c.minimum, c.mean, c.maximum) for c in found.columns
-    ]
+    rows = [(c.name, c.dtype, f"{c.missing:.1%}", c.distinct, c.min, c.mean, c.max) for c in found.columns]
     output.table(["column", "type", "missing", "distinct", "min", "mean", "max"], rows)
