@@ -18,7 +18,7 @@ from treadle.core.records import DatasetVersion, Revision, Variant
 from treadle.core.servable import Servable
 from treadle.data.datasets import Datasets
 from treadle.evaluation.verdicts import Verdicts
-from treadle.loop import projects, promotions
+from treadle.loop import live, projects, promotions
 from treadle.loop.decisions import Decisions
 from treadle.loop.frames import Frames
 from treadle.loop.pipelines import Pipelines, Turn
@@ -29,7 +29,7 @@ from treadle.loop.watcher import Look, Watcher
 from treadle.monitoring.alerts import Alerts
 from treadle.registry.models import Models
 from treadle.serving.endpoints import Endpoints
-from treadle.serving.predictions import Predictions
+from treadle.serving.predictions import Outcomes, Predictions
 from treadle.store.ledger.ledger import Ledger
 from treadle.store.objects.objects import Objects
 from treadle.store.tables.tables import Tables
@@ -146,6 +146,11 @@ class Workspace:
         return Predictions(tables=self.tables, root=self.root)
 
     @cached_property
+    def outcomes(self) -> Outcomes:
+        """Room 7: the log of outcomes that were reported."""
+        return Outcomes(tables=self.tables, root=self.root)
+
+    @cached_property
     def alerts(self) -> Alerts:
         """Room 8: messages to people."""
         return Alerts(ledger=self.ledger, clock=self.clock, channel=self._channel())
@@ -191,6 +196,19 @@ class Workspace:
         """Join a model's features to rows, as of each row's time: what a caller of the endpoint sends."""
         return Frames(self.datasets).with_features(self.project.model(model), rows)
 
+    def answered(self, endpoint: str) -> pl.DataFrame:
+        """Return an endpoint's logged predictions whose outcome is known, with answer, outcome and baseline."""
+        predictions = self.predictions.scan(endpoint).collect()
+        wanted = predictions.select("model", "version").unique().rows()
+        versions = {number: self.models.get(f"{model}/{number}") for model, number in wanted}
+        return live.answered(predictions, self.outcomes.scan(endpoint).collect(), versions)
+
+    def performance(self, endpoint: str, *, metric: str = "", every: str = "1w") -> pl.DataFrame:
+        """Return how good an endpoint's answers were, by stretch of time and version, with intervals."""
+        task = self.models.get(_reference(self.endpoints.get(endpoint).variants[0])).task
+        measure = metric or {"classification": "log_loss"}.get(task, "rmse")
+        return live.scores(self.answered(endpoint), measure=measure, every=every)
+
     def predictor(self, endpoint: str) -> Predictor:
         """Return an endpoint's predictor in this process, with the server's answers."""
         from treadle.app.predictor import open_predictor
@@ -209,7 +227,7 @@ class Workspace:
 
     def load(self, variant: Variant) -> Servable:
         """Load the model version behind a variant, checked against its digests and golden rows."""
-        return self.models.load(self.models.get(f"{variant.model}/{variant.version}"))
+        return self.models.load(self.models.get(_reference(variant)))
 
     def status(self) -> Status:
         """Say what is fresh, what is stale, and why."""
@@ -260,3 +278,7 @@ class Workspace:
     @cached_property
     def _watcher(self) -> Watcher:
         return Watcher(self.rooms, self._pipelines)
+
+
+def _reference(variant: Variant) -> str:
+    return f"{variant.model}/{variant.version}"

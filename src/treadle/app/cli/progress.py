@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import click
+from click import get_text_stream
+from click.termui import progressbar
 
 from treadle.app.cli import output
 
@@ -26,8 +27,8 @@ class Lines:
         if not output.on_terminal() or total < 2:
             return
         if self._bar is None:
-            stream: Any = click.get_text_stream("stderr")
-            self._bar = click.progressbar(length=total, file=stream, show_pos=True)
+            stream: Any = get_text_stream("stderr")
+            self._bar = progressbar(length=total, file=stream, show_pos=True)
             self._done = 0
         self._bar.update(done - self._done)
         self._done = done
