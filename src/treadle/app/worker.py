@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from treadle.core.records import Run
+from treadle.core.settings import as_environment
 from treadle.loop.fitting import fit
 from treadle.loop.models import Model
 from treadle.training.jobs import Job
@@ -21,6 +22,7 @@ def job(workspace: Workspace, model: Model, run: Run) -> Job:
         command=[sys.executable, "-m", "treadle.app.worker", str(workspace.root), run.id],
         call=lambda: fit(model, run, workspace.rooms),
         cwd=workspace.root,
+        environment=as_environment(workspace.overrides),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -63,7 +64,9 @@ def open_workspace(
     found = settings.load(root, overrides)
     if clock is None:
         clock = FileClock(root / found.clock.file) if found.clock.file else SystemClock()
-    return Workspace(root, settings=found, clock=clock, progress=progress or Silent())
+    return Workspace(
+        root, settings=found, clock=clock, progress=progress or Silent(), overrides=overrides or {}
+    )
 
 
 class Workspace:
@@ -73,9 +76,19 @@ class Workspace:
     ...     turn = ws.run("delay")
     """
 
-    def __init__(self, root: Path, *, settings: settings.Settings, clock: Clock, progress: Progress) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        settings: settings.Settings,
+        clock: Clock,
+        progress: Progress,
+        overrides: Mapping[str, Any],
+    ) -> None:
         self.root = root
         self.settings = settings
+        #: What went before the file and the environment; processes that are started here get it as well.
+        self.overrides = overrides
         self.clock = clock
         self._progress = progress
 

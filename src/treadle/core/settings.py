@@ -172,6 +172,15 @@ def aws_options(environment: Mapping[str, str] | None = None) -> dict[str, str]:
     return options
 
 
+def as_environment(overrides: Mapping[str, Any]) -> dict[str, str]:
+    """Return overrides (`section.key` → value) as the variables by which a child process gets the same settings.
+
+    >>> as_environment({"compute.timeout": "5m", "serving.workers": 2})
+    {'TREADLE_COMPUTE__TIMEOUT': '5m', 'TREADLE_SERVING__WORKERS': '2'}
+    """
+    return {_PREFIX + key.upper().replace(".", "__", 1): str(value) for key, value in overrides.items()}
+
+
 def child_environment(extra: Mapping[str, str]) -> dict[str, str]:
     """Return this process's environment with `extra` on top, for a child process."""
     return {**os.environ, **extra}

@@ -102,6 +102,7 @@ class ContractSpec(Record, frozen=True, kw_only=True):
 
 def Column(  # noqa: N802 - it stands where a class would, like `dataclasses.field`
     *,
+    name: str | None = None,
     ge: Any = None,
     gt: Any = None,
     le: Any = None,
@@ -115,8 +116,11 @@ def Column(  # noqa: N802 - it stands where a class would, like `dataclasses.fie
 
     `ge`, `gt`, `le`, `lt` are bounds of numbers, moments and days; `allowed` the only legal values; `pattern` a regular
     expression that the whole text must match; the lengths count characters. A missing value is judged by the type alone.
+    `name` is the column's name where that is no Python identifier, as in `plan: str = Column(name="Plan Type")`; rules,
+    keys, inputs and requests call it by that name.
     """
     return {
+        "name": name,
         "ge": ge,
         "gt": gt,
         "le": le,
@@ -164,6 +168,11 @@ class Contract:
                 f"Contract {cls.__name__!r} has no columns. Declare each as an annotation, as: flight_id: str"
             )
             raise InvalidDeclaration(msg)
+        names = cls._spec.names
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            msg = f"Contract {cls.__name__!r} has two columns named {twice[0]!r}. Take out one of them."
+            raise InvalidDeclaration(msg, field=twice[0])
 
     @classmethod
     def spec(cls) -> ContractSpec:
@@ -201,6 +210,7 @@ def _hints(cls: type) -> dict[str, tuple[Any, Any]]:
 
 
 def _column(cls: type, name: str, hint: Any, declared: Any) -> ColumnSpec:
+    name = _called(name, declared)
     where = f"Contract {cls.__name__!r}, column {name!r}"
     kind, nullable = _kind(hint)
     if kind is None:
@@ -214,8 +224,13 @@ def _column(cls: type, name: str, hint: Any, declared: Any) -> ColumnSpec:
     return ColumnSpec(name=name, kind=kind, nullable=nullable, **_limits(declared, kind, where=where))
 
 
+def _called(name: str, declared: Any) -> str:
+    """Return the column's own name: the attribute's, or the one that is declared beside it."""
+    return (isinstance(declared, dict) and declared.get("name")) or name
+
+
 def _limits(declared: Mapping[str, Any], kind: Kind, *, where: str) -> dict[str, Any]:
-    limits = {name: value for name, value in declared.items() if value is not None}
+    limits = {name: value for name, value in declared.items() if value is not None and name != "name"}
     for name in limits.keys() & {"ge", "gt", "le", "lt"}:
         if kind == "bool":
             msg = f"{where}: {name}= needs numbers, text or moments; the column is bool."
@@ -286,7 +301,8 @@ def _expression(cls: type, name: str, value: object) -> pl.Expr:
 
 def _rule_spec(cls: type, name: str, expression: pl.Expr) -> RuleSpec:
     text = str(getattr(getattr(cls, name), _RULE))
-    missing = sorted(set(expression.meta.root_names()) - set(_hints(cls)))
+    known = {_called(attribute, declared) for attribute, (_, declared) in _hints(cls).items()}
+    missing = sorted(set(expression.meta.root_names()) - known)
     if missing:
         msg = f"Contract {cls.__name__!r}, rule {name!r} reads the column {missing[0]!r}, which is not declared."
         raise InvalidDeclaration(msg, field=name)

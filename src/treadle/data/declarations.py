@@ -13,6 +13,9 @@ from treadle.data.contracts import Contract, ContractSpec
 from treadle.data.raw import Source
 from treadle.data.splits import HashSplit
 
+#: When a row was ingested; Treadle's own column.
+INGESTED_AT = "_ingested_at"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Outcomes:
@@ -40,7 +43,8 @@ class Dataset:
     """A named table that only grows.
 
     `key` (a column or several) tells rows apart, `time` is the moment that the row is about. The outcome stands in the row
-    (`outcome="late"`) or comes later (`outcomes=Outcomes(...)`). Without a contract the types of the first rows hold.
+    (`outcome="late"`) or comes later (`outcomes=Outcomes(...)`). Without a contract the types of the first rows hold;
+    without `time` a row is about the moment at which it was ingested.
     """
 
     name: str
@@ -83,15 +87,8 @@ class Dataset:
 
     @property
     def time_column(self) -> str:
-        """The column of the event time.
-
-        Raises:
-            InvalidDeclaration: the dataset has none.
-        """
-        if self.time is None:
-            msg = f"Dataset {self.name!r} has no time, which this needs. Declare the column, as time='created_at'."
-            raise InvalidDeclaration(msg, field="time")
-        return self.time
+        """The column of the event time; where none is declared, the moment at which a row was ingested stands for it."""
+        return self.time or INGESTED_AT
 
     @property
     def outcome_columns(self) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ import polars as pl
 from treadle.core.clock import utc
 from treadle.core.errors import InvalidInput, closest
 from treadle.core.records import DatasetVersion, Record, Window
+from treadle.data.declarations import INGESTED_AT
 from treadle.data.pins import Pin
 from treadle.data.splits import SPLITS
 from treadle.data.types import DTYPES
@@ -24,7 +25,7 @@ class Selection(Record, frozen=True, kw_only=True):
 
     #: One part or several; None: all rows.
     split: str | tuple[str, ...] | None = None
-    #: Stretch of event time; None: all.
+    #: Stretch of event time, or of the moments of ingestion where the dataset has no time; None: all.
     window: Window | None = None
     #: Columns, in this order; None: all, and Treadle's own.
     columns: tuple[str, ...] | None = None
@@ -74,11 +75,9 @@ def _sided(rows: pl.LazyFrame, pin: Pin, split: str | Sequence[str] | None) -> p
 def _within(rows: pl.LazyFrame, pin: Pin, window: Window | None) -> pl.LazyFrame:
     if window is None:
         return rows
-    if pin.time is None:
-        msg = f"Dataset {pin.name!r} has no time, so no window. Declare the column, as time='created_at'."
-        raise InvalidInput(msg, field="window")
-    rows = rows.filter(pl.col(pin.time) < utc(window.end))
-    return rows if window.start is None else rows.filter(pl.col(pin.time) >= utc(window.start))
+    time = pl.col(pin.time or INGESTED_AT)
+    rows = rows.filter(time < utc(window.end))
+    return rows if window.start is None else rows.filter(time >= utc(window.start))
 
 
 def _outcomes(

@@ -132,6 +132,12 @@ def _check(declared: Model) -> None:
         if not isinstance(view, FeatureView):
             msg = f"{where}: features holds {view!r}; expected td.FeatureView."
             raise InvalidDeclaration(msg, field="features")
+    if declared.features and declared.data.time is None:
+        msg = (
+            f"{where}: features are joined as of each row's time, and dataset {declared.data.name!r} has none. "
+            "Declare the column, as time='created_at'."
+        )
+        raise InvalidDeclaration(msg, field="features")
     if not hasattr(declared.task, "predictions"):
         msg = f"{where}: task is {declared.task!r}; expected for example td.Classification() or td.Regression()."
         raise InvalidDeclaration(msg, field="task")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
-from click import get_text_stream
 from click.termui import progressbar
 
 from treadle.app.cli import output
@@ -27,8 +27,7 @@ class Lines:
         if not output.on_terminal() or total < 2:
             return
         if self._bar is None:
-            stream: Any = get_text_stream("stderr")
-            self._bar = progressbar(length=total, file=stream, show_pos=True)
+            self._bar = progressbar(length=total, file=sys.stderr, show_pos=True)
             self._done = 0
         self._bar.update(done - self._done)
         self._done = done
