@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from treadle.features.join import join
 
 import treadle as td
 from harness import Benchmark, Peer, cpu_of
+from treadle.features.join import join
 
 ENTITIES = 1_000
 

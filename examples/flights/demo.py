@@ -25,10 +25,10 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
-import report
-from land import Landing
 
+import report
 import treadle as td
+from land import Landing
 from treadle.app.cli.main import main as treadle
 from treadle.core.clock import FileClock
 
