@@ -40,20 +40,31 @@ PATIENCE = 60
 
 
 class Client:
-    """Talks to the prediction server over one connection."""
+    """Talks to the prediction server over one connection that is kept open."""
 
     def __init__(self, port: int) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
 
-    def post(self, path: str, body: object) -> dict:
-        """Send JSON and return the answer; anything but 200 ends the demo."""
-        self._connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
-        response = self._connection.getresponse()
-        said = response.read()
-        if response.status != 200:
-            msg = f"POST {path} was answered {response.status}: {said.decode()}"
+    def post(self, path: str, body: dict) -> dict:
+        """Send JSON and return the answer; anything but 200 ends the demo.
+
+        A connection that was idle while a model trained may have been closed. Sending again is safe: a request with
+        the same `id` is logged once.
+        """
+        try:
+            status, said = self._send(path, body)
+        except ConnectionError:
+            self._connection.close()
+            status, said = self._send(path, body)
+        if status != http.client.OK:
+            msg = f"POST {path} was answered {status}: {said.decode()}"
             raise RuntimeError(msg)
         return json.loads(said)
+
+    def _send(self, path: str, body: dict) -> tuple[int, bytes]:
+        self._connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
+        response = self._connection.getresponse()
+        return response.status, response.read()
 
 
 def main() -> None:

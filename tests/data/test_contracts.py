@@ -124,3 +124,30 @@ def test_a_rule_that_returns_no_expression_is_refused():
             @rule("r")
             def r(self):
                 return True
+
+
+def test_a_column_can_have_a_name_that_is_no_python_identifier():
+    class Customer(Contract):
+        plan: str | None = Column(name="Plan Type", allowed=["basic", "plus"])
+        months: int
+
+        @rule("a plan has months")
+        def has_months(self):
+            return pl.col("Plan Type").is_null() | (pl.col("months") > 0)
+
+    spec = Customer.spec()
+
+    assert spec.names == ("Plan Type", "months")
+    assert (spec.columns[0].kind, spec.columns[0].nullable, spec.columns[0].allowed) == (
+        "str",
+        True,
+        ("basic", "plus"),
+    )
+
+
+def test_two_columns_of_one_name_are_refused():
+    with pytest.raises(InvalidDeclaration, match="two columns named 'months'"):
+
+        class Customer(Contract):
+            months: int
+            more: int = Column(name="months")

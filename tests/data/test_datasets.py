@@ -562,3 +562,16 @@ def test_every_back_end_holds_a_dataset(ledger, tables, land, tmp_path, clock):
     assert datasets.ingest(with_outcomes()) is None
     assert datasets.read("d", columns=["id", "late"]).rows() == [("0", True), ("1", True), ("2", True)]
     assert datasets.version("d").version == datasets.quarantine("d").height == 3
+
+
+def test_without_a_time_a_window_is_of_moments_of_ingestion(datasets, land, clock):
+    land("in/a.csv", HEAD + line("a"))
+    datasets.ingest(dataset(time=None))
+    now = clock.now()
+
+    before = datasets.read("d", window=Window(start=None, end=now), columns=["id"])
+    after = datasets.read("d", window=Window(start=now, end=now + timedelta(seconds=1)), columns=["id"])
+
+    assert before["id"].to_list() == []
+    assert after["id"].to_list() == ["a"]
+    assert dataset(time=None).time_column == "_ingested_at"

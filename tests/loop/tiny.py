@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import polars as pl
+
+from treadle.app.workspace import Workspace
+
+#: Opens the workspace of a tiny project: a clock, and overrides as `compute__engine="inline"`.
+Opener = Callable[..., Workspace]
 
 BEGIN = datetime(2020, 1, 6, tzinfo=UTC)
 

@@ -20,6 +20,7 @@ from treadle.core.servable import Servable
 from treadle.data.datasets import Datasets
 from treadle.evaluation.verdicts import Verdicts
 from treadle.loop import live, projects, promotions
+from treadle.loop.actions import alert
 from treadle.loop.decisions import Decisions
 from treadle.loop.frames import Frames
 from treadle.loop.pipelines import Pipelines, Turn
@@ -230,7 +231,10 @@ class Workspace:
 
     def promote(self, version: str, *, reason: str, actor: str = "a person") -> Revision:
         """Make a version (as `delay/3`) the champion, and let its model's endpoint answer with it."""
-        return promotions.promote(self.rooms, self.models.get(version), actor=actor, reason=reason)
+        found = self.models.get(version)
+        revision = promotions.promote(self.rooms, found, actor=actor, reason=reason)
+        self.alerts.resolve(alert.RULE, found.ref)
+        return revision
 
     def point(self, endpoint: str, version: str, *, reason: str, actor: str = "a person") -> Revision:
         """Let an endpoint answer with one version; an endpoint that does not exist is made."""

@@ -8,7 +8,7 @@ from sqlalchemy import insert, select
 
 from treadle.core.errors import NotFound
 from treadle.core.ids import new_id
-from treadle.core.records import Decision, from_json, to_json
+from treadle.core.records import Decision, Run, from_json, to_json
 from treadle.loop.facts import Facts
 from treadle.loop.models import Model
 from treadle.loop.rooms import Rooms
@@ -32,7 +32,7 @@ class Decisions:
             model=model.name,
             now=rooms.clock.now(),
             rows=self._rows(model.data.name, None),
-            rows_at_last_run=self._rows(model.data.name, last.data[model.data.name]) if last else 0,
+            rows_at_last_run=self._rows_of(last, model.data.name),
             last_run=last.started_at if last else None,
             last_attempt=ended[0].started_at if ended else None,
             failures=failures,
@@ -68,6 +68,10 @@ class Decisions:
         with self._rooms.ledger.read() as connection:
             found = connection.execute(wanted.order_by(t.decisions.c.id.desc()).limit(limit)).scalars().all()
         return [from_json(body, Decision) for body in found]
+
+    def _rows_of(self, run: Run | None, dataset: str) -> int:
+        read = run.data.get(dataset) if run else None
+        return 0 if read is None else self._rows(dataset, read)
 
     def _rows(self, dataset: str, version: int | None) -> int:
         try:

@@ -6,6 +6,7 @@ stopped, with the same id, data versions and window; a turn in which nothing is 
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -192,6 +193,12 @@ class Pipelines:
             failed = error if isinstance(error, RunFailed) else RunFailed(str(error))
             rooms.runs.fail(run, error=str(failed), traceback=failed.traceback)
             raise failed from error
+        except Exception as error:
+            # A gate, metric or baseline of the user's own: left open, the run would fail again at every look.
+            msg = f"The run of {model.name!r} raised {type(error).__name__}: {error}"
+            failed = RunFailed(msg, traceback=traceback.format_exc())
+            rooms.runs.fail(run, error=msg, traceback=failed.traceback)
+            raise failed from error
 
     def _train(self, model: Model, run: Run, made: str) -> fitting.Fitted:
         rooms = self._rooms
@@ -242,6 +249,7 @@ class Pipelines:
             )
             self._steps.save(self._turned(done, outcome), connection)
         rooms.runs.seal(done)
+        rooms.alerts.deliver()
         rooms.progress.step(outcome)
         return Turn(run=done, unchanged=False, verdicts=judgement.verdicts, outcome=outcome)
 

@@ -6,14 +6,15 @@ import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from treadle.core.errors import Busy, NotFound, RunFailed, StoreUnavailable
+from treadle.core.errors import Conflict, NotFound, RunFailed, StoreUnavailable, TreadleError
 from treadle.core.records import Decision
 from treadle.loop.decisions import Decisions
 from treadle.loop.models import Model
 from treadle.loop.pipelines import Pipelines, Turn
 from treadle.loop.rooms import Rooms
 
-FAILED_RUN, FRESHNESS = "failed-run", "freshness"
+#: Rules of the alerts: a run failed; a model cannot even be looked at.
+FAILED_RUN, STUCK = "failed-run", "stuck"
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,11 @@ class Watcher:
             self._decisions.record(decision)
             return Look(decision)
         reason = decision.reason if decision.due else "going on with an interrupted run"
-        turn = self._pipelines.turn(model, reason=reason)
+        try:
+            turn = self._pipelines.turn(model, reason=reason)
+        except RunFailed:
+            self._decisions.record(decision)
+            raise
         self._decisions.record(decision)
         self._rooms.alerts.resolve(FAILED_RUN, f"model:{model.name}")
         return Look(decision, turn)
@@ -57,14 +62,27 @@ class Watcher:
         looks = []
         self._rooms.alerts.deliver()
         for model in models:
-            try:
-                looks.append(self.look(model))
-            except RunFailed as error:
-                self._rooms.alerts.raise_(FAILED_RUN, f"model:{model.name}", str(error))
-                looks.append(Look(self._decisions.decide(model), error=str(error)))
-            except (Busy, StoreUnavailable, NotFound) as error:
-                self._rooms.progress.step(f"{model.name}: {error}")
+            found = self._look_or_tell(model)
+            if found is not None:
+                looks.append(found)
         return looks
+
+    def _look_or_tell(self, model: Model) -> Look | None:
+        alerts, subject = self._rooms.alerts, f"model:{model.name}"
+        try:
+            found = self.look(model)
+        except RunFailed as error:
+            alerts.raise_(FAILED_RUN, subject, str(error))
+            return Look(self._decisions.decide(model), error=str(error))
+        except (Conflict, StoreUnavailable, NotFound) as error:
+            self._rooms.progress.step(f"{model.name}: {error}")  # the next look may find it mended
+            return None
+        except TreadleError as error:
+            alerts.raise_(STUCK, subject, str(error))
+            self._rooms.progress.step(f"{model.name}: {error}")
+            return None
+        alerts.resolve(STUCK, subject)
+        return found
 
     def watch(self, models: Iterable[Model], *, interval: float, stop: threading.Event) -> None:
         """Tick every `interval` seconds until `stop` is set."""

@@ -33,11 +33,17 @@ class Alerts:
     def __init__(self, *, ledger: Ledger, clock: Clock, channel: Channel | None = None) -> None:
         self._ledger, self._clock, self._channel = ledger, clock, channel
 
-    def raise_(self, rule: str, subject: str, text: str) -> Alert:
-        """Raise an alert, or return the one that is open for this rule and subject, as it was raised."""
+    def raise_(self, rule: str, subject: str, text: str, *, connection: Connection | None = None) -> Alert:
+        """Raise an alert, or return the one that is open for this rule and subject, as it was raised.
+
+        Inside the caller's transaction, where one is given, it is only kept: `deliver` sends it afterwards.
+        """
+        if connection is not None:
+            return self._insert(connection, rule, subject, text)
         found = self._find(rule, subject)
         if found is None:
-            found = self._insert(rule, subject, text)
+            with self._ledger.write() as own:
+                found = self._insert(own, rule, subject, text)
         return self._delivered(found)
 
     def resolve(self, rule: str, subject: str) -> Alert | None:
@@ -96,21 +102,20 @@ class Alerts:
             taken += 1
         return taken
 
-    def _insert(self, rule: str, subject: str, text: str) -> Alert:
-        with self._ledger.write() as connection:
-            there = _open_one(connection, rule, subject)
-            if there is not None:
-                return there
-            alert = Alert(
-                id=new_id("alert"),
-                rule=rule,
-                subject=subject,
-                text=text,
-                at=self._clock.now(),
-                delivered=None if self._channel is None else False,
-            )
-            row = {"id": alert.id, "rule": rule, "subject": subject, "open": True, "body": to_json(alert)}
-            connection.execute(insert(t.alerts).values(**row, at=t.micros(alert.at)))
+    def _insert(self, connection: Connection, rule: str, subject: str, text: str) -> Alert:
+        there = _open_one(connection, rule, subject)
+        if there is not None:
+            return there
+        alert = Alert(
+            id=new_id("alert"),
+            rule=rule,
+            subject=subject,
+            text=text,
+            at=self._clock.now(),
+            delivered=None if self._channel is None else False,
+        )
+        row = {"id": alert.id, "rule": rule, "subject": subject, "open": True, "body": to_json(alert)}
+        connection.execute(insert(t.alerts).values(**row, at=t.micros(alert.at)))
         return alert
 
     def _delivered(self, alert: Alert) -> Alert:

@@ -8,9 +8,11 @@ RULE = "candidate"
 
 
 def apply(release: Release) -> str:
-    """Say what passed; the corridor raises the alert after the transaction."""
+    """Raise an alert in the run's own transaction; it is delivered when that is through."""
     version = release.version
-    return (
+    text = (
         f"version {version.version} of {version.model!r} passed its gates and waits for a person: "
         f"treadle models promote {version.model}/{version.version}"
     )
+    release.rooms.alerts.raise_(RULE, version.ref, text, connection=release.connection)
+    return text

@@ -15,7 +15,11 @@ from treadle.core.errors import InvalidInput
     "--data", default="", help="A data file or pattern in this folder, as sales.csv or 'landing/*.parquet'."
 )
 @click.option("--target", default="", help="The column to predict.")
-@click.option("--key", default="", help="The column that names a row; found by looking when not given.")
+@click.option(
+    "--key",
+    default="",
+    help="The column that names a row, or several as store,day; found by looking when not given.",
+)
 @click.option(
     "--time", default="", help="The column with the time of a row; found by looking when not given."
 )
@@ -25,26 +29,30 @@ def command(data: str, target: str, key: str, time: str, *, as_json: bool) -> No
 
     Example: treadle init --data customers.csv --target churned
     """
-    from treadle.app import scaffold
+    from treadle.app import look, scaffold
 
     folder = Path.cwd()
     data = data or _only_data_file(folder)
     if not target:
-        columns = ", ".join(scaffold.columns(folder, data))
+        columns = ", ".join(look.columns(folder, data))
         msg = (
             f"Which column is to be predicted? treadle init --data {data} --target COLUMN. Columns: {columns}"
         )
         raise InvalidInput(msg, field="target")
-    written = scaffold.create(folder, data=data, target=target, key=key, time=time)
+    found = scaffold.create(folder, data=data, target=target, key=key, time=time)
+    request = scaffold.request(found)
     if as_json:
-        output.as_json({"written": [path.name for path in written]})
+        written = ["treadle.toml", "project.py"]
+        output.as_json({"written": written, "notes": found.notes, "request": request})
         return
-    click.echo(
-        f"Wrote {' and '.join(path.name for path in written)}. Read project.py; it is yours to change."
-    )
+    click.echo("Wrote treadle.toml and project.py. Read project.py; it is yours to change.")
+    for note in found.notes:
+        click.echo(note)
     click.echo("Next: treadle run      train, test and release a first version")
     click.echo("      treadle serve    answer over HTTP")
     click.echo("      treadle status   what is fresh, what is stale, and why")
+    if request:
+        click.echo(f"Once it is served, ask it: {request}")
 
 
 def _only_data_file(folder: Path) -> str:
