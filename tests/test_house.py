@@ -90,7 +90,7 @@ except SystemExit as end:
 """
 
 
-@pytest.mark.parametrize(("code", "most"), [("import treadle", 20), (HELP, 130)], ids=["import", "help"])
+@pytest.mark.parametrize(("code", "most"), [("import treadle", 40), (HELP, 160)], ids=["import", "help"])
 def test_nothing_heavy_is_loaded_and_little_at_all(code: str, most: int) -> None:
     loaded = loaded_by(code)
 
