@@ -34,7 +34,8 @@ from treadle.core.clock import FileClock
 
 HERE = Path(__file__).parent
 MODEL, FROZEN = "delay", "frozen"
-FIRST, LAST = date(2013, 2, 1), date(2013, 12, 31)
+# Days are UTC: the last flights of 2013 leave New York on the first of January.
+FIRST, LAST = date(2013, 2, 1), date(2014, 1, 1)
 #: Seconds that the server may take to start, and to take up a new revision.
 PATIENCE = 60
 

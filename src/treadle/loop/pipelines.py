@@ -266,7 +266,8 @@ class Pipelines:
         )
 
     def _unchanged(self, kept: StepResult) -> Turn:
-        run = self._rooms.runs.get(kept.run)
+        # A kill between the run's last transaction and its sealing leaves the log in the run's folder.
+        run = self._rooms.runs.seal(self._rooms.runs.get(kept.run))
         self._rooms.progress.step(f"nothing is new since {run.id}")
         verdicts = tuple(self._rooms.verdicts.list(run=run.id))
         return Turn(run=run, unchanged=True, verdicts=verdicts, outcome=kept.value["outcome"])
