@@ -138,7 +138,8 @@ def ask(workspace, client: Client, clock: FileClock, day: date) -> None:
     start = midnight(day)
     window = td.Last("1d").at(start + timedelta(days=1))
     columns = list(workspace.models.get(f"{MODEL}/1").signature.names)
-    schedule = workspace.datasets.read("flights", window=window).drop("late", "landed_at", strict=False)
+    known = workspace.project.dataset("flights").contract.spec().names
+    schedule = workspace.datasets.read("flights", window=window, columns=known)
     rows = workspace.features(MODEL, schedule).sort("scheduled_departure")
     for (hour,), part in rows.group_by(pl.col("scheduled_departure").dt.truncate("1h"), maintain_order=True):
         clock.set(hour)

@@ -44,7 +44,7 @@ def scan(tables: Tables, version: DatasetVersion, *, pin: Pin, selection: Select
     rows = tables.scan(f"{version.dataset}/rows", version=version.table_version)
     rows = _sided(rows, pin, selection.split)
     rows = _within(rows, pin, selection.window)
-    if pin.outcome_columns:
+    if _asks_for_outcomes(pin, selection):
         rows = _joined(rows, _outcomes(tables, version, pin=pin, known_at=selection.known_at), pin)
     rows = _known(rows, pin, wanted=selection.outcome)
     everything = [name for name, _ in version.schema] + _added(pin) + list(SYSTEM)
@@ -56,6 +56,15 @@ def scan(tables: Tables, version: DatasetVersion, *, pin: Pin, selection: Select
             msg = f"Dataset {pin.name!r} has no column {name!r}. {closest(name, everything)}"
             raise InvalidInput(msg, field=name)
     return rows.sort("_version", "_file", "_row").select(columns)
+
+
+def _asks_for_outcomes(pin: Pin, selection: Selection) -> bool:
+    """Say whether outcomes that are kept apart have to be joined."""
+    if not pin.outcome_columns:
+        return False
+    if selection.columns is None or selection.outcome is not None:
+        return True
+    return not {*_added(pin), "_outcome_at"}.isdisjoint(selection.columns)
 
 
 def _sided(rows: pl.LazyFrame, pin: Pin, split: str | Sequence[str] | None) -> pl.LazyFrame:

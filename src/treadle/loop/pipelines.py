@@ -29,6 +29,8 @@ from treadle.training.jobs import Job
 
 #: Seconds after which a run whose machine is gone may be taken over by another machine.
 LEASE = 60.0
+#: How often a run is begun before it counts as failed: its training may take the whole process down each time.
+MOST_ATTEMPTS = 20
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,10 @@ class Pipelines:
             return None
         if run.code is None or run.code.digest != made:
             self._rooms.runs.fail(run, error="The code changed before the interrupted run could go on.")
+            return None
+        if run.attempts >= MOST_ATTEMPTS:
+            msg = f"The run was begun {run.attempts} times and its process died each time; it is not tried again."
+            self._rooms.runs.fail(run, error=msg)
             return None
         self._rooms.progress.step(f"go on with interrupted {run.id}")
         return self._rooms.runs.resume(run)
