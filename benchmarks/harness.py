@@ -99,6 +99,8 @@ class Benchmark:
     #: The goal: ours at most this many floors, and at most this much.
     floors: float | None = None
     limit: float | None = None
+    #: The goal: a peer takes at least this many times what ours takes. One that was not measured does not count.
+    ahead: Mapping[str, float] = field(default_factory=dict)
     rounds: int = 5
     id: str = ""
 
@@ -106,7 +108,9 @@ class Benchmark:
     def goal(self) -> str:
         """The goal in words."""
         ratio = [f"ours / floor <= {self.floors:g}"] if self.floors else []
-        return " and ".join([*ratio, *([f"ours <= {self.limit:g} {self.unit}"] if self.limit else [])])
+        most = [f"ours <= {self.limit:g} {self.unit}"] if self.limit else []
+        ahead = [f"{name} / ours >= {times:g}" for name, times in self.ahead.items()]
+        return " and ".join([*ratio, *most, *ahead])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,8 +131,14 @@ class Result:
         if self.quick:
             return None
         goal = self.benchmark
-        return (goal.floors is None or self.ratio <= goal.floors) and (
-            goal.limit is None or self.ours <= goal.limit
+        return (
+            (goal.floors is None or self.ratio <= goal.floors)
+            and (goal.limit is None or self.ours <= goal.limit)
+            and all(
+                self.peers[name] >= times * self.ours
+                for name, times in goal.ahead.items()
+                if name in self.peers
+            )
         )
 
     def document(self) -> dict[str, Any]:

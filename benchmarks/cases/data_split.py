@@ -46,5 +46,5 @@ BENCHMARK = Benchmark(
     prepare=prepare,
     ours=ours,
     floor=floor,
-    floors=6,
+    floors=1.3,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import io
 import json
-from datetime import datetime
+from datetime import datetime, time
 from pathlib import Path
 
 import matplotlib as mpl
@@ -264,13 +264,17 @@ def html_page(numbers: dict, svg: str, gate_svg: str) -> str:
 <title>A year of flights, kept fresh</title>
 <style>
 body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; color: #1c1c1c; background: #fff; }}
-svg {{ width: 100%; height: auto; }} figure {{ margin: 1.5rem 0; }}
-.scroll {{ overflow-x: auto; }} table {{ border-collapse: collapse; font-size: .9rem; width: 100%; }}
-th, td {{ text-align: left; padding: .3rem .8rem .3rem 0; border-bottom: 1px solid #ddd; vertical-align: top; }}
+figure {{ margin: 1.5rem 0; padding: .5rem; background: #fff; border-radius: .5rem; overflow-x: auto; }}
+svg {{ width: 100%; min-width: 40rem; height: auto; }}
+.scroll {{ overflow-x: auto; }} table {{ border-collapse: collapse; font-size: .9rem; width: 100%; margin-bottom: 1.5rem; }}
+th, td {{ text-align: left; padding: .3rem .8rem .3rem 0; border-bottom: 1px solid #8884; vertical-align: top; }}
+td {{ overflow-wrap: anywhere; }} td.moment, td.number {{ white-space: nowrap; font-variant-numeric: tabular-nums; }}
 .big {{ display: flex; gap: 2.5rem; flex-wrap: wrap; }} .big b {{ display: block; font-size: 1.8rem; }}
+@media (prefers-color-scheme: dark) {{ body {{ color: #e8e8e8; background: #161616; }} }}
 </style>
 <h1>A year of flights, kept fresh</h1>
-<p>{html.escape(numbers["question"])} {numbers["scored"]:,} flights that landed, {numbers["from"]:%d %B} to {numbers["until"]:%d %B %Y}.</p>
+<p>{html.escape(numbers["question"])} {numbers["scored"]:,} flights that landed, {numbers["from"]:%-d %B %Y} to {numbers["until"]:%-d %B %Y}.
+Log loss, lower is better:</p>
 <p class="big"><span><b>{overall["fresh"]:.4f}</b>fresh</span><span><b>{overall["frozen"]:.4f}</b>frozen</span>
 <span><b>{overall["baseline"]:.4f}</b>baseline</span></p>
 <p>{html.escape(verdict)}</p>
@@ -285,14 +289,21 @@ th, td {{ text-align: left; padding: .3rem .8rem .3rem 0; border-bottom: 1px sol
 def table(headings: list[str], rows: list) -> str:
     head = "".join(f"<th>{html.escape(heading)}</th>" for heading in headings)
     body = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(text(cell))}</td>" for cell in row) + "</tr>" for row in rows
+        "<tr>" + "".join(f"<td{look(cell)}>{html.escape(text(cell))}</td>" for cell in row) + "</tr>"
+        for row in rows
     )
     return f"<table><tr>{head}</tr>{body}</table>"
 
 
+def look(value: object) -> str:
+    if isinstance(value, datetime):
+        return ' class="moment"'
+    return ' class="number"' if isinstance(value, int) else ""
+
+
 def text(value: object) -> str:
     if isinstance(value, datetime):
-        return f"{value:%Y-%m-%d %H:%M}"
+        return f"{value:%Y-%m-%d}" if value.time() == time.min else f"{value:%Y-%m-%d %H:%M}"
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 

@@ -13,17 +13,30 @@ if TYPE_CHECKING:
     from treadle.app.workspace import Workspace as Workspace
     from treadle.app.workspace import open_workspace as open  # noqa: A004, F401 - `td.open`, as files are opened
     from treadle.core import errors as errors
+    from treadle.data import rules as rules
     from treadle.data.contracts import Column as Column
     from treadle.data.contracts import Contract as Contract
     from treadle.data.contracts import rule as rule
     from treadle.data.datasets import Dataset as Dataset
     from treadle.data.datasets import Outcomes as Outcomes
+    from treadle.data.profiles.page.page import page as profile_page  # noqa: F401
     from treadle.data.sources.files import Files as Files
+    from treadle.data.sources.frame import Frame as Frame
+    from treadle.data.sources.stream import Stream as Stream
+    from treadle.data.sources.table import Table as Table
     from treadle.data.splits import HashSplit as HashSplit
+    from treadle.data.splits import TimeSplit as TimeSplit
+    from treadle.data.trees import Tree as Tree
+    from treadle.data.windows import Decayed as Decayed
     from treadle.data.windows import Expanding as Expanding
     from treadle.data.windows import Last as Last
+    from treadle.data.windows import Tumbling as Tumbling
+    from treadle.data.windows import back_fill as back_fill
     from treadle.evaluation import baselines as baselines
     from treadle.evaluation import gates as gates
+    from treadle.features import aggregates as aggregates
+    from treadle.features.on_demand import OnDemand as OnDemand
+    from treadle.features.on_demand import on_demand as on_demand
     from treadle.features.views import FeatureView as FeatureView
     from treadle.loop.models import model as model
     from treadle.loop.policies import Policy as Policy
@@ -42,27 +55,40 @@ _PLACES = {
     "Classification": ("treadle.training.tasks.classification", "Classification"),
     "Column": ("treadle.data.contracts", "Column"),
     "Contract": ("treadle.data.contracts", "Contract"),
+    "Decayed": ("treadle.data.windows", "Decayed"),
     "Dataset": ("treadle.data.datasets", "Dataset"),
     "Every": ("treadle.loop.triggers.every", "Every"),
     "Expanding": ("treadle.data.windows", "Expanding"),
     "FeatureView": ("treadle.features.views", "FeatureView"),
     "Files": ("treadle.data.sources.files", "Files"),
+    "Frame": ("treadle.data.sources.frame", "Frame"),
     "HashSplit": ("treadle.data.splits", "HashSplit"),
     "Last": ("treadle.data.windows", "Last"),
     "NewRows": ("treadle.loop.triggers.new_rows", "NewRows"),
+    "OnDemand": ("treadle.features.on_demand", "OnDemand"),
     "Outcomes": ("treadle.data.datasets", "Outcomes"),
     "Policy": ("treadle.loop.policies", "Policy"),
     "Predictor": ("treadle.app.predictor", "Predictor"),
     "Regression": ("treadle.training.tasks.regression", "Regression"),
     "Run": ("treadle.training.context", "RunContext"),
+    "Stream": ("treadle.data.sources.stream", "Stream"),
+    "Table": ("treadle.data.sources.table", "Table"),
+    "TimeSplit": ("treadle.data.splits", "TimeSplit"),
+    "Tree": ("treadle.data.trees", "Tree"),
+    "Tumbling": ("treadle.data.windows", "Tumbling"),
     "TrainingData": ("treadle.training.data", "TrainingData"),
     "Workspace": ("treadle.app.workspace", "Workspace"),
+    "aggregates": ("treadle.features.aggregates", ""),
+    "back_fill": ("treadle.data.windows", "back_fill"),
     "baselines": ("treadle.evaluation.baselines", ""),
     "errors": ("treadle.core.errors", ""),
     "gates": ("treadle.evaluation.gates", ""),
     "model": ("treadle.loop.models", "model"),
+    "on_demand": ("treadle.features.on_demand", "on_demand"),
     "open": ("treadle.app.workspace", "open_workspace"),
+    "profile_page": ("treadle.data.profiles.page.page", "page"),
     "rule": ("treadle.data.contracts", "rule"),
+    "rules": ("treadle.data.rules", ""),
 }
 
 __all__ = sorted(_PLACES)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from pathlib import Path
 
 import pytest
@@ -150,3 +151,13 @@ def test_completion_prints_a_script(shell: str, capsys: pytest.CaptureFixture[st
 )
 def test_exit_codes_follow_the_error(error: errors.TreadleError, code: int):
     assert exit_code(error) == code
+
+
+def test_help_says_of_each_command_what_its_file_says(capsys: pytest.CaptureFixture[str]):
+    said = Typed(capsys, "--help").out
+
+    listed = dict(re.findall(r"^  (\w+) +(.+)$", said.partition("Commands:\n")[2], flags=re.MULTILINE))
+    commands = Path(main.__code__.co_filename).parent / "commands"
+    assert sorted(listed) == sorted(path.stem for path in commands.glob("[!_]*.py"))
+    assert listed["status"] == "What is fresh, what is stale, and why."
+    assert all(text.endswith(".") for text in listed.values()), "one line for each command"

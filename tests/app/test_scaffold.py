@@ -162,7 +162,7 @@ def test_gates_ask_for_rows_that_there_can_be(tmp_path: Path, rows: int, least: 
         ("id,b\n1,x\n2,y\n3,z\n", {"target": "b"}, "3 different values"),
         (",b\n1,x\n2,y\n", {"target": "b"}, "Column 1 .* has no name"),
         ("_id,b\n1,x\n2,y\n", {"target": "b"}, "starts with '_'"),
-        ("id,b\n", {"target": "b"}, "no row has come"),
+        ("id,b\n", {"target": "b"}, "holds no rows"),
     ],
 )
 def test_what_cannot_become_a_project_is_said(tmp_path: Path, text: str, given: dict[str, str], words: str):

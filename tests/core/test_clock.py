@@ -29,6 +29,11 @@ def test_what_is_no_span_is_refused(text):
         parse_span(text)
 
 
+def test_a_span_has_a_longest():
+    with pytest.raises(InvalidInput, match="'999999999w' is longer than a span of time can be"):
+        parse_span("999999999w")
+
+
 def test_processes_share_the_moment_in_a_file(tmp_path):
     here, there = FileClock(tmp_path / "now"), FileClock(tmp_path / "now")
 

@@ -94,3 +94,26 @@ def test_aws_variables_pass_through_and_http_is_allowed_only_for_http():
 
     assert plain == {"AWS_ENDPOINT_URL": "http://127.0.0.1:1", "AWS_ALLOW_HTTP": "true"}
     assert safe == {"AWS_ENDPOINT_URL": "https://s3"}
+
+
+def test_a_reference_is_a_variable_or_the_file_that_a_variable_names(tmp_path):
+    (tmp_path / "secret").write_text("amqp://host/queue\n")
+
+    assert settings.referenced("amqp://plain/queue", {}) == "amqp://plain/queue"
+    assert (
+        settings.referenced("env:BROKER", {"BROKER": "amqp://own/queue", "BROKER_FILE": "/none"})
+        == "amqp://own/queue"
+    )
+    assert settings.referenced("env:BROKER", {"BROKER_FILE": str(tmp_path / "secret")}) == "amqp://host/queue"
+
+
+@pytest.mark.parametrize(
+    ("environment", "told"),
+    [
+        ({}, "no variable BROKER, and none BROKER_FILE"),
+        ({"BROKER_FILE": "/none"}, "BROKER_FILE names the file '/none'"),
+    ],
+)
+def test_a_reference_to_nothing_says_what_to_set(environment, told):
+    with pytest.raises(SettingsError, match=told):
+        settings.referenced("env:BROKER", environment)

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from treadle.core.clock import ManualClock
+from treadle.data.admission import Admission
 from treadle.data.datasets import Datasets
+from treadle.data.tags import Tags
 from treadle.store.ledger.ledger import Ledger
 from treadle.store.tables.tables import Tables
 
@@ -22,6 +24,21 @@ def datasets(tmp_path: Path, clock: ManualClock) -> Iterator[Datasets]:
     tables = Tables.open("tables", root=tmp_path, options={})
     yield Datasets(ledger=ledger, tables=tables, clock=clock, root=tmp_path)
     ledger.close()
+
+
+@pytest.fixture
+def tags(tmp_path: Path, clock: ManualClock) -> Iterator[Tags]:
+    """The tags of the same project."""
+    with Ledger.open("sqlite:///ledger.db", root=tmp_path) as ledger:
+        yield Tags(ledger=ledger, clock=clock)
+
+
+@pytest.fixture
+def admission(tmp_path: Path, clock: ManualClock) -> Iterator[Admission]:
+    """The way out of quarantine of the same project."""
+    tables = Tables.open("tables", root=tmp_path, options={})
+    with Ledger.open("sqlite:///ledger.db", root=tmp_path) as ledger:
+        yield Admission(ledger=ledger, tables=tables, clock=clock, root=tmp_path)
 
 
 @pytest.fixture

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
+from uuid import UUID
 
 import polars as pl
 import pytest
 
 from treadle.core.errors import ContractBroken
 from treadle.data.checks import check, failures
-from treadle.data.contracts import Column, Contract, rule
+from treadle.data.contracts import Column, Contract, raw_frame, rule
 from treadle.data.raw import Raw
+from treadle.data.sources import _jsonl
 
 
 class Flight(Contract):
@@ -149,3 +151,140 @@ def test_stored_rows_are_counted_against_a_narrower_contract():
         "column 'distance' is not below 6000 in 2 stored rows",
         "rule 'elsewhere' (it goes somewhere else) does not hold in 1 stored rows",
     ]
+
+
+def test_rows_can_have_numbers_of_their_own():
+    frame = pl.DataFrame([GOOD, {**GOOD, "distance": "0"}, GOOD], schema=dict.fromkeys(GOOD, pl.String))
+    raw = Raw(file="f.csv", frame=frame, form="text", broken={9: "has 1 cells"})
+
+    found = check(raw, Flight.spec(), rules=Flight.rules(), numbers=pl.Series([7, 8, 9]))
+
+    assert found.good["_row"].to_list() == [7]
+    assert found.bad.select("_row", "_reason").rows() == [
+        (8, "distance: 0 is below 1"),
+        (9, "the row: has 1 cells"),
+    ]
+
+
+def test_rows_that_are_none_are_told_in_their_place():
+    frame = pl.DataFrame(
+        [{**GOOD, "id": None}, GOOD, {**GOOD, "id": None}], schema=dict.fromkeys(GOOD, pl.String)
+    )
+    raw = Raw(file="f.csv", frame=frame, form="text", broken={2: "has 9 cells; expected 6"})
+
+    found = check(raw, Flight.spec(), rules=Flight.rules())
+
+    assert found.good.is_empty()
+    assert found.bad.select("_row", "_reason").rows() == [
+        (1, "id: has no value"),
+        (2, "the row: has 9 cells; expected 6"),
+        (3, "id: has no value"),
+    ]
+
+
+def test_typed_rows_that_are_good_are_not_copied():
+    class Plain(Contract):
+        n: int = Column(ge=0)
+        x: float | None
+        at: datetime
+
+    frame = pl.DataFrame({"n": [1, 2], "x": [0.5, 1.0], "at": [datetime(2013, 1, 1, tzinfo=UTC)] * 2})
+
+    found = check(raw_frame(frame), Plain.spec(), rules={}).good
+
+    assert [place(found[name]) for name in frame.columns] == [place(frame[name]) for name in frame.columns]
+
+
+def place(cells):
+    """Where in memory the values are."""
+    return cells.to_physical().to_numpy(allow_copy=False).__array_interface__["data"][0]
+
+
+def test_nan_and_infinity_of_a_typed_file_are_told_apart():
+    class Plain(Contract):
+        x: float | None
+
+    found = check(raw_frame(pl.DataFrame({"x": [float("nan"), float("inf"), 1.0]})), Plain.spec(), rules={})
+
+    assert found.good["x"].to_list() == [None, 1.0]
+    assert found.bad.select("_reason", "_raw").rows() == [
+        ("x: inf is not a finite number (the file has the type Float64)", '{"x":"inf"}')
+    ]
+
+
+def test_bytes_that_are_no_text_do_not_stop_the_file():
+    class Plain(Contract):
+        s: str
+
+    found = check(raw_frame(pl.DataFrame({"s": [b"\xff\xfe"]})), Plain.spec(), rules={})
+
+    assert found.bad.select("_reason", "_raw").rows() == [
+        ("s: 2 bytes is not text (the file has the type Binary)", '{"s":"//4="}')
+    ]
+
+
+def test_vectors_and_uuids_are_checked():
+    class Document(Contract):
+        id: UUID
+        embedding: list[float] = Column(length=2)
+
+    frame = pl.DataFrame(
+        {"id": [UUID(int=1).hex, "x", UUID(int=2).hex], "embedding": [[1.0, 2.0], [1.0, 2.0], [1.0]]}
+    )
+
+    found = check(raw_frame(frame), Document.spec(), rules={})
+
+    assert found.good.select("id", "embedding").rows() == [(str(UUID(int=1)), [1.0, 2.0])]
+    assert found.good.schema["embedding"] == pl.List(pl.Float32)
+    assert found.bad["_reason"].to_list() == [
+        "id: 'x' is not a UUID, as 6ba7b810-9dad-11d1-80b4-00c04fd430c8",
+        "embedding: [1 values] is not of length 2",
+    ]
+
+
+def test_vectors_come_out_of_json_and_csv():
+    class Document(Contract):
+        embedding: list[float] = Column(length=2)
+
+    lines = _jsonl.parse(
+        "a.jsonl", b'{"embedding": [0.1, 2]}\n{"embedding": "[1, 2]"}\n{"embedding": [1, null]}'
+    )
+    cells = Raw(file="a.csv", frame=pl.DataFrame({"embedding": ["[0.1, 2]", "[1"]}), form="text")
+
+    assert [check(raw, Document.spec(), rules={}).good["_row"].to_list() for raw in (lines, cells)] == [
+        [1],
+        [1],
+    ]
+
+
+def test_a_rule_that_cannot_be_computed_is_a_problem_of_the_file():
+    class Plain(Contract):
+        s: str
+
+        @rule("it is a number")
+        def is_number(self):
+            return pl.col("s").cast(pl.Int64, strict=True) > 0
+
+    with pytest.raises(
+        ContractBroken, match="The rule 'is_number' of the contract 'Plain' cannot be computed"
+    ):
+        check(raw_frame(pl.DataFrame({"s": ["x"]})), Plain.spec(), rules=Plain.rules())
+
+
+def test_a_rule_may_be_one_value_for_all_rows():
+    class Plain(Contract):
+        n: int
+
+        @rule("never")
+        def never(self):
+            return pl.lit(value=False)
+
+    found = check(raw_frame(pl.DataFrame({"n": [1, 2]})), Plain.spec(), rules=Plain.rules())
+
+    assert found.bad["_reason"].to_list() == ["rule never: never"] * 2
+
+
+def test_no_rows_are_no_problem():
+    assert checked(GOOD).good.clear().schema == checked(GOOD).good.schema
+    empty = Raw(file="f", frame=pl.DataFrame(schema=dict.fromkeys(GOOD, pl.String)), form="text")
+    assert check(empty, Flight.spec(), rules=Flight.rules()).good.schema == checked(GOOD).good.schema

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from datetime import date, datetime
+from datetime import datetime
 
 import polars as pl
 import pytest
@@ -74,31 +74,6 @@ def test_the_digest_is_the_same_in_every_process():
     assert len(digests) == 1
 
 
-def declare(annotation, value=None):
-    members = {"__annotations__": {"x": annotation}} | ({} if value is None else {"x": value})
-    return type("A", (Contract,), members)
-
-
-@pytest.mark.parametrize(
-    ("annotation", "value", "told"),
-    [
-        (list, None, "the type <class 'list'> is not one that a column can have"),
-        (int | str, None, "is not one that a column can have"),
-        (int, 5, "5 is not td.Column"),
-        (int, Column(ge="1"), "ge: '1' is not an integer"),
-        (int, Column(ge=True), "ge: True is not an integer"),
-        (bool, Column(ge=1), "the column is bool"),
-        (int, Column(pattern="a"), "pattern needs text; the column is int"),
-        (str, Column(pattern="("), "is not a regular expression"),
-        (date, Column(ge=datetime(2013, 1, 1)), "is not a date"),  # noqa: DTZ001 - a moment without a zone is meant
-        (str, Column(allowed=[1]), "allowed: 1 is not text"),
-    ],
-)
-def test_a_declaration_that_cannot_hold_is_refused(annotation, value, told):
-    with pytest.raises(InvalidDeclaration, match=told):
-        declare(annotation, value)
-
-
 def test_a_contract_without_columns_is_refused():
     with pytest.raises(InvalidDeclaration, match="has no columns"):
         type("Empty", (Contract,), {})
@@ -126,28 +101,51 @@ def test_a_rule_that_returns_no_expression_is_refused():
                 return True
 
 
-def test_a_column_can_have_a_name_that_is_no_python_identifier():
-    class Customer(Contract):
-        plan: str | None = Column(name="Plan Type", allowed=["basic", "plus"])
-        months: int
-
-        @rule("a plan has months")
-        def has_months(self):
-            return pl.col("Plan Type").is_null() | (pl.col("months") > 0)
-
-    spec = Customer.spec()
-
-    assert spec.names == ("Plan Type", "months")
-    assert (spec.columns[0].kind, spec.columns[0].nullable, spec.columns[0].allowed) == (
-        "str",
-        True,
-        ("basic", "plus"),
-    )
-
-
 def test_two_columns_of_one_name_are_refused():
     with pytest.raises(InvalidDeclaration, match="two columns named 'months'"):
 
         class Customer(Contract):
             months: int
             more: int = Column(name="months")
+
+
+@pytest.mark.parametrize(
+    ("expression", "told"),
+    [
+        (pl.col("x").max() > 0, "looks at more than one row"),
+        (pl.col("x").is_duplicated(), "looks at more than one row"),
+        ((pl.col("x") > 0).over("s"), "looks at more than one row.*td.rules.Unique"),
+        (pl.col("x") + 1, "gives Int64 and not true or false"),
+        (pl.col("s").str.len_chars(), "gives UInt32 and not true or false"),
+        (pl.col("x").str.contains("a"), "cannot be computed from these columns"),
+    ],
+)
+def test_a_rule_that_judges_no_single_row_is_refused(expression, told):
+    with pytest.raises(InvalidDeclaration, match=told):
+
+        class A(Contract):
+            x: int
+            s: str
+
+            @rule("r")
+            def r(self):
+                return expression
+
+
+def test_a_rule_can_be_a_python_function():
+    class A(Contract):
+        x: int
+
+        @rule("x is odd")
+        def odd(self):
+            return pl.col("x").map_batches(lambda cells: cells % 2 == 1, return_dtype=pl.Boolean)
+
+    assert A.spec().rules[0].text == "x is odd"
+
+
+@pytest.mark.parametrize("name", ["spec", "rules"])
+def test_a_column_cannot_hide_what_a_contract_can_do(name):
+    with pytest.raises(InvalidDeclaration, match=f"no attribute can be called '{name}'. Declare {name}_"):
+        type("A", (Contract,), {"__annotations__": {name: int}, name: Column(ge=1)})
+
+    assert type("A", (Contract,), {"__annotations__": {name: int}}).spec().names == (name,)

@@ -487,17 +487,21 @@ def test_small_files_are_joined_and_every_version_stays_readable(datasets, land)
     ]
 
 
-def test_collecting_keeps_what_is_asked_for(datasets, land):
+def test_collecting_removes_what_was_joined_long_ago_and_every_version_stays(datasets, land, clock):
     for number in range(40):
         land(f"in/{number:03}.csv", HEAD + line(number))
         datasets.ingest(dataset())
+    fresh = datasets.collect("d", keep=[])
+    clock.advance("2h")
 
-    would = datasets.collect("d", keep=[2])
-    removed = datasets.collect("d", keep=[2], dry_run=False)
+    would = datasets.collect("d", keep=[])
+    removed = datasets.collect("d", keep=[], dry_run=False)
 
-    assert sorted(would) == sorted(removed)
-    assert removed
-    assert (datasets.read("d", version=2).height, datasets.read("d").height) == (2, 40)
+    assert fresh.files == ()
+    assert would == removed
+    assert removed.files
+    assert removed.versions == ()
+    assert [datasets.read("d", version=n).height for n in (1, 2, 39, 40)] == [1, 2, 39, 40]
 
 
 def test_two_ingestions_at_once_lose_and_double_nothing(datasets, land, tmp_path, clock):

@@ -55,3 +55,20 @@ def test_json_moments_are_found_and_numbers_of_both_types_are_floats():
 def test_nothing_can_be_inferred_from_no_row():
     with pytest.raises(InvalidInput, match="no row has come to learn its types from"):
         kinds({"x": []})
+
+
+def test_rows_that_are_none_teach_nothing():
+    frame = pl.DataFrame({"n": ["1", "too few"], "m": ["2", None]})
+
+    spec = inferred([Raw(file="f", frame=frame, form="text", broken={2: "has 1 cells"})], name="d")
+
+    assert [column.kind for column in spec.columns] == ["int", "int"]
+
+
+def test_lists_of_numbers_are_vectors():
+    cells = ["[1, 2.5]", None, "[]"]
+
+    assert kinds({"v": cells}) == {"v": "vector"}
+    assert kinds({"v": cells}, form="json", mixed=["v"]) == {"v": "vector"}
+    assert kinds({"v": [[1.5], None]}, form="typed") == {"v": "vector"}
+    assert kinds({"v": ["[1, 2.5]", "[a]"]}) == {"v": "str"}

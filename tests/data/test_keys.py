@@ -17,8 +17,7 @@ def told(new, stored=None, **options):
     return tell_apart(
         new,
         key=["k"],
-        stored_keys=None if stored is None else stored.select("k"),
-        stored_rows=lambda keys: stored.join(keys, on="k", how="semi"),
+        stored=lambda keys: None if stored is None else stored.join(keys, on="k", how="semi"),
         **options,
     )
 
@@ -63,10 +62,50 @@ def test_columns_that_are_passed_over_do_not_count():
     assert found.repeated == 1
 
 
-def test_stored_rows_are_only_read_for_keys_that_are_there():
-    def never(keys):
-        raise AssertionError
+def later(*values, file="b.csv"):
+    return rows(*values, file=file).rename({"x": "at"}).with_columns(x=pl.col("at") * 10)
 
-    found = tell_apart(rows(("a", 1)), key=["k"], stored_keys=rows(("b", 1)).select("k"), stored_rows=never)
 
-    assert found.fresh.height == 1
+def test_a_row_updated_later_replaces_the_stored_one():
+    found = told(later(("a", 5), ("b", 1), ("c", 3)), later(("a", 4), ("b", 2), file="a.csv"), updated="at")
+
+    assert found.fresh["k"].to_list() == ["c"]
+    assert found.replacing.select("k", "at").rows() == [("a", 5)]
+    assert found.replaced.select("k", "at", "_file").rows() == [("a", 4, "a.csv")]
+    assert (found.outdated, found.repeated, found.clashing.height) == (1, 0, 0)
+
+
+def test_of_several_forms_in_one_commit_the_last_one_counts():
+    found = told(later(("a", 5), ("a", 7), ("a", 6), ("b", 2), ("b", 3)), later(("a", 4)), updated="at")
+
+    assert found.replacing.select("k", "at").rows() == [("a", 7)]
+    assert found.fresh.select("k", "at").rows() == [("b", 3)]
+    assert found.outdated == 3
+
+
+def test_two_forms_of_one_moment_are_the_same_or_clash():
+    stored = later(("a", 4), ("b", 4))
+    same, other = later(("a", 4)), later(("b", 4)).with_columns(x=pl.lit(0, pl.Int64))
+
+    found = told(pl.concat([same, other]), stored, updated="at")
+
+    assert (found.repeated, found.clashing.height, found.replacing.height) == (1, 1, 0)
+    assert "x: 40 → 0" in found.clashing["_reason"][0]
+
+
+def test_a_stored_row_from_before_the_column_was_declared_is_older_than_all():
+    stored = rows(("a", 1))
+
+    found = told(later(("a", -5)), stored, updated="at")
+
+    assert found.replacing.height == 1
+
+
+def test_vectors_that_differ_clash_and_are_told_by_their_length():
+    def vectors(*values, file):
+        cells = {"k": ["a"] * len(values), "x": pl.Series(values, dtype=pl.List(pl.Float32))}
+        return pl.DataFrame(cells).with_columns(_file=pl.lit(file), _row=pl.int_range(pl.len()) + 1)
+
+    found = told(vectors([1.0, 2.0], file="b.csv"), vectors([1.0], file="a.csv"))
+
+    assert "x: [1 values] → [2 values]" in found.clashing["_reason"].item()

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from treadle.core.errors import InvalidDeclaration, InvalidInput
-from treadle.data.splits import HashSplit, assign
+from treadle.data.splits import HashSplit, TimeSplit, assign
 
 #: Buckets with the salt "flights". They may never change: rows would move between train and test.
 GOLDEN = [
@@ -145,3 +145,33 @@ def test_any_sequence_of_appends_keeps_every_row_in_its_split(appends, grouped):
         assert test_now >= test
         assert frame.group_by("g" if grouped else "k").agg(pl.col("_split").n_unique())["_split"].max() == 1
         seen, test = now, test_now
+
+
+def test_a_split_by_time_leaves_out_what_is_near_a_boundary():
+    spec = TimeSplit(validation="2013-02-01", test=date(2013, 3, 1), embargo="2d").spec(
+        "d", key=["k"], time="at"
+    )
+    days = pl.DataFrame(
+        {
+            "at": pl.datetime_range(
+                datetime(2013, 1, 29, tzinfo=UTC), datetime(2013, 3, 2, tzinfo=UTC), "1d", eager=True
+            )
+        }
+    )
+
+    sides = dict(assign(days, spec).select(pl.col("at").dt.strftime("%m-%d"), "_split").rows())
+
+    assert sides["01-29"] == "train"
+    assert sides["01-30"] == sides["01-31"] == "embargo"
+    assert sides["02-01"] == sides["02-26"] == "validation"
+    assert sides["02-27"] == sides["02-28"] == "embargo"
+    assert sides["03-01"] == "test"
+
+
+def test_a_split_by_time_needs_moments_in_order_and_a_time():
+    with pytest.raises(InvalidDeclaration, match="Expected the moment of validation before"):
+        TimeSplit(validation="2013-02-01", test="2013-02-01")
+    with pytest.raises(InvalidDeclaration, match="'soon' is no moment"):
+        TimeSplit(validation="soon", test="2013-02-01")
+    with pytest.raises(InvalidDeclaration, match="split by time and has none"):
+        TimeSplit(validation="2013-02-01", test="2013-03-01").spec("d", key=["k"])

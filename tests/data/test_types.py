@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+import io
+import json
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from uuid import UUID
 
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from treadle.core.errors import ContractBroken
 from treadle.data.types import convert, kind_of_dtype, without_nan
@@ -75,6 +80,19 @@ def test_ways_of_writing_a_moment_may_be_mixed_in_one_column():
     ]
 
 
+@pytest.mark.parametrize(
+    ("text", "is_moment"),
+    [
+        ("2013-01-31T05:00:00.0000010Z", True),
+        ("2013-01-31T05:00:00.000001000+00:00", True),
+        ("2013-01-31T05:00:00.0000001Z", False),
+        ("2013-01-31 05:00:00.123456789", False),
+    ],
+)
+def test_digits_finer_than_microseconds_are_not_cut(text, is_moment):
+    assert (typed([text], "datetime") != [None]) == is_moment
+
+
 @pytest.mark.parametrize("number", ["1357016400", "1357016400000", "1357016400.5"])
 def test_numbers_are_no_moments(number):
     assert typed([number], "datetime") == [None]
@@ -116,3 +134,95 @@ def test_nan_in_a_typed_file_is_no_value():
 def test_a_type_that_no_dataset_holds_is_named():
     with pytest.raises(ContractBroken, match=r"'tags' has the type List\(String\)"):
         kind_of_dtype("tags", pl.List(pl.String))
+    with pytest.raises(ContractBroken, match="lists of numbers"):
+        kind_of_dtype("blob", pl.Binary())
+
+
+CANONICAL = "6ba7b810-9dad-11d1-80b4-00c04fd430c8"
+
+
+@pytest.mark.parametrize(
+    ("cell", "value"),
+    [
+        (CANONICAL, CANONICAL),
+        (f" {CANONICAL.upper()}\t", CANONICAL),
+        (CANONICAL.replace("-", ""), CANONICAL),
+        (UUID(CANONICAL).bytes, CANONICAL),
+        (b"short", None),
+        (f"{{{CANONICAL}}}", None),
+        (CANONICAL[:-1], None),
+        ("6ba7b8109-dad-11d1-80b4-00c04fd430c8", None),
+        (5, None),
+        (None, None),
+    ],
+)
+def test_a_uuid_has_one_way_of_being_written(cell, value):
+    assert typed([cell], "uuid", form="typed") == [value]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("[0.25, -1.5]", [0.25, -1.5]),
+        (" [1,2,3] ", [1.0, 2.0, 3.0]),
+        ("[1e3]", [1000.0]),
+        ("[]", []),
+        ("[ ]", []),
+        ("1, 2", None),
+        ("[1, x]", None),
+        ("[1, null]", None),
+        ("[1,]", None),
+        ("[NaN]", None),
+        ("[1e39]", None),
+        ("[[1]]", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_text_vectors(text, value):
+    assert typed([text, "[1]"], "vector") == [value, [1.0]]
+
+
+@pytest.mark.parametrize(
+    ("values", "dtype", "expected"),
+    [
+        ([[1.5, 2.0], [], None], pl.List(pl.Float32), [[1.5, 2.0], [], None]),
+        (
+            [[1.5, float("inf")], [float("nan")], [None], [1.0]],
+            pl.List(pl.Float64),
+            [None, None, None, [1.0]],
+        ),
+        ([[1, 2], None], pl.Array(pl.Int64, 2), [[1.0, 2.0], None]),
+        ([[1e39]], pl.List(pl.Float64), [None]),
+        ([[], None], pl.List(pl.Null), [[], None]),
+        ([["1"]], pl.List(pl.String), [None]),
+        (["[1]"], pl.String, [None]),
+        ([1.5], pl.Float64, [None]),
+    ],
+)
+def test_typed_vectors(values, dtype, expected):
+    assert typed(values, "vector", form="typed", dtype=dtype) == expected
+
+
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), max_size=4),
+        min_size=1,
+        max_size=4,
+    )
+)
+def test_a_vector_is_the_same_from_every_kind_of_file(vectors):
+    stored = pl.Series("x", vectors, dtype=pl.List(pl.Float32))
+    frame = stored.to_frame()
+    as_text = frame.select(
+        pl.struct("x").struct.json_encode().str.strip_prefix('{"x":').str.strip_suffix("}").alias("x")
+    )
+    parquet = io.BytesIO()
+    frame.write_parquet(parquet)
+    parquet.seek(0)
+
+    assert convert(pl.read_parquet(parquet)["x"], "vector", form="typed").equals(stored)
+    assert convert(frame["x"].cast(pl.List(pl.Float64)), "vector", form="typed").equals(stored)
+    assert convert(as_text["x"], "vector", form="text").equals(stored)
+    assert typed([json.dumps(vector) for vector in vectors], "vector") == stored.to_list()

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
 from treadle.core.errors import InvalidDeclaration
+from treadle.data.contracts import Contract
+from treadle.features.aggregates import Count, Max, Sum
 from treadle.features.views import FeatureView
 
 
@@ -54,7 +56,34 @@ def test_spec_holds_plain_values_only():
         "arrived": "reported_at",
         "ttl": "3h",
         "fields": [["temp", "temperature"]],
+        "aggregates": {},
     }
+
+
+def test_a_view_may_have_aggregates_beside_fields_or_alone():
+    spent = {"spent_7d": Sum("amount", over="7d"), "seen_1h": Count(over="1h")}
+
+    both, alone = declared(aggregates=spent), declared(aggregates=spent, fields=(), ttl=None, arrived=None)
+
+    assert both.output_names == ("temp", "visib", "spent_7d", "seen_1h")
+    assert both.columns == ("origin", "observed_at", "reported_at", "temp", "visib", "amount")
+    assert alone.output_names == ("spent_7d", "seen_1h")
+    assert alone.columns == ("origin", "observed_at", "amount")
+    assert alone.spec()["aggregates"]["seen_1h"] == {"aggregate": "count", "column": "", "over": "1h"}
+
+
+def test_a_view_reaches_back_as_far_as_its_longest_span():
+    spent = {"spent_1h": Sum("amount", over="1h")}
+
+    assert declared().reach == declared(aggregates=spent).reach == timedelta(hours=3)
+    assert declared(ttl="1m", aggregates=spent).reach == timedelta(hours=1)
+    assert declared(ttl=None, aggregates=spent).reach is None
+    assert declared(ttl=None, fields=(), aggregates=spent).reach == timedelta(hours=1)
+
+
+def test_events_of_one_moment_are_told_apart_by_a_column_of_their_own():
+    assert declared(event="payment").key == ("origin", "observed_at", "reported_at", "payment")
+    assert declared(event=["shop", "till"], arrived=None).key == ("origin", "observed_at", "shop", "till")
 
 
 @pytest.mark.parametrize(
@@ -77,6 +106,13 @@ def test_spec_holds_plain_values_only():
         ({"fields": ["temp", "temp"]}, "fields", "each column once"),
         ({"fields": {"temp": "a", "visib": "a"}}, "fields", "a different new name"),
         ({"fields": {"temp": "origin"}}, "fields", "the name of the entity 'origin'"),
+        ({"aggregates": [Count(over="1h")]}, "aggregates", "expected names with what is made"),
+        ({"aggregates": {"n": "count"}}, "aggregates", "expected names with what is made"),
+        ({"aggregates": {"": Count(over="1h")}}, "aggregates", "names that are text"),
+        ({"aggregates": {"temp": Count(over="1h")}}, "aggregates", "'temp' has the name of"),
+        ({"aggregates": {"origin": Count(over="1h")}}, "aggregates", "'origin' has the name of"),
+        ({"event": ""}, "event", "expected a column's name"),
+        ({"event": ["origin"]}, "event", "other than entity, time and arrived"),
         ({"contract": 3}, "contract", "derives from td.Contract"),
     ],
 )
@@ -94,14 +130,21 @@ def test_names_are_plain(name):
 
 
 def test_columns_must_be_in_the_contract():
-    class Weather:
-        @staticmethod
-        def spec():
-            return type("Spec", (), {"names": ("origin", "observed_at", "reported_at", "temp")})
+    class Weather(Contract):
+        """The weather of an hour."""
+
+        origin: str
+        observed_at: datetime
+        reported_at: datetime
+        temp: float
 
     assert declared(contract=Weather, fields=["temp"]).contract is Weather
     with pytest.raises(InvalidDeclaration, match="no column 'tmep'.*Did you mean 'temp'"):
         declared(contract=Weather, fields=["tmep"])
+    with pytest.raises(InvalidDeclaration, match="no column 'tmep'.*Did you mean 'temp'"):
+        declared(contract=Weather, fields=["temp"], aggregates={"hottest": Max("tmep", over="1d")})
+    with pytest.raises(InvalidDeclaration, match="'all' is made of 'origin', which is str"):
+        declared(contract=Weather, fields=["temp"], aggregates={"all": Sum("origin", over="1d")})
 
 
 def test_declaring_a_view_loads_no_frame_library():

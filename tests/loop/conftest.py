@@ -14,6 +14,7 @@ from treadle.app.workspace import Workspace, open_workspace
 sys.path.insert(0, str(Path(__file__).parent))
 
 import tiny
+from receiver import Receiver
 
 
 @pytest.fixture
@@ -49,3 +50,11 @@ def workspace(opened: tiny.Opener) -> Workspace:
 def inline(opened: tiny.Opener) -> Workspace:
     """The project's workspace; trainings run in this process."""
     return opened(compute__engine="inline")
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """A receiver of web hooks that takes everything."""
+    found = Receiver()
+    yield found
+    found.close()

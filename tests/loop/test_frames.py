@@ -11,10 +11,16 @@ import polars as pl
 import pytest
 
 from treadle.app.workspace import Workspace, open_workspace
+from treadle.core.errors import InvalidDeclaration, RunFailed
 from treadle.core.records import Window
+from treadle.data.datasets import Dataset
+from treadle.data.sources.files import Files
 from treadle.loop import judging
 from treadle.loop.frames import Frames
+from treadle.loop.models import model as declare
+from treadle.training.tasks.classification import Classification
 
+ADDED = ["jam", "jams_6h", "worst_6h", "burden"]
 BEGIN = datetime(2020, 1, 1, tzinfo=UTC)
 ORDERS, HOURS = 1500, 300
 STAMP = "%Y-%m-%dT%H:%M:%SZ"
@@ -22,6 +28,7 @@ STAMP = "%Y-%m-%dT%H:%M:%SZ"
 PROJECT = '''
 from datetime import datetime
 
+import polars as pl
 import treadle as td
 
 
@@ -71,14 +78,18 @@ traffic = td.FeatureView(
     arrived="published_at",
     ttl="3h",
     fields=["jam"],
+    aggregates={"jams_6h": td.aggregates.Count("jam", over="6h"), "worst_6h": td.aggregates.Max("jam", over="6h")},
+)
+burden = td.OnDemand(
+    "burden", inputs={"weight": float, "worst_6h": float}, compute={"burden": pl.col("weight") * pl.col("worst_6h")}
 )
 
 
 @td.model(
     data=orders,
-    features=[traffic],
+    features=[traffic, burden],
     target="late",
-    inputs=["weight", "jam"],
+    inputs=["weight", "jam", "jams_6h", "worst_6h", "burden"],
     task=td.Classification(),
     policy=td.Policy(triggers=[td.NewRows(100)]),
 )
@@ -147,7 +158,7 @@ def joined(workspace: Workspace) -> pl.DataFrame:
     versions = {name: workspace.datasets.version(name).version for name in ("orders", "traffic")}
     everything = Window(start=None, end=BEGIN + timedelta(days=365))
     rows = Frames(workspace.datasets).rows(model, versions=versions, window=everything)
-    return rows.select("order_id", "placed_at", "town", "weight", "jam", "late")
+    return rows.select("order_id", "placed_at", "town", "weight", *ADDED, "late")
 
 
 def test_a_row_sees_the_newest_value_that_had_arrived(workspace: Workspace) -> None:
@@ -161,6 +172,13 @@ def test_a_row_sees_the_newest_value_that_had_arrived(workspace: Workspace) -> N
         seen = row["placed_at"] - timedelta(minutes=20)
         hour = seen.replace(minute=0, second=0, microsecond=0)
         assert row["jam"] == (values[hour]["jam"] if hour in values else None)
+        window = [
+            value["jam"]
+            for at, value in values.items()
+            if row["placed_at"] - timedelta(hours=6) <= at and value["published_at"] <= row["placed_at"]
+        ]
+        assert (row["jams_6h"], row["worst_6h"]) == (len(window), max(window, default=None))
+        assert row["burden"] == (row["weight"] * row["worst_6h"] if window else None)
 
 
 def test_values_that_arrived_later_change_no_feature_and_no_prediction(
@@ -185,7 +203,7 @@ def test_values_that_arrived_later_change_no_feature_and_no_prediction(
     assert workspace.datasets.version("traffic").rows == 2 * HOURS
     assert after.equals(before)
     assert np.array_equal(judging.scores_of(workspace.models.load(version), after), answers)
-    assert workspace.features("delay", before.drop("jam")).select(before.columns).equals(before)
+    assert workspace.features("delay", before.drop(ADDED)).select(before.columns).equals(before)
 
 
 def test_a_past_moment_knows_only_the_outcomes_of_its_time(workspace: Workspace) -> None:
@@ -225,3 +243,20 @@ def test_pinned_versions_stay_what_they_were(workspace: Workspace, root: Path) -
 
     assert frames.rows(model, versions=pinned, window=everything).equals(before)
     assert not joined(workspace).equals(before.select(joined(workspace).columns))
+
+
+def test_a_feature_on_demand_that_depends_on_other_rows_stops_the_training(root: Path) -> None:
+    project = (root / "project.py").read_text()
+    (root / "project.py").write_text(project.replace('pl.col("weight") *', 'pl.col("weight").rank() *'))
+
+    with open_workspace(root) as workspace, pytest.raises(RunFailed, match="'burden' gives row"):
+        workspace.run("delay")
+
+
+def test_a_feature_is_a_view_or_on_demand() -> None:
+    def train(data: object, params: object, run: object) -> None:
+        """Train nothing."""
+
+    data = Dataset("orders", source=Files("*.csv"), key="order_id", time="placed_at")
+    with pytest.raises(InvalidDeclaration, match="expected td.FeatureView or td.OnDemand"):
+        declare(data=data, target="late", task=Classification(), features=["jam"])(train)  # type: ignore[list-item]

@@ -123,3 +123,18 @@ def test_what_cannot_hold_is_refused() -> None:
         Policy(triggers=["7d"])  # type: ignore[list-item]
     with pytest.raises(InvalidInput, match="not a span"):
         Policy(cooldown="a day")
+
+
+@pytest.mark.parametrize(("ahead", "due"), [(timedelta(hours=23), False), (timedelta(days=2), True)])
+def test_an_attempt_from_before_the_clock_went_back_holds_up_no_longer_than_the_cooldown(
+    ahead: timedelta, due: bool
+) -> None:
+    said = Policy(triggers=[NewRows(1)], cooldown="1d").decide(ran(-ahead))
+
+    assert said.due is due
+
+
+@pytest.mark.parametrize("limit", ["stale_after", "data_stale_after"])
+def test_a_promise_that_is_no_span_is_refused(limit: str) -> None:
+    with pytest.raises(InvalidInput, match="'a week' is not a span"):
+        Policy(**{limit: "a week"})

@@ -42,6 +42,17 @@ def test_age_fires_at_its_limit(ago: timedelta, fires: bool) -> None:
     assert Age("7d").check(facts(last_run=NOW - ago)).fires is fires
 
 
+def test_age_fires_when_the_last_run_lies_ahead_of_a_clock_that_went_back() -> None:
+    found = Age("7d").check(facts(last_run=NOW + timedelta(days=9)))
+
+    assert found.fires
+    assert found.reason == "the last run lies 9.0 days ahead of the clock, of 7d allowed"
+
+
+def test_every_fires_when_the_last_run_lies_ahead_of_a_clock_that_went_back() -> None:
+    assert Every("1d").check(facts(last_run=NOW + timedelta(days=3))).fires
+
+
 def test_age_fires_when_there_was_no_run() -> None:
     found = Age("7d").check(facts())
 

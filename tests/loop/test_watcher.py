@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import threading
 from pathlib import Path
@@ -12,7 +13,17 @@ from sqlalchemy import select
 
 from treadle.app.workspace import Workspace
 from treadle.core.clock import ManualClock
+from treadle.core.errors import RunFailed
+from treadle.loop.facts import Finding
 from treadle.store.ledger import tables as t
+
+
+class NeverAgain:
+    """A trigger of somebody's own that fails."""
+
+    def check(self, facts: object) -> Finding:
+        msg = "no more"
+        raise OSError(msg)
 
 
 def contents(workspace: Workspace) -> str:
@@ -121,6 +132,32 @@ def test_a_failed_run_raises_an_alert_backs_off_and_resolves_it(
     assert [said.due for said in watched.decisions.list("buys")][::-1] == [True, False, True]
 
 
+def test_a_failure_that_was_not_told_of_is_told_at_the_next_look(watched: Workspace, root: Path) -> None:
+    tiny.feel(root, "raises")
+    with pytest.raises(RunFailed):
+        watched.run("buys")
+
+    look = watched.run_if_due("buys")
+    told = watched.alerts.open()
+    tiny.feel(root, "well")
+    watched.run("buys")
+    watched.run_if_due("buys")
+
+    assert not look.decision.due
+    assert [(alert.rule, alert.subject) for alert in told] == [("failed-run", "model:buys")]
+    assert watched.alerts.open() == []
+
+
+def test_a_decision_is_kept_with_the_run_that_it_starts(watched: Workspace, root: Path) -> None:
+    tiny.feel(root, "raises")
+
+    with pytest.raises(RunFailed):
+        watched.run_if_due("buys")
+
+    assert [said.due for said in watched.decisions.list("buys")] == [True]
+    assert [alert.rule for alert in watched.alerts.open()] == ["failed-run"]
+
+
 def test_a_failing_model_does_not_keep_the_others_waiting(
     watched: Workspace, root: Path, clock: ManualClock
 ) -> None:
@@ -128,7 +165,7 @@ def test_a_failing_model_does_not_keep_the_others_waiting(
 
     looks = watched.tick()
 
-    assert [(look.decision.model, bool(look.error)) for look in looks] == [("aims", True), ("buys", False)]
+    assert [(look.model, bool(look.error)) for look in looks] == [("aims", True), ("buys", False)]
     assert watched.models.aliases("buys") == {"champion": 1}
     assert [alert.subject for alert in watched.alerts.open()] == ["model:aims"]
 
@@ -150,7 +187,7 @@ def test_a_model_that_cannot_be_looked_at_is_told_of_until_it_can(
     mended = opened(clock=clock, compute__engine="inline")
     mended.tick()
 
-    assert looks == []
+    assert [(look.decision, bool(look.error)) for look in looks] == [(None, True)]
     assert [(alert.rule, alert.subject) for alert in told] == [("stuck", "model:buys")]
     assert mended.alerts.open() == []
 
@@ -174,6 +211,21 @@ def test_the_watcher_goes_on_with_an_interrupted_run(watched: Workspace, root: P
     assert look.turn is not None
     (run,) = watched.runs.list(model="buys")
     assert (run.status, run.attempts) == ("succeeded", 2)
+
+
+def test_a_failure_that_nobody_foresaw_is_told_and_the_others_are_looked_at(
+    watched: Workspace, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    second_model(root)
+    models = watched.project.models
+    broken = dataclasses.replace(models["aims"], policy=dataclasses.replace(models["aims"].policy))
+    object.__setattr__(broken.policy, "triggers", [NeverAgain()])
+    monkeypatch.setitem(models, "aims", broken)
+
+    looks = watched.tick()
+
+    assert [(look.model, look.error) for look in looks] == [("aims", "OSError: no more"), ("buys", "")]
+    assert [(alert.rule, alert.text) for alert in watched.alerts.open()] == [("stuck", "OSError: no more")]
 
 
 def test_before_anything_landed_there_is_nothing_to_do(watched: Workspace, root: Path) -> None:

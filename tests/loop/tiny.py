@@ -14,6 +14,9 @@ from treadle.app.workspace import Workspace
 #: Opens the workspace of a tiny project: a clock, and overrides as `compute__engine="inline"`.
 Opener = Callable[..., Workspace]
 
+#: Variables that keep libraries from starting threads, of which there would be more than cores.
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS"), "1")
+
 BEGIN = datetime(2020, 1, 6, tzinfo=UTC)
 
 _PROJECT = '''
@@ -64,6 +67,13 @@ class Broken:
 def note(run, what):
     with (HERE / "trainings.txt").open("a") as file:
         file.write(f"{run.id} {what} {time.time_ns() // 1000}\\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def wait_for(name):
+    while not (HERE / name).is_file():
+        time.sleep(0.01)
 
 
 def fit(data, run):
@@ -80,6 +90,13 @@ def fit(data, run):
         return Broken()
     if now == "hangs":
         time.sleep(600)
+    if now == "waits":
+        wait_for("go")
+        try:
+            run.save_checkpoint({"weights": b"1"})
+        finally:
+            note(run, "tried")
+            wait_for("on")
     if now == "killed":
         os.kill(os.getpid(), signal.SIGKILL)
     y = data.train.y if now != "backwards" else 1 - data.train.y

@@ -30,11 +30,11 @@ def test_what_is_older_than_its_limit_is_stale_and_says_so() -> None:
 
     found = look(limits, newest=timedelta(days=3, hours=4), trained_until=timedelta(days=6), last_run=None)
 
-    assert found.stale == (
-        "The newest row is 3d4h old; the limit is 2d.",
-        "There was no run yet; the limit is 1d.",
-    )
-    assert found.text == " ".join(found.stale)
+    assert found.stale == {
+        "data": "The newest row is 3d4h old; the limit is 2d.",
+        "run": "There was no run yet; the limit is 1d.",
+    }
+    assert found.text == " ".join(found.stale.values())
 
 
 def test_an_age_of_exactly_the_limit_is_fresh() -> None:

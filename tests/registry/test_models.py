@@ -52,6 +52,7 @@ def run(number):
         reason="test",
         data={"flights": 4},
         window=WINDOW,
+        parents=("dataset_version:flights/4",),
     )
 
 

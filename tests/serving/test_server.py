@@ -110,7 +110,7 @@ def test_outcomes_are_taken_by_prediction_and_by_key(server):
         (b'{"rows": [{"distance": 1, "temp": 1e999, "carrier": "UA"}]}', 400, "rows[0].temp"),
         ({"rows": [ROW] * 1_001}, 413, "rows"),
         ({"rows": [ROW], "keys": [{}, {}]}, 400, "keys"),
-        ({"rows": [ROW], "id": 7}, 400, None),
+        ({"rows": [ROW], "id": 7}, 400, "id"),
     ],
 )
 def test_bad_input_is_refused_by_name_and_the_server_goes_on(server, body, status, field):

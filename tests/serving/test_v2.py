@@ -156,7 +156,7 @@ def test_null_is_a_missing_value(client):
         ({"inputs": body()["inputs"][:2]}, "Field 'carrier' is missing"),
         ({"inputs": [{"name": "distance", "shape": [1], "datatype": "INT64"}]}, "has no data"),
         ({**body(), "outputs": [{"name": "odds"}]}, "Unknown output 'odds'"),
-        ({**body(), "parameters": {"keys": "["}}, "not JSON"),
+        ({**body(), "parameters": {"keys": "["}}, "Expected the JSON text"),
         ({}, "missing required field 'inputs'"),
     ],
 )

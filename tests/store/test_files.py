@@ -33,6 +33,22 @@ def test_an_error_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
+def test_a_new_file_never_has_another_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names: list[str] = []
+    real = os.link
+
+    def noting(source: str, target: Path, **more: object) -> None:
+        names.append(Path(target).name)
+        real(source, target, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(os, "link", noting)
+
+    with replacing(tmp_path / "file") as file:
+        file.write(b"new")
+
+    assert names == ["file"]
+
+
 def test_a_file_system_without_nameless_files_works_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

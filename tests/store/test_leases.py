@@ -7,12 +7,15 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from treadle.core.clock import Clock, monotonic
-from treadle.core.errors import Busy, LeaseLost
+from treadle.core.errors import Busy, LeaseLost, StoreUnavailable
 from treadle.store.ledger.ledger import Ledger
 from treadle.store.ledger.tables import datasets, leases
 
@@ -112,6 +115,37 @@ def test_of_many_that_want_a_lease_one_gets_it(ledger: Ledger, clock: Clock) -> 
         thread.join()
 
     assert sorted(got, key=str) == [1, None, None, None, None, None]
+
+
+@pytest.mark.parametrize("verb", ["take", "give back"])
+def test_a_lease_that_the_ledger_may_hold_on_to_does_not_shut_out_its_own_process(
+    ledger: Ledger, ledger_url: str, clock: Clock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, verb: str
+) -> None:
+    write = ledger.write
+
+    @contextmanager
+    def unanswered() -> Iterator[Connection]:
+        if verb == "take":
+            with write() as connection:
+                yield connection
+        msg = "the ledger went away"
+        raise StoreUnavailable(msg)
+
+    with suppress(StoreUnavailable), monkeypatch.context() as patch, ExitStack() as stack:
+        if verb == "give back":
+            stack.enter_context(ledger.lease("work", holder="me", ttl=600, clock=clock))
+        patch.setattr(ledger, "write", unanswered)
+        if verb == "take":
+            stack.enter_context(ledger.lease("work", holder="me", ttl=600, clock=clock))
+
+    with (
+        Ledger.open(ledger_url, root=tmp_path) as other,
+        pytest.raises(Busy),
+        other.lease("work", holder="other", ttl=600, clock=clock),
+    ):
+        pass
+    with ledger.lease("work", holder="me", ttl=600, clock=clock) as lease:
+        assert lease.token == 2
 
 
 def _holder(url: str, *, ttl: float) -> subprocess.Popen[str]:

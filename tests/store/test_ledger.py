@@ -23,6 +23,7 @@ from treadle.core.errors import (
     StoreReadOnly,
     StoreUnavailable,
 )
+from treadle.store.ledger import schema
 from treadle.store.ledger.ledger import Ledger
 from treadle.store.ledger.tables import datasets, put
 
@@ -58,7 +59,7 @@ def test_several_processes_may_open_a_fresh_ledger_at_once(ledger_url: str) -> N
 
     outputs = [child.communicate("go\n", timeout=60)[0] for child in children]
 
-    assert {output.split()[0] for output in outputs} == {"0001"}
+    assert {output.split()[0] for output in outputs} == {schema.known()[-1]}
     assert [child.returncode for child in children] == [0] * 4
 
 
@@ -79,12 +80,28 @@ def test_a_killed_writer_loses_nothing_that_was_committed(ledger: Ledger, ledger
         assert ledger.integrity() == "ok"
 
 
+def test_only_an_empty_ledger_is_asked_about_before_it_is_made(ledger_url: str, tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def refuse(shown: str) -> None:
+        asked.append(shown)
+        msg = "not here"
+        raise StoreUnavailable(msg)
+
+    with pytest.raises(StoreUnavailable, match="not here"):
+        Ledger.open(ledger_url, root=tmp_path, before_first=refuse)
+    Ledger.open(ledger_url, root=tmp_path).close()
+    Ledger.open(ledger_url, root=tmp_path, before_first=refuse).close()
+
+    assert len(asked) == 1
+
+
 def test_an_upgraded_ledger_opens_without_alembic(ledger: Ledger, ledger_url: str) -> None:
     child = _child(_OPEN, ledger_url)
 
     output = child.communicate("go\n", timeout=60)[0]
 
-    assert output.split() == ["ready", "0001", "False"]
+    assert output.split() == ["ready", schema.known()[-1], "False"]
 
 
 def test_sqlite_survives_a_power_cut_by_its_settings(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from pathlib import Path
 from treadle.store.objects.objects import Objects
 
 objects = Objects.open(sys.argv[1], root=Path("."), options={})
-number = 0
+number = int(sys.argv[2])
 while True:
     number += 1
     data = number.to_bytes(4, "big") * 100_000
@@ -77,9 +77,11 @@ def test_a_killed_writer_leaves_whole_objects_and_nothing_else(tmp_path: Path) -
     folder, moments = tmp_path / "objects", random.Random(4)
     acknowledged: set[str] = set()
 
-    for _ in range(10):
+    for number in range(20):
         writer = subprocess.Popen(
-            [sys.executable, "-c", _WRITER, str(folder)], text=True, stdout=subprocess.PIPE
+            [sys.executable, "-c", _WRITER, str(folder), str(number * 100_000)],
+            text=True,
+            stdout=subprocess.PIPE,
         )
         assert writer.stdout is not None
         writer.stdout.readline()

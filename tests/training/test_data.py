@@ -41,6 +41,17 @@ def test_rows_go_by_their_split_and_test_rows_go_nowhere() -> None:
     assert data.validation.y.tolist() == [1]
 
 
+def test_rows_weigh_half_as_much_for_each_half_life_before_the_end() -> None:
+    week = Window(start=None, end=datetime(2013, 1, 8, tzinfo=UTC), half_life=7 * 86400.0)
+
+    weights = build(window=week, time="when").train.weights
+
+    assert weights == pytest.approx([0.5, 0.5 ** (6 / 7), 0.5 ** (4 / 7)])
+    assert build().train.weights.tolist() == [1, 1, 1]
+    with pytest.raises(InvalidInput, match="no column 'at'"):
+        build(window=week, time="at")
+
+
 def test_columns_have_the_types_that_the_server_feeds() -> None:
     data = build()
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection
 
 from treadle.core.clock import ManualClock
 from treadle.core.errors import Conflict, InvalidInput, LeaseLost, NotFound, StoreUnavailable
@@ -40,6 +41,16 @@ def test_a_started_run_is_found_with_all_that_was_said(runs: Runs, clock: Manual
     assert (run.status, run.started_at, run.attempts) == ("running", clock.now(), 1)
     assert runs.running("delay") == run
     assert runs.running("other") is None
+
+
+def test_what_is_to_be_kept_with_a_run_is_part_of_its_start(runs: Runs) -> None:
+    def fails(_: Connection) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        runs.start("delay", reason="by hand", also=fails)
+
+    assert runs.list() == []
 
 
 def test_an_unknown_run_says_where_to_look(runs: Runs) -> None:

@@ -6,7 +6,7 @@ import importlib.util
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from treadle.core.errors import TreadleError
+from treadle.core.errors import MissingExtra, StoreUnavailable, TreadleError
 from treadle.core.records import Record
 
 if TYPE_CHECKING:
@@ -18,7 +18,10 @@ _OPTIONAL = {
     "onnxruntime": ("loading model packages", "serve"),
     "sklearn": ("training with scikit-learn", "sklearn"),
     "skl2onnx": ("converting scikit-learn models", "sklearn"),
+    "blake3": ("trees of files", "trees"),
     "psycopg": ("a ledger on PostgreSQL", "postgres"),
+    "lmdb": ("online features in a folder", "online"),
+    "redis": ("online features in Redis", "redis"),
 }
 
 
@@ -41,6 +44,7 @@ def checks(workspace: Workspace) -> list[Check]:
             "tables",
             lambda: f"{workspace.settings.tables.url} answers, {len(workspace.tables.names())} tables",
         ),
+        _try("online", lambda: _online(workspace)),
         _try("clock", lambda: f"{workspace.clock.now():%Y-%m-%d %H:%M:%S} UTC"),
         *(_library(name, purpose, extra) for name, (purpose, extra) in _OPTIONAL.items()),
     ]
@@ -58,6 +62,20 @@ def _objects(workspace: Workspace) -> str:
     digest = workspace.objects.put(b"treadle check\n")
     workspace.objects.get(digest)
     return f"{workspace.settings.objects.url} can be written and read"
+
+
+def _online(workspace: Workspace) -> str:
+    if not workspace.project.views:
+        return "not used: no feature view is declared"
+    try:
+        found = workspace.online.freshness()
+    except MissingExtra as error:
+        return f"not used: {error}"
+    problem = next((one.problem for one in found if one.problem), "")
+    if problem:
+        raise StoreUnavailable(problem)
+    there = sum(one.version is not None for one in found)
+    return f"{workspace.settings.online.url} answers, {there} of {len(found)} feature views are materialised"
 
 
 def _try(what: str, look: Callable[[], str]) -> Check:

@@ -14,7 +14,7 @@ from treadle.data.contracts import ContractSpec
 from treadle.data.inference import inferred
 from treadle.data.raw import Raw
 from treadle.data.sources.files import Files
-from treadle.data.types import Kind
+from treadle.data.types import KEYS, Kind
 
 #: Files are looked at until this many rows were seen.
 SAMPLE = 200_000
@@ -118,24 +118,37 @@ def columns(folder: Path, data: str) -> list[str]:
     return _land(folder, data).frame.columns
 
 
-def _land(folder: Path, data: str) -> _Landed:
+def read(folder: Path, data: str, *, most: int | None = SAMPLE) -> tuple[Files, list[Raw]]:
+    """Return somebody's rows, and the source that reads them so: what separates cells, and which words mean no value.
+
+    Files are read until `most` rows were seen; None: all.
+
+    Raises:
+        NotFound: no file matches.
+        InvalidInput: the files hold no rows.
+    """
     files = Files(data)
-    raws = _read(files, folder)
+    raws = _read(files, folder, most)
     delimiter = _delimiter(raws[0])
     if delimiter != files.delimiter:
         files = Files(data, delimiter=delimiter)
-        raws = _read(files, folder)
+        raws = _read(files, folder, most)
     nothing = _null_values(raws) if raws[0].form == "text" else []
     if nothing:
         files = Files(data, delimiter=delimiter, null_values=["", *nothing])
-        raws = _read(files, folder)
+        raws = _read(files, folder, most)
+    return files, raws
+
+
+def _land(folder: Path, data: str) -> _Landed:
+    files, raws = read(folder, data)
     _check_header(raws[0])
     spec = inferred(raws, name=data)
     frame = pl.concat(check(raw, spec, rules={}).good.select(spec.names) for raw in raws)
     return _Landed(files, spec, frame, textual=raws[0].form == "text")
 
 
-def _read(files: Files, folder: Path) -> list[Raw]:
+def _read(files: Files, folder: Path, most: int | None) -> list[Raw]:
     listing = files.listing(folder)
     if not listing:
         here = sorted(path.name for path in folder.iterdir() if path.name.endswith(_ENDINGS))
@@ -144,8 +157,11 @@ def _read(files: Files, folder: Path) -> list[Raw]:
     raws: list[Raw] = []
     for file in listing:
         raws.append(files.parse(file, files.fetch(file)))
-        if sum(raw.frame.height for raw in raws) >= SAMPLE:
+        if most is not None and sum(raw.frame.height for raw in raws) >= most:
             break
+    if not any(raw.frame.height for raw in raws):
+        msg = f"{files.pattern} holds no rows. Expected a header and rows below it."
+        raise InvalidInput(msg, field="data")
     return raws
 
 
@@ -227,8 +243,9 @@ def _time(frame: pl.DataFrame, kinds: dict[str, Kind], *, target: str, given: st
 
 def _given_key(frame: pl.DataFrame, kinds: dict[str, Kind], names: tuple[str, ...]) -> tuple[str, ...]:
     for name in names:
-        if kinds[name] == "float":
-            msg = f"The key {name!r} is a number with decimals, which cannot tell rows apart for ever. Expected text, integers, moments."
+        if kinds[name] not in KEYS:
+            what = "is a number with decimals" if kinds[name] == "float" else "holds lists of numbers"
+            msg = f"The key {name!r} {what}, which cannot tell rows apart for ever. Expected text, integers, moments."
             raise InvalidInput(msg, field="key")
     different = frame.select(names).n_unique()
     if different < frame.height:
@@ -242,7 +259,7 @@ def _given_key(frame: pl.DataFrame, kinds: dict[str, Kind], names: tuple[str, ..
 
 def _key(frame: pl.DataFrame, kinds: dict[str, Kind], *, target: str, time: str | None) -> tuple[str, ...]:
     """Return a column that tells rows apart, or else the time and one or two columns with it."""
-    whole = [c for c in frame.columns if c != target and kinds[c] != "float" and not frame[c].null_count()]
+    whole = [c for c in frame.columns if c != target and kinds[c] in KEYS and not frame[c].null_count()]
     named = [c for c in whole if c.lower().endswith(_NAMING)]
     first = [c for c in frame.columns[:1] if c in whole]
     text = [c for c in whole if kinds[c] == "str"]

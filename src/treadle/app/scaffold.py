@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-import keyword
 import re
 from pathlib import Path
 
 from treadle.app.look import Look, look
 from treadle.core.errors import AlreadyExists
 from treadle.core.settings import FILE_NAME
+from treadle.data.drafts import attribute
+from treadle.data.types import TYPES
 
 #: Data with fewer rows gets a larger test split and a smaller learner.
 SMALL = 5_000
-_TAKEN = {"str", "int", "float", "bool", "date", "datetime", "td"}
 
 
 def create(folder: Path, *, data: str, target: str, key: str = "", time: str = "") -> Look:
@@ -98,25 +98,11 @@ def _fields(found: Look) -> list[str]:
     taken: set[str] = set()
     lines = []
     for name, kind in found.types.items():
-        hint = f"{kind} | None" if name in found.nullable else kind
-        plain = name.isidentifier() and not keyword.iskeyword(name) and name not in taken
-        attribute = name if plain else _attribute(name, taken | set(found.types))
-        taken.add(attribute)
-        lines.append(f"    {attribute}: {hint}" + ("" if plain else f" = td.Column(name={_text(name)})"))
+        hint = f"{TYPES[kind]} | None" if name in found.nullable else TYPES[kind]
+        own = attribute(name, taken | (found.types.keys() - {name}))
+        taken.add(own)
+        lines.append(f"    {own}: {hint}" + ("" if own == name else f" = td.Column(name={_text(name)})"))
     return lines
-
-
-def _attribute(name: str, taken: set[str]) -> str:
-    """Return a Python name for a column whose own is none."""
-    safe = re.sub(r"\W+", "_", name).strip("_").lower() or "column"
-    if not safe.isidentifier():
-        safe = f"c_{safe}"
-    if keyword.iskeyword(safe) or safe in _TAKEN:
-        safe = f"{safe}_"
-    number, fresh = 2, safe
-    while fresh in taken:
-        fresh, number = f"{safe}_{number}", number + 1
-    return fresh
 
 
 def _source(found: Look) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from treadle.core.errors import NotFound
+from treadle.core.errors import NotFound, TreadleError
 from treadle.core.records import Alert, Decision, Record, Run, ServerState, Variant
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ class DatasetStatus(Record, frozen=True, kw_only=True):
     quarantined: int = 0
     #: Event time of the newest row.
     newest: datetime | None = None
-    #: Files that could not be read, as `path: reason`.
+    #: Files that could not be read, as `path: reason`, and what in the declaration contradicts the stored rows.
     problems: tuple[str, ...] = ()
 
 
@@ -38,6 +38,8 @@ class ModelStatus(Record, frozen=True, kw_only=True):
     trained_until: datetime | None = None
     #: Days from there to now.
     age_days: float | None = None
+    #: What is older than the policy allows, as sentences.
+    stale: tuple[str, ...] = ()
     last_run: Run | None = None
     decision: Decision
     #: Things that a person should know.
@@ -78,7 +80,7 @@ def status(workspace: Workspace) -> Status:
 
 
 def _dataset(workspace: Workspace, name: str) -> DatasetStatus:
-    problems = tuple(workspace.datasets.problems(name))
+    problems = (*workspace.datasets.problems(name), *_contradictions(workspace, name))
     try:
         versions = workspace.datasets.versions(name)
     except NotFound:
@@ -97,6 +99,14 @@ def _dataset(workspace: Workspace, name: str) -> DatasetStatus:
     )
 
 
+def _contradictions(workspace: Workspace, name: str) -> tuple[str, ...]:
+    try:
+        workspace.datasets.pin(workspace.project.dataset(name))
+    except TreadleError as error:
+        return (str(error),)
+    return ()
+
+
 def _model(workspace: Workspace, name: str) -> ModelStatus:
     model = workspace.project.model(name)
     number = workspace.models.aliases(name).get("champion")
@@ -105,11 +115,14 @@ def _model(workspace: Workspace, name: str) -> ModelStatus:
     if not model.gates:
         notes.append("no gates are declared: every version that trains is released")
     until = champion.window.end if champion else None
+    fresh = workspace.concerns.freshness(model)
+    notes += fresh.notes
     return ModelStatus(
         name=name,
         champion=number,
         trained_until=until,
         age_days=(workspace.clock.now() - until).total_seconds() / 86_400 if until else None,
+        stale=tuple(fresh.stale.values()),
         last_run=next(iter(workspace.runs.list(model=name, limit=1)), None),
         decision=workspace.decisions.decide(model),
         notes=tuple(notes),

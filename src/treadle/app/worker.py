@@ -6,11 +6,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from treadle.core.errors import StoreUnavailable
 from treadle.core.records import Run
 from treadle.core.settings import as_environment
-from treadle.loop.fitting import fit
+from treadle.loop.fitting import fit, leave
 from treadle.loop.models import Model
 from treadle.training.jobs import Job
+from treadle.training.runs import FOLDER
 
 if TYPE_CHECKING:
     from treadle.app.workspace import Workspace
@@ -30,9 +32,13 @@ def main(root: str, run_id: str) -> int:
     """Fit the candidate of one run; return the process's exit code."""
     from treadle.app.workspace import open_workspace
 
-    with open_workspace(Path(root)) as workspace:
-        run = workspace.runs.get(run_id)
-        fit(workspace.project.model(run.model), run, workspace.rooms)
+    try:
+        with open_workspace(Path(root)) as workspace:
+            run = workspace.runs.get(run_id)
+            fit(workspace.project.model(run.model), run, workspace.rooms)
+    except StoreUnavailable as error:
+        leave(error, Path(root, FOLDER, run_id), said=str(error))
+        raise
     return 0
 
 

@@ -1,49 +1,39 @@
-"""The workspace: opens the stores that the settings name and wires the rooms. The only place that does."""
+"""The workspace: everything that can be done with a project, behind one object."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from treadle.core import plugins, settings
+from treadle.app import retention
+from treadle.app.retention import Forgotten
+from treadle.app.wiring import STATE as STATE
+from treadle.app.wiring import Wiring
+from treadle.core import settings
 from treadle.core.clock import Clock, FileClock, SystemClock, parse_span
 from treadle.core.progress import Progress, Silent
 from treadle.core.records import DatasetVersion, Revision, Variant
 from treadle.core.servable import Servable
-from treadle.data.datasets import Datasets
-from treadle.evaluation.verdicts import Verdicts
-from treadle.loop import live, projects, promotions
+from treadle.data.upkeep import Collected
+from treadle.features.skew import ColumnSkew
+from treadle.loop import live, promotions, served
 from treadle.loop.actions import alert
-from treadle.loop.decisions import Decisions
 from treadle.loop.frames import Frames
+from treadle.loop.online import with_online_features
 from treadle.loop.pipelines import Pipelines, Turn
-from treadle.loop.projects import Project
 from treadle.loop.replay import Replay, replay
-from treadle.loop.rooms import Rooms
 from treadle.loop.watcher import Look, Watcher
-from treadle.monitoring.alerts import Alerts
-from treadle.registry.models import Models
-from treadle.serving.endpoints import Endpoints
-from treadle.serving.predictions import Outcomes, Predictions
-from treadle.store.ledger.ledger import Ledger
-from treadle.store.objects.objects import Objects
-from treadle.store.tables.tables import Tables
-from treadle.training.runs import Runs
 
 if TYPE_CHECKING:
     from treadle.app.checks import Check
     from treadle.app.status import Status
     from treadle.serving.predictor import Predictor
-
-#: Everything that Treadle keeps in a project's folder is under this one.
-STATE = ".treadle"
 
 
 def open_workspace(
@@ -70,114 +60,46 @@ def open_workspace(
     )
 
 
-class Workspace:
+class Workspace(Wiring):
     """All that a project has, behind one object; stores are opened when they are first needed.
 
     >>> with open_workspace() as ws:                                      # doctest: +SKIP
     ...     turn = ws.run("delay")
     """
 
-    def __init__(
-        self,
-        root: Path,
-        *,
-        settings: settings.Settings,
-        clock: Clock,
-        progress: Progress,
-        overrides: Mapping[str, Any],
-    ) -> None:
-        self.root = root
-        self.settings = settings
-        #: What went before the file and the environment; processes that are started here get it as well.
-        self.overrides = overrides
-        self.clock = clock
-        self._progress = progress
-
     def __enter__(self) -> Workspace:
         """Return the workspace itself."""
         return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close it."""
-        self.close()
-
-    def close(self) -> None:
-        """Close the stores that were opened."""
-        if "ledger" in self.__dict__:
-            self.ledger.close()
-
-    @cached_property
-    def project(self) -> Project:
-        """The declarations of the project's file."""
-        return projects.load(self.root / self.settings.project.file)
-
-    @cached_property
-    def ledger(self) -> Ledger:
-        """The relational state."""
-        found = self.settings.ledger
-        return Ledger.open(found.url, root=self.root, schema=found.schema, timeout=found.timeout)
-
-    @cached_property
-    def objects(self) -> Objects:
-        """Immutable files by digest."""
-        return Objects.open(self.settings.objects.url, root=self.root, options=settings.aws_options())
-
-    @cached_property
-    def tables(self) -> Tables:
-        """Versioned tables."""
-        return Tables.open(self.settings.tables.url, root=self.root, options=settings.aws_options())
-
-    @cached_property
-    def datasets(self) -> Datasets:
-        """Room 1: datasets and their versions."""
-        return Datasets(ledger=self.ledger, tables=self.tables, clock=self.clock, root=self.root)
-
-    @cached_property
-    def runs(self) -> Runs:
-        """Room 4: runs."""
-        return Runs(ledger=self.ledger, objects=self.objects, clock=self.clock, root=self.root)
-
-    @cached_property
-    def verdicts(self) -> Verdicts:
-        """Room 5: what gates said."""
-        return Verdicts(ledger=self.ledger, clock=self.clock)
-
-    @cached_property
-    def models(self) -> Models:
-        """Room 6: model versions and aliases."""
-        return Models(ledger=self.ledger, objects=self.objects, clock=self.clock, root=self.root)
-
-    @cached_property
-    def endpoints(self) -> Endpoints:
-        """Room 7: endpoints and their revisions."""
-        return Endpoints(ledger=self.ledger, clock=self.clock)
-
-    @cached_property
-    def predictions(self) -> Predictions:
-        """Room 7: the prediction log."""
-        return Predictions(tables=self.tables, root=self.root)
-
-    @cached_property
-    def outcomes(self) -> Outcomes:
-        """Room 7: the log of outcomes that were reported."""
-        return Outcomes(tables=self.tables, root=self.root)
-
-    @cached_property
-    def alerts(self) -> Alerts:
-        """Room 8: messages to people."""
-        return Alerts(ledger=self.ledger, clock=self.clock, channel=self._channel())
-
-    @cached_property
-    def decisions(self) -> Decisions:
-        """The corridor: when models were due, and why not."""
-        return Decisions(self.rooms)
 
     def ingest(self, name: str | None = None) -> dict[str, DatasetVersion | None]:
         """Read what is new for one dataset, or for all; None stands for nothing new."""
         wanted = [self.project.dataset(name)] if name else list(self.project.datasets.values())
         return {dataset.name: self.datasets.ingest(dataset) for dataset in wanted}
+
+    def forget(self, dataset: str, *, where: Mapping[str, Any], reason: str) -> Forgotten:
+        """Take rows out of every version of a dataset, for ever, and name the model versions that saw them.
+
+        Raises:
+            NotFound: no row has these values.
+        """
+        return retention.forget(self, dataset, where=where, reason=reason)
+
+    def collect(
+        self,
+        datasets: Sequence[str] = (),
+        *,
+        keep_last: int = 10,
+        younger_than: str = "30d",
+        dry_run: bool = True,
+    ) -> list[Collected]:
+        """Remove what no kept dataset version needs (all datasets by default); versions of models are always kept."""
+        return retention.collect(
+            self,
+            list(datasets) or self.datasets.names(),
+            last=keep_last,
+            younger_than=parse_span(younger_than),
+            dry_run=dry_run,
+        )
 
     def run(self, model: str, *, reason: str = "by hand", force: bool = False) -> Turn:
         """Make one turn of the loop for a model now; `force` trains also when nothing is new.
@@ -209,6 +131,46 @@ class Workspace:
     def features(self, model: str, rows: pl.DataFrame) -> pl.DataFrame:
         """Join a model's features to rows, as of each row's time: what a caller of the endpoint sends."""
         return Frames(self.datasets).with_features(self.project.model(model), rows)
+
+    def join(
+        self,
+        rows: pl.DataFrame,
+        views: Sequence[str],
+        *,
+        time: str,
+        versions: Mapping[str, int] | None = None,
+        known_at: datetime | None = None,
+    ) -> pl.DataFrame:
+        """Join feature views to any rows, each as of its own `time`: for a training of one's own.
+
+        `versions` are dataset versions of the views (the newest by default); with `known_at`, nothing that arrived later is used.
+
+        Raises:
+            NotFound: there is no such view.
+            InvalidInput: the rows lack a column that a view needs.
+        """
+        wanted = [self.project.view(name) for name in views]
+        return Frames(self.datasets).join(rows, wanted, time=time, versions=versions, known_at=known_at)
+
+    def features_now(self, model: str, rows: pl.DataFrame) -> pl.DataFrame:
+        """Add a model's features to rows from the online store, as of now, and those on demand; see `features`.
+
+        What the online store does not have, or while it does not answer, is null (setting `online.on_failure`).
+        """
+        return with_online_features(self.project.model(model), rows, self.online)
+
+    def skew(
+        self, endpoint: str, *, since: datetime | None = None, time: str = served.AT
+    ) -> list[ColumnSkew]:
+        """Compare features that an endpoint was sent with the offline join for the same entities, the worst first.
+
+        The join is as of the moment at which a prediction was asked for; where callers join features as of a row's own time,
+        name its column as `time`. Only predictions since a moment are looked at.
+        """
+        model = self.project.model(self.endpoints.get(endpoint).variants[0].model)
+        predictions = self.predictions.scan(endpoint)
+        sent = served.served(predictions, model, self.datasets, since=since, time=time)
+        return self.online.skew(served.views_of(model, sent.columns), sent, time=time)
 
     def answered(self, endpoint: str) -> pl.DataFrame:
         """Return an endpoint's logged predictions whose outcome is known, with answer, outcome and baseline."""
@@ -257,34 +219,6 @@ class Workspace:
         from treadle.app.checks import checks
 
         return checks(self)
-
-    def _channel(self) -> Any:
-        found = self.settings.alerts
-        if not found.webhook:
-            return None
-        return plugins.load("channel", "webhook").Channel(
-            found.webhook, secret=found.secret, clock=SystemClock()
-        )
-
-    @cached_property
-    def rooms(self) -> Rooms:
-        """Everything that the corridor walks through."""
-        return Rooms(
-            root=self.root,
-            project=self.project,
-            ledger=self.ledger,
-            objects=self.objects,
-            clock=self.clock,
-            datasets=self.datasets,
-            runs=self.runs,
-            models=self.models,
-            verdicts=self.verdicts,
-            endpoints=self.endpoints,
-            alerts=self.alerts,
-            engine=plugins.load("compute", self.settings.compute.engine).Engine(),
-            timeout=self.settings.compute.timeout,
-            progress=self._progress,
-        )
 
     @cached_property
     def _pipelines(self) -> Pipelines:

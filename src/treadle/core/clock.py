@@ -100,7 +100,11 @@ def parse_span(text: str) -> timedelta:
     if not parts or "".join(f"{n}{u}" for n, u in parts) != text:
         msg = f"{text!r} is not a span of time. Expected numbers with s, m, h, d or w, as '90d' or '1d12h'."
         raise InvalidInput(msg)
-    return timedelta(seconds=sum(int(n) * _UNITS[u] for n, u in parts))
+    try:
+        return timedelta(seconds=sum(int(n) * _UNITS[u] for n, u in parts))
+    except OverflowError as error:
+        msg = f"{text!r} is longer than a span of time can be, which is {timedelta.max.days} days."
+        raise InvalidInput(msg) from error
 
 
 def span_text(span: timedelta | float) -> str:

@@ -32,6 +32,10 @@ class TooLarge(InvalidInput):
     """A request is larger than the stated limit."""
 
 
+class WrongMediaType(InvalidInput):
+    """A request's body is said to be of a kind that is not read here."""
+
+
 class InvalidDeclaration(InvalidInput):
     """The user's file declares something that cannot hold."""
 
@@ -66,6 +70,10 @@ class Busy(Conflict):
 
 class ContractBroken(TreadleError):
     """Rows cannot enter the dataset: the file as a whole does not fit its contract."""
+
+
+class RuleBroken(TreadleError):
+    """New rows as a whole break a rule of their dataset, so none of them was taken in."""
 
 
 class SourceUnreadable(TreadleError):
@@ -122,6 +130,8 @@ class RunFailed(TreadleError):
     def __init__(self, message: str, *, traceback: str = "") -> None:
         super().__init__(message)
         self.traceback = traceback
+        #: Id of the run, once it is recorded.
+        self.run = ""
 
 
 class RunTimeout(RunFailed):

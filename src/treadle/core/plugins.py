@@ -19,7 +19,9 @@ KINDS = {
     "ledger": "treadle.store.ledger.backends",
     "objects": "treadle.store.objects.backends",
     "tables": "treadle.store.tables.backends",
+    "online": "treadle.store.online.backends",
     "source": "treadle.data.sources",
+    "rule": "treadle.data.rules",
     "task": "treadle.training.tasks",
     "compute": "treadle.training.compute",
     "metric": "treadle.evaluation.metrics",
@@ -41,7 +43,7 @@ def available(kind: str) -> tuple[str, ...]:
     spec = find_spec(KINDS[kind])
     places = list(spec.submodule_search_locations or ()) if spec else []
     own = {module.name for module in pkgutil.iter_modules(places) if not module.name.startswith("_")}
-    return tuple(sorted(own | {entry.name for entry in metadata.entry_points(group=f"treadle.{kind}")}))
+    return tuple(sorted(own | {entry.name for entry in _installed(kind)}))
 
 
 @cache
@@ -53,9 +55,20 @@ def load(kind: str, name: str) -> Any:
     """
     if name not in available(kind):
         raise not_found(f"{kind} plug-in", name, available(kind))
-    for entry in metadata.entry_points(group=f"treadle.{kind}", name=name):
-        return entry.load()
+    for entry in _installed(kind):
+        if entry.name == name:
+            return entry.load()
     return importlib.import_module(f"{KINDS[kind]}.{name}")
+
+
+@cache
+def _everything() -> Any:
+    """Read what is installed once, for every distribution there is has to be asked."""
+    return metadata.entry_points()
+
+
+def _installed(kind: str) -> tuple[metadata.EntryPoint, ...]:
+    return tuple(_everything().select(group=f"treadle.{kind}"))
 
 
 def public_class(kind: str, attribute: str) -> Any:

@@ -34,6 +34,11 @@ class SplitSpec(Record, frozen=True, kw_only=True):
     train_below: int
     #: First bucket that is no longer validation; from here on it is test.
     validation_below: int
+    #: Of a split by time (`time-v1`): the moments from which rows are validation, and test.
+    validation_from: datetime | None = None
+    test_from: datetime | None = None
+    #: Seconds before each of those moments whose rows belong to no part.
+    embargo: float = 0.0
 
 
 class DatasetVersion(Record, frozen=True, kw_only=True):
@@ -50,16 +55,31 @@ class DatasetVersion(Record, frozen=True, kw_only=True):
     accepted: int
     #: New rows that did not, kept apart with the reason.
     quarantined: int
+    #: Of the accepted rows, those that took the place of an earlier form of the same key, and those that say that it is gone.
+    corrected: int = 0
+    deleted: int = 0
     #: Rows read again that were here already with the same values; not counted in `landed`.
     repeated: int = 0
+    #: Rows that say what was true before the row that is there; not counted in `landed`.
+    outdated: int = 0
     #: Outcomes that became known with this commit.
     outcomes: int = 0
     #: Outcome rows that did not meet their contract, or contradict a known outcome; not counted in `quarantined`.
     outcomes_quarantined: int = 0
     #: Outcomes read again that were known already with the same values.
     outcomes_repeated: int = 0
-    #: Accepted rows of all versions up to this one.
+    #: Outcomes that took the place of an earlier value.
+    outcomes_corrected: int = 0
+    #: Rows that were in quarantine and were accepted with this commit; they landed before.
+    readmitted: int = 0
+    #: Rows that a person took out with this commit: deleted, rolled back, or forgotten for ever.
+    removed: int = 0
+    #: Why a person made this commit, in words; empty: rows landed.
+    why: str = ""
+    #: Rows there are: those accepted up to this version, without the replaced and the deleted ones.
     rows: int
+    #: Forms of rows that were ever written, up to this version: the number of the next one.
+    written: int = 0
     #: Outcomes known of all versions up to this one.
     outcomes_known: int = 0
     #: Version of the table of rows to read.
@@ -68,6 +88,9 @@ class DatasetVersion(Record, frozen=True, kw_only=True):
     outcome_table_version: int | None = None
     #: Version of the table of quarantined rows; None: there are none yet.
     quarantine_table_version: int | None = None
+    #: Versions of the tables of forms that were replaced or deleted; None: there are none yet.
+    history_table_version: int | None = None
+    outcome_history_table_version: int | None = None
     #: Digest of the contract that the rows met.
     contract: str
     #: Columns and their types, in order, as Polars names them.
@@ -92,6 +115,8 @@ class Window(Record, frozen=True, kw_only=True):
 
     start: datetime | None
     end: datetime
+    #: Seconds before the end at which a row weighs half as much as one at the end; None: all rows weigh the same.
+    half_life: float | None = None
 
 
 class Code(Record, frozen=True, kw_only=True):
@@ -330,7 +355,7 @@ class Alert(Record, frozen=True, kw_only=True):
     """A message to a person."""
 
     id: str
-    #: The rule that spoke, as `freshness`.
+    #: The rule that spoke, as `stale-data`.
     rule: str
     #: What it is about, as `model:delay`.
     subject: str

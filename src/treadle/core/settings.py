@@ -59,6 +59,17 @@ class TablesSettings(Section, frozen=True, kw_only=True):
     url: str = ".treadle/tables"
 
 
+class OnlineSettings(Section, frozen=True, kw_only=True):
+    """Where the newest feature values are kept, to be read while somebody waits."""
+
+    #: A folder (embedded), or `redis://user:password@host:port/database` (`rediss://` over TLS).
+    url: str = ".treadle/online"
+    #: What a read gives while the store does not answer: `null` (missing values, marked as degraded) or `error`.
+    on_failure: Literal["null", "error"] = "null"
+    #: Seconds that a read waits for the store at most, half of them for a connection.
+    timeout: float = 0.04
+
+
 class ComputeSettings(Section, frozen=True, kw_only=True):
     """Where training functions run."""
 
@@ -114,6 +125,7 @@ class Settings(Section, frozen=True, kw_only=True):
     ledger: LedgerSettings = LedgerSettings()
     objects: ObjectsSettings = ObjectsSettings()
     tables: TablesSettings = TablesSettings()
+    online: OnlineSettings = OnlineSettings()
     compute: ComputeSettings = ComputeSettings()
     serving: ServingSettings = ServingSettings()
     alerts: AlertsSettings = AlertsSettings()
@@ -170,6 +182,24 @@ def aws_options(environment: Mapping[str, str] | None = None) -> dict[str, str]:
     if options.get("AWS_ENDPOINT_URL", "").startswith("http://"):
         options.setdefault("AWS_ALLOW_HTTP", "true")
     return options
+
+
+def referenced(text: str, environment: Mapping[str, str] | None = None) -> str:
+    """Return what `env:NAME` names: the variable, or what stands in the file that `NAME_FILE` names; other text as it is.
+
+    Raises:
+        SettingsError: neither variable is set, or the file cannot be read.
+    """
+    name = text.removeprefix("env:")
+    if name == text:
+        return text
+    found = os.environ if environment is None else environment
+    if name in found:
+        return found[name]
+    if f"{name}_FILE" in found:
+        return _read_secret(f"{name}_FILE", found[f"{name}_FILE"])
+    msg = f"{text!r}: there is no variable {name}, and none {name}_FILE that names a file. Set one of them."
+    raise SettingsError(msg)
 
 
 def as_environment(overrides: Mapping[str, Any]) -> dict[str, str]:

@@ -6,9 +6,12 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from treadle.data.contracts import ColumnSpec, ContractSpec
+from treadle.data.columns import ColumnSpec, python_value
+from treadle.data.contracts import ContractSpec
 
-_LIMITS = ("ge", "gt", "le", "lt", "allowed", "pattern", "min_length", "max_length")
+_LIMITS = ("ge", "gt", "le", "lt", "allowed", "pattern", "min_length", "max_length", "length")
+#: Limits that exclude more when they grow, and those that exclude more when they shrink.
+_FLOORS, _CEILINGS = frozenset({"ge", "gt", "min_length"}), frozenset({"le", "lt", "max_length"})
 
 
 @dataclass(frozen=True)
@@ -36,18 +39,18 @@ def compare(old: ContractSpec, new: ContractSpec) -> Changes:
     for column in old.columns:
         if column.name not in new.names:
             breaking.append(
-                f"column {column.name!r} ({_type(column)}) is gone; keep it declared, with `| None` if it no longer comes"
+                f"column {column.name!r} ({column.annotation}) is gone; keep it declared, with `| None` if it no longer comes"
             )
             continue
         after = new.column(column.name)
         if after.kind != column.kind:
-            breaking.append(f"column {column.name!r} was {_type(column)} and is now {_type(after)}")
+            breaking.append(f"column {column.name!r} was {column.annotation} and is now {after.annotation}")
             continue
         for words, narrows in _differences(column, after):
             (narrowing if narrows else harmless).append(f"column {column.name!r}: {words}")
     for column in new.columns:
         if column.name not in old.names:
-            words = f"column {column.name!r} ({_type(column)}) is new"
+            words = f"column {column.name!r} ({column.annotation}) is new"
             if column.nullable:
                 harmless.append(words)
             else:
@@ -68,20 +71,31 @@ def added(old: tuple[tuple[str, str], ...], new: ContractSpec) -> dict[str, pl.D
     return {name: dtype for name, dtype in new.dtypes.items() if name not in there}
 
 
-def _type(column: ColumnSpec) -> str:
-    return f"{column.kind} | None" if column.nullable else column.kind
-
-
 def _differences(old: ColumnSpec, new: ColumnSpec) -> list[tuple[str, bool]]:
     """Return the differences of one column's limits, each with whether it may exclude stored rows."""
     found = []
     if old.nullable != new.nullable:
-        found.append((f"was {_type(old)} and is now {_type(new)}", old.nullable))
+        found.append((f"was {old.annotation} and is now {new.annotation}", old.nullable))
     for limit in _LIMITS:
         before, after = getattr(old, limit), getattr(new, limit)
         if before != after:
-            found.append((f"{limit} was {_shown(before)} and is now {_shown(after)}", after is not None))
+            words = f"{limit} was {_shown(before)} and is now {_shown(after)}"
+            found.append((words, _narrows(limit, old, new)))
     return found
+
+
+def _narrows(limit: str, old: ColumnSpec, new: ColumnSpec) -> bool:
+    """Say whether a changed limit may exclude a value that was legal."""
+    before, after = getattr(old, limit), getattr(new, limit)
+    if after is None or before is None:
+        return after is not None
+    if limit == "allowed":
+        return not set(before) <= set(after)
+    if limit not in _FLOORS | _CEILINGS:
+        return True
+    textual = limit in {"min_length", "max_length"}
+    was, now = (bound if textual else python_value(bound, new.kind) for bound in (before, after))
+    return bool(now > was if limit in _FLOORS else now < was)
 
 
 def _shown(limit: object) -> str:

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import polars as pl
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
-from treadle.core.clock import Clock
+from treadle.core.clock import Clock, utc
 from treadle.core.errors import InvalidInput, NotFound, closest
 from treadle.core.records import DatasetVersion, Record, Window
-from treadle.data import reading
+from treadle.data import reading, tags
 from treadle.data import state as stored
 from treadle.data.checks import QUARANTINE
 from treadle.data.declarations import Dataset as Dataset
 from treadle.data.declarations import Outcomes as Outcomes
 from treadle.data.ingest import Ingestion
 from treadle.data.pins import Pin
-from treadle.data.profile import Profile, profile
+from treadle.data.profiles.versions import Profile, profiled
 from treadle.data.reading import Selection
+from treadle.data.upkeep import Collected, Upkeep
 from treadle.store.ledger import tables as relations
 from treadle.store.ledger.ledger import Ledger
+from treadle.store.ledger.tables import micros
 from treadle.store.tables.tables import Tables
 
 
@@ -37,11 +40,34 @@ class Difference(Record, frozen=True, kw_only=True):
     accepted: int
     quarantined: int
     outcomes: int
+    #: Of the accepted rows: corrections, and deletions. Rows that a person removed.
+    corrected: int = 0
+    deleted: int = 0
+    removed: int = 0
+    #: Rows there were, and are.
+    rows_before: int = 0
+    rows_after: int = 0
     #: Columns that came, as `name type`.
     columns: tuple[str, ...] = ()
     #: Files that were read.
     files: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
+
+
+class Forgotten(Record, frozen=True, kw_only=True):
+    """What was forgotten for ever."""
+
+    dataset: str
+    #: The version that was made without it.
+    version: int
+    #: The first version that had it.
+    first: int
+    #: Rows of the newest version that were removed; there may have been more in earlier ones and in quarantine.
+    removed: int
+
+
+#: A version: its number, a tag, the moment at which it was the newest, or None for the newest.
+Wanted = int | str | datetime | None
 
 
 class Datasets:
@@ -54,13 +80,17 @@ class Datasets:
     def __init__(self, *, ledger: Ledger, tables: Tables, clock: Clock, root: Path) -> None:
         self._ledger = ledger
         self._tables = tables
+        self._clock = clock
         self._ingestion = Ingestion(ledger=ledger, tables=tables, clock=clock, root=root)
+        self._upkeep = Upkeep(ledger=ledger, tables=tables, clock=clock, ingestion=self._ingestion)
 
     def ingest(self, dataset: Dataset) -> DatasetVersion | None:
-        """Read what is new in the dataset's sources and commit it as one version; None: there is no new row.
+        """Read what is new in the dataset's sources and commit it; return the newest version made, None: there is no new row.
 
         Files that were read are not read again unless they change; running it again changes nothing. Rows that
         break the contract go to quarantine, files that cannot be read are problems; neither stops the others.
+        What does not fit into memory at once is committed in portions, each a version: a process that is killed
+        goes on behind the last one.
 
         Raises:
             ContractChanged: the declaration no longer describes the stored rows.
@@ -84,8 +114,8 @@ class Datasets:
         with self._ledger.read() as connection:
             return sorted(connection.execute(select(relations.datasets.c.name)).scalars())
 
-    def version(self, name: str, version: int | None = None) -> DatasetVersion:
-        """Return one version, the newest by default.
+    def version(self, name: str, version: Wanted = None) -> DatasetVersion:
+        """Return one version: by number, by tag, or the one that was the newest at a moment; by default the newest.
 
         Raises:
             NotFound: there is no such dataset, or no such version of it.
@@ -101,7 +131,7 @@ class Datasets:
         self,
         name: str,
         *,
-        version: int | None = None,
+        version: Wanted = None,
         split: str | Sequence[str] | None = None,
         window: Window | None = None,
         columns: Sequence[str] | None = None,
@@ -117,21 +147,24 @@ class Datasets:
             NotFound: there is no such dataset, or no such version of it.
             InvalidInput: it has no such column, split, time or outcome.
         """
-        pin, found = self._find(name, version)
-        selection = Selection(
-            split=split if split is None or isinstance(split, str) else tuple(split),
-            window=window,
-            columns=None if columns is None else tuple(columns),
-            outcome=outcome,
-            known_at=known_at,
+        return reading.scan(
+            self._tables,
+            **self._reading(
+                name,
+                version,
+                split=split,
+                window=window,
+                columns=columns,
+                outcome=outcome,
+                known_at=known_at,
+            ),
         )
-        return reading.scan(self._tables, found, pin=pin, selection=selection)
 
     def read(
         self,
         name: str,
         *,
-        version: int | None = None,
+        version: Wanted = None,
         split: str | Sequence[str] | None = None,
         window: Window | None = None,
         columns: Sequence[str] | None = None,
@@ -139,19 +172,20 @@ class Datasets:
         known_at: datetime | None = None,
     ) -> pl.DataFrame:
         """Return rows; see `scan`."""
-        rows = self.scan(
-            name,
-            version=version,
-            split=split,
-            window=window,
-            columns=columns,
-            outcome=outcome,
-            known_at=known_at,
+        return reading.read(
+            self._tables,
+            **self._reading(
+                name,
+                version,
+                split=split,
+                window=window,
+                columns=columns,
+                outcome=outcome,
+                known_at=known_at,
+            ),
         )
-        with self._tables.reading(f"{name}/rows"):
-            return rows.collect()
 
-    def quarantine(self, name: str, *, version: int | None = None) -> pl.DataFrame:
+    def quarantine(self, name: str, *, version: Wanted = None) -> pl.DataFrame:
         """Return the rows kept apart up to a version: all reasons, file, row, version, part, and the row as JSON text."""
         _, found = self._find(name, version)
         columns = [*QUARANTINE, "_part", "_version", "_ingested_at"]
@@ -168,13 +202,16 @@ class Datasets:
         with self._ledger.read() as connection:
             return stored.read_problems(connection, name)
 
-    def profile(self, name: str, *, version: int | None = None) -> Profile:
-        """Return a version's rows as numbers: types, missing shares, distributions, time covered, sizes of the splits."""
-        pin, found = self._find(name, version)
-        rows = self.read(name, version=found.version)
-        return profile(rows, dataset=name, version=found.version, time=pin.time)
+    def profile(
+        self, name: str, *, version: Wanted = None, against: Wanted = None, outcome: str | None = None
+    ) -> Profile:
+        """Return a version in numbers, compared with an earlier one if asked for; `outcome` replaces the declared one."""
+        readings = [
+            self._reading(name, one) for one in ([version] if against is None else [version, against])
+        ]
+        return profiled(self._tables, readings, history=self.versions(name), outcome=outcome)
 
-    def difference(self, name: str, before: int, *, after: int | None = None) -> Difference:
+    def difference(self, name: str, before: Wanted, *, after: Wanted = None) -> Difference:
         """Return what happened from one version to a later one, the newest by default.
 
         Raises:
@@ -194,30 +231,137 @@ class Datasets:
             accepted=sum(one.accepted for one in between),
             quarantined=sum(one.quarantined for one in between),
             outcomes=sum(one.outcomes for one in between),
+            corrected=sum(one.corrected for one in between),
+            deleted=sum(one.deleted for one in between),
+            removed=sum(one.removed for one in between),
+            rows_before=first.rows,
+            rows_after=last.rows,
             columns=tuple(f"{column} {kind}" for column, kind in last.schema if column not in there),
             files=tuple(file for one in between for file in one.files),
             problems=tuple(problem for one in between for problem in one.problems),
         )
 
-    def collect(self, name: str, *, keep: Collection[int], dry_run: bool = True) -> list[str]:
-        """Remove the files that only versions outside `keep` read, and return their names; the newest is always kept.
+    def roll_back(self, name: str, to: Wanted, *, reason: str) -> DatasetVersion:
+        """Commit a new version that holds what an earlier one held.
 
-        Versions that are not kept keep their record, and their rows can still be read from later versions.
+        Nothing is lost: the rows that came since stay readable in the versions in between. Their files stay read; files
+        that are landed anew, or changed, are read again.
+
+        Raises:
+            NotFound: there is no such version, or it was collected.
+        """
+        pin, found = self._find(name, to)
+        check_readable(pin, found)
+        return self._upkeep.roll_back(name, to=found, reason=reason)
+
+    def delete(self, name: str, *, where: Mapping[str, Any], reason: str) -> DatasetVersion:
+        """Commit a new version without the rows whose columns have these values (one, or a list of some).
+
+        Earlier versions keep them; see `forget` for what must not be kept at all.
+
+        Raises:
+            NotFound: no row has them.
+            InvalidInput: a column does not exist, or a value has another type.
+        """
+        self._find(name, None)
+        return self._upkeep.delete(name, where=where, reason=reason)
+
+    def forget(self, name: str, *, where: Mapping[str, Any], reason: str) -> Forgotten:
+        """Take rows out of every version and of quarantine, with their outcomes, so that no byte of them is left.
+
+        Versions stay readable, without these rows. Landed files and online stores are the caller's (`Workspace.forget`
+        cares for the latter).
+
+        Raises:
+            NotFound: no row has these values, in any version or in quarantine.
+            InvalidInput: a column does not exist, or a value has another type.
+        """
+        self._find(name, None)
+        version, first = self._upkeep.forget(name, where=where, reason=reason)
+        return Forgotten(dataset=name, version=version.version, first=first, removed=version.removed)
+
+    def collect(self, name: str, *, keep: Collection[int], dry_run: bool = True) -> Collected:
+        """Remove what only versions outside `keep` need; the newest and the tagged ones are always kept.
+
+        Versions that were never corrected, rolled back or deleted from need nothing of their own, so they stay readable
+        whether kept or not. With `dry_run` nothing is removed.
 
         Raises:
             NotFound: one of the kept versions does not exist.
         """
-        kept = [self.version(name, number) for number in keep] + [self.version(name)]
-        return self._ingestion.vacuum(name, kept, dry_run=dry_run)
+        kept = {self.version(name, number).version for number in keep}
+        with self._ledger.read() as connection:
+            kept |= {tag.version for tag in tags.of(connection, name)}
+        return self._upkeep.collect(name, keep=kept, dry_run=dry_run)
 
-    def _find(self, name: str, version: int | None) -> tuple[Pin, DatasetVersion]:
+    def _reading(
+        self,
+        name: str,
+        version: Wanted,
+        *,
+        split: str | Sequence[str] | None = None,
+        window: Window | None = None,
+        columns: Sequence[str] | None = None,
+        outcome: bool | None = None,
+        known_at: datetime | None = None,
+    ) -> dict[str, Any]:
+        """Return what reading needs to know of a version, and what is wanted of it."""
+        pin, found = self._find(name, version)
+        check_readable(pin, found)
+        selection = Selection(
+            split=split if split is None or isinstance(split, str) else tuple(split),
+            window=window,
+            columns=None if columns is None else tuple(columns),
+            outcome=outcome,
+            known_at=known_at,
+        )
+        newest = found if version is None else self._find(name, None)[1]
+        return {"version": found, "newest": newest, "pin": pin, "selection": selection}
+
+    def _find(self, name: str, version: Wanted) -> tuple[Pin, DatasetVersion]:
         with self._ledger.read() as connection:
             pin = stored.read_pin(connection, name)
-            found = stored.read_version(connection, name, version)
+            number = self._number(connection, name, version)
+            found = None if number == 0 else stored.read_version(connection, name, number)
         if pin is None:
             msg = f"Dataset {name!r} has no version yet. {closest(name, self.names())} Read its files with: treadle ingest {name}"
             raise NotFound(msg)
         if found is None:
-            msg = f"Dataset {name!r} has no version {version}. Its versions are 1 to {self.version(name).version}."
-            raise NotFound(msg)
+            raise self._no_version(name, version)
         return pin, found
+
+    def _number(self, connection: Connection, name: str, version: Wanted) -> int | None:
+        """Return the number of the wanted version; 0: there is none such, None: the newest is wanted."""
+        if isinstance(version, str) and version.isdigit():
+            return int(version)
+        if isinstance(version, str):
+            return next((tag.version for tag in tags.of(connection, name) if tag.tag == version), 0)
+        if isinstance(version, datetime):
+            return stored.number_at(connection, name, micros(utc(version)))
+        return version
+
+    def _no_version(self, name: str, version: Wanted) -> NotFound:
+        if isinstance(version, str) and not version.isdigit():
+            with self._ledger.read() as connection:
+                return tags.unknown(connection, name, version)
+        newest = self.version(name).version
+        if isinstance(version, datetime):
+            first = self.version(name, 1).created_at
+            msg = f"Dataset {name!r} had no version at {version.isoformat()}: its first is of {first.isoformat()}."
+            return NotFound(msg)
+        return NotFound(f"Dataset {name!r} has no version {version}. Its versions are 1 to {newest}.")
+
+
+def check_readable(pin: Pin, version: DatasetVersion) -> None:
+    """Make sure that a version can still be read as it was.
+
+    Raises:
+        NotFound: what it needs was collected.
+    """
+    for first, last in pin.collected:
+        if first <= version.version <= last:
+            msg = (
+                f"Version {version.version} of dataset {pin.name!r} was collected: rows that were corrected or removed after "
+                f"it are gone, as of versions {first} to {last}. Read version {last + 1} or a later one."
+            )
+            raise NotFound(msg)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import polars as pl
 
 from treadle.core.errors import InvalidDeclaration
 from treadle.core.records import SplitSpec
 from treadle.data.contracts import Contract, ContractSpec
-from treadle.data.raw import Source
-from treadle.data.splits import HashSplit
+from treadle.data.dataset_rules import Rule, check_rules, is_share
+from treadle.data.raw import OrderedSource, Source
+from treadle.data.splits import HashSplit, TimeSplit
+from treadle.data.types import KEYS
 
 #: When a row was ingested; Treadle's own column.
 INGESTED_AT = "_ingested_at"
@@ -23,13 +26,15 @@ class Outcomes:
 
     `columns` are joined to the rows when these are read; other columns of the files are kept and not joined. `arrived` is
     the column that says when an outcome became known; without it, it is known from the moment at which it was ingested.
-    The first outcome of a key stays: the same once more changes nothing, another one is quarantined.
+    The first outcome of a key stays: the same once more changes nothing, another one is quarantined. With `updated`, the
+    column that says when a value was last changed, the latest one takes its place.
     """
 
-    source: Source
+    source: Source | OrderedSource
     columns: Sequence[str]
     contract: type[Contract] | None = None
     arrived: str | None = None
+    updated: str | None = None
 
     def __post_init__(self) -> None:
         """Check what was declared."""
@@ -45,16 +50,28 @@ class Dataset:
     `key` (a column or several) tells rows apart, `time` is the moment that the row is about. The outcome stands in the row
     (`outcome="late"`) or comes later (`outcomes=Outcomes(...)`). Without a contract the types of the first rows hold;
     without `time` a row is about the moment at which it was ingested.
+
+    `updated` is the column (a moment or a number) that says when a row was last changed: a row with a known key and a later
+    value there is a *correction*, and takes the place of the earlier form in the next version; its split stays. Without it
+    a known key with other values is quarantined. `deleted` is the column (true, or the moment) that marks a row as gone.
+
+    `rules` (as `td.rules.Rows(at_least=1)`) judge the new rows as a whole: where one that stops is broken, nothing of the
+    ingestion is taken in. `most_bad` is the share of bad rows, 0 to 1, from which on an ingestion stops instead of sending them
+    to quarantine.
     """
 
     name: str
-    source: Source
+    source: Source | OrderedSource
     key: str | Sequence[str]
     time: str | None = None
     contract: type[Contract] | None = None
     outcome: str | None = None
     outcomes: Outcomes | None = None
-    split: HashSplit | None = None
+    split: HashSplit | TimeSplit | None = None
+    updated: str | None = None
+    deleted: str | None = None
+    rules: Sequence[Rule] = ()
+    most_bad: float | None = None
 
     def __post_init__(self) -> None:
         """Check what was declared."""
@@ -69,12 +86,15 @@ class Dataset:
         if not self.key_columns:
             msg = f"{where} has no key. Name the column, or columns, whose values tell rows apart."
             raise InvalidDeclaration(msg, field="key")
-        if not hasattr(self.source, "listing"):
+        if not hasattr(self.source, "listing") and not hasattr(self.source, "batches"):
             msg = f"{where}: source is {self.source!r}; expected for example td.Files('landing/*.csv')."
             raise InvalidDeclaration(msg, field="source")
         if self.outcome and self.outcomes:
             msg = f"{where} has both outcome= and outcomes=. Expected one: in the row, or kept apart."
             raise InvalidDeclaration(msg, field="outcome")
+        if self.most_bad is not None and not is_share(self.most_bad):
+            msg = f"{where}: most_bad={self.most_bad!r} is no share. Expected a number from 0 to 1, as 0.05."
+            raise InvalidDeclaration(msg, field="most_bad")
         if self.contract is not None:
             self._check_columns(self.contract.spec(), where)
         if self.outcomes is not None and self.outcomes.contract is not None:
@@ -100,20 +120,30 @@ class Dataset:
     @property
     def split_spec(self) -> SplitSpec | None:
         """The split as it is stored."""
-        return self.split.spec(self.name, key=self.key_columns) if self.split else None
+        return self.split.spec(self.name, key=self.key_columns, time=self.time) if self.split else None
 
     def parts(self) -> dict[str, Part]:
         """Return the kinds of rows that the dataset reads: `rows`, and `outcomes` where they are kept apart."""
-        needed = [*self.key_columns, *([self.time] if self.time else [])]
-        found = {"rows": Part("rows", self.source, self.contract, tuple(dict.fromkeys(needed)), ())}
+        needed = [*self.key_columns, *filter(None, (self.time, self.updated))]
+        found = {
+            "rows": Part(
+                name="rows",
+                source=self.source,
+                contract=self.contract,
+                needed=tuple(dict.fromkeys(needed)),
+                updated=self.updated,
+            )
+        }
         if self.outcomes is not None:
-            arrived = (self.outcomes.arrived,) if self.outcomes.arrived else ()
+            late = self.outcomes
+            stamps = tuple(dict.fromkeys(filter(None, (late.arrived, late.updated))))
             found["outcomes"] = Part(
-                "outcomes",
-                self.outcomes.source,
-                self.outcomes.contract,
-                (*self.key_columns, *arrived),
-                arrived,
+                name="outcomes",
+                source=late.source,
+                contract=late.contract,
+                needed=(*self.key_columns, *stamps),
+                passed_over=stamps,
+                updated=late.updated,
             )
         return found
 
@@ -124,14 +154,19 @@ class Dataset:
             "time": (self.time,) if self.time else (),
             "outcome": (self.outcome,) if self.outcome else (),
             "group": group,
+            "updated": (self.updated,) if self.updated else (),
+            "deleted": (self.deleted,) if self.deleted else (),
         }.items():
             check_declared(names, spec, where=f"{where}, {role}")
+        check_stamps(spec, updated=self.updated, deleted=self.deleted, where=where)
+        check_rules(self.rules, spec, time=self.time, where=where)
         check_roles(spec, keys=self.key_columns, moment=self.time, group=group, where=where)
 
     def _check_outcomes(self, outcomes: Outcomes, spec: ContractSpec, where: str) -> None:
         where = f"{where}, outcomes"
-        named = (*self.key_columns, *outcomes.columns, *([outcomes.arrived] if outcomes.arrived else []))
-        check_declared(named, spec, where=where)
+        stamps = filter(None, (outcomes.arrived, outcomes.updated))
+        check_declared((*self.key_columns, *outcomes.columns, *stamps), spec, where=where)
+        check_stamps(spec, updated=outcomes.updated, deleted=None, where=where)
         check_roles(spec, keys=self.key_columns, moment=outcomes.arrived, group=(), where=where)
         if self.contract is None:
             return
@@ -143,18 +178,30 @@ class Dataset:
         check_apart(joined_columns(outcomes), rows, where=where)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Part:
     """One of the kinds of rows that a dataset reads."""
 
     #: `rows` or `outcomes`.
     name: str
-    source: Source
+    source: Source | OrderedSource
     contract: type[Contract] | None
     #: Columns that must have a value.
     needed: tuple[str, ...]
     #: Columns that do not count when a row is compared with the one that has its key.
-    passed_over: tuple[str, ...]
+    passed_over: tuple[str, ...] = ()
+    #: The column that says which of two rows of a key is the later form; None: the first one stays.
+    updated: str | None = None
+
+    @property
+    def listed(self) -> Source | None:
+        """The source, where it offers files."""
+        return cast("Source", self.source) if hasattr(self.source, "listing") else None
+
+    @property
+    def ordered(self) -> OrderedSource:
+        """The source, which is read in order."""
+        return cast("OrderedSource", self.source)
 
     def rules(self) -> Mapping[str, pl.Expr]:
         """Return the expression of each rule by its name."""
@@ -190,6 +237,21 @@ def check_apart(names: Sequence[str], rows: ContractSpec, *, where: str) -> None
             raise InvalidDeclaration(msg, field=name)
 
 
+def check_stamps(spec: ContractSpec, *, updated: str | None, deleted: str | None, where: str) -> None:
+    """Make sure that the columns that order and end the forms of a row can do so.
+
+    Raises:
+        InvalidDeclaration: one cannot.
+    """
+    for name, kinds, expected in (
+        (updated, {"datetime", "date", "int"}, "a moment, a date or an integer that grows with each change"),
+        (deleted, {"bool", "datetime"}, "true or false, or the moment at which the row was deleted"),
+    ):
+        if name and spec.column(name).kind not in kinds:
+            msg = f"{where}: {name!r} is {spec.column(name).kind}; expected {expected}."
+            raise InvalidDeclaration(msg, field=name)
+
+
 def check_roles(
     spec: ContractSpec, *, keys: Sequence[str], moment: str | None, group: Sequence[str], where: str
 ) -> None:
@@ -199,8 +261,11 @@ def check_roles(
         InvalidDeclaration: one is not.
     """
     for name in (*keys, *group):
-        if spec.column(name).kind == "float":
-            msg = f"{where}: {name!r} is a float, which cannot tell rows apart for ever. Expected text, integers, moments."
+        if spec.column(name).kind not in KEYS:
+            msg = (
+                f"{where}: {name!r} is {spec.column(name).annotation}, which cannot tell rows apart for ever. "
+                "Expected text, integers, moments."
+            )
             raise InvalidDeclaration(msg, field=name)
     if moment and spec.column(moment).kind != "datetime":
         msg = f"{where}: {moment!r} is {spec.column(moment).kind}; expected datetime."

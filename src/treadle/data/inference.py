@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import polars as pl
 
@@ -12,7 +13,7 @@ from treadle.data.raw import Raw
 from treadle.data.types import Kind, convert, kind_of_dtype, without_nan
 
 #: The order in which text is tried; what fits none is text.
-_TRIED: tuple[Kind, ...] = ("int", "float", "bool", "datetime", "date")
+_TRIED: tuple[Kind, ...] = ("int", "float", "bool", "datetime", "date", "vector")
 #: An integer with leading zeros is a code, such as a postcode, and stays text.
 _CODE = r"^[+-]?0\d"
 
@@ -28,7 +29,7 @@ def inferred(raws: Iterable[Raw], *, name: str) -> ContractSpec:
         ContractBroken: a column has a type that a dataset cannot hold.
     """
     kinds: dict[str, Kind | None] = {}
-    for raw in raws:
+    for raw in map(_whole, raws):
         if raw.frame.height == 0:
             continue
         first = not kinds
@@ -44,6 +45,14 @@ def inferred(raws: Iterable[Raw], *, name: str) -> ContractSpec:
     return ContractSpec(name=f"{name} (inferred)", columns=columns, inferred=True)
 
 
+def _whole(raw: Raw) -> Raw:
+    """Return the rows without those that could not be split into cells, whose cells mean nothing."""
+    if not raw.broken:
+        return raw
+    numbers = pl.int_range(1, raw.frame.height + 1, eager=True)
+    return replace(raw, frame=raw.frame.filter(~numbers.is_in(list(raw.broken))), broken={})
+
+
 def _kind(raw: Raw, name: str) -> Kind | None:
     """Return the narrowest kind that all cells of a column have; None where there is no cell to judge by."""
     cells = without_nan(raw.frame[name])
@@ -53,7 +62,7 @@ def _kind(raw: Raw, name: str) -> Kind | None:
         return _narrowest(cells, raw, tried=("datetime", "date"))
     if cells.dtype != pl.String or (raw.form == "typed"):
         return kind_of_dtype(name, cells.dtype)
-    return _narrowest(cells, raw, tried=("int", "float") if raw.form == "json" else _TRIED)
+    return _narrowest(cells, raw, tried=("int", "float", "vector") if raw.form == "json" else _TRIED)
 
 
 def _narrowest(cells: pl.Series, raw: Raw, *, tried: Iterable[Kind]) -> Kind:

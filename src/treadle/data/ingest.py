@@ -1,4 +1,4 @@
-"""Ingestion: new files become one new version of a dataset, or nothing at all.
+"""Ingestion: new rows become new versions of a dataset, or nothing at all.
 
 Rows go to the tables first; one ledger transaction then makes them count. A process that dies in between leaves rows that
 no version names, which the next ingestion undoes before it adds its own.
@@ -9,31 +9,48 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
 import polars as pl
 
 from treadle.core.clock import Clock, monotonic
-from treadle.core.errors import Busy
+from treadle.core.errors import Busy, RuleBroken
 from treadle.core.records import DatasetVersion
 from treadle.data import state as stored
 from treadle.data.changes import Changes
 from treadle.data.checks import failures
-from treadle.data.commits import Commit, known_versions, table_name, version_of, with_system_columns
+from treadle.data.commits import Commit, known_versions, table_name, version_of
 from treadle.data.contracts import ContractSpec
-from treadle.data.declarations import Dataset, Part, check_apart, check_declared, check_roles, joined_columns
-from treadle.data.keys import tell_apart
-from treadle.data.landing import Found, land, look
+from treadle.data.declarations import (
+    Dataset,
+    Part,
+    check_apart,
+    check_declared,
+    check_roles,
+    check_stamps,
+    joined_columns,
+)
+from treadle.data.inflow import Inflow
+from treadle.data.judgement import Judge
+from treadle.data.keyindex import WORTH_WRITING, Fingerprints, KeyIndex, bounds, look_up
+from treadle.data.keys import tell_apart, told_nothing
+from treadle.data.landing import Found, landed_nothing, look
 from treadle.data.pins import Pin, broken, check_contract, check_nature, declared
-from treadle.data.state import State, read_state
+from treadle.data.state import FileRecord, State, read_state
+from treadle.data.writing import Writer
 from treadle.store.ledger.leases import Lease
 from treadle.store.ledger.ledger import Ledger
 from treadle.store.ledger.tables import micros
 from treadle.store.tables.tables import Tables
 
-#: Commits after which the small files of a table are joined.
-COMPACT_EVERY = 32
+#: Stands where a problem names its file, for problems of all new rows together.
+WHOLE = "(the new rows)"
+#: Where this machine keeps what can be made again.
+CACHE = Path(".treadle/cache")
+#: Rows from which on the keys of a dataset are looked up in an index instead of in the table.
+INDEXED = 200_000
 _LEASE_SECONDS = 60.0
 _PATIENCE_SECONDS = 600.0
 _PAUSE_SECONDS = 0.05
@@ -50,9 +67,9 @@ class Survey:
     looks: dict[str, Found]
 
     @property
-    def is_current(self) -> bool:
-        """Whether there is nothing to do."""
-        return not self.is_changed and not any(found.new or found.gone for found in self.looks.values())
+    def has_gone(self) -> bool:
+        """Whether problems are over because their files are gone."""
+        return any(found.gone for found in self.looks.values())
 
 
 class Ingestion:
@@ -63,46 +80,53 @@ class Ingestion:
         self._tables = tables
         self._clock = clock
         self._root = root
+        self._judge = Judge(tables=tables, clock=clock, state=self.state)
 
     def run(self, dataset: Dataset) -> DatasetVersion | None:
-        """Read what is new and commit it as one version; None: there is no new row.
+        """Read what is new and commit it, portion by portion; return the last version made, None: there is no new row.
 
         Raises:
             ContractChanged: the declaration no longer describes the stored rows.
             SplitChanged: the declared split would move stored rows.
+            RuleBroken: the new rows break a rule of the dataset, or too many are bad; what was committed before stays.
+            SourceUnreadable: a source that is read in order does not answer; what was committed before stays.
             Busy: another process has been ingesting the same dataset for ten minutes.
         """
-        survey = self._survey(dataset)
-        if survey.is_current:
-            return None
-        with self._lease(dataset.name) as lease:
-            return self._ingest(dataset, lease, survey=survey)
+        with ExitStack() as opened:
+            survey = self._survey(dataset)
+            inflow = opened.enter_context(self._inflow(dataset, survey))
+            if inflow.is_dry and not survey.is_changed and not survey.has_gone:
+                return None
+            with self.lease(dataset.name) as lease:
+                if self.state(dataset.name) != survey.state:
+                    opened.close()
+                    survey = self._survey(dataset)
+                    inflow = opened.enter_context(self._inflow(dataset, survey))
+                return self._drain(dataset, lease, survey=survey, inflow=inflow)
 
     def check(self, dataset: Dataset) -> tuple[str, ...]:
         """Return the differences of the declared contracts that stored rows can live with; see `run` for what is raised."""
-        state = self._state(dataset.name)
+        state = self.state(dataset.name)
         return tuple(text for changes in self._changes(dataset, state).values() for text in changes.all)
-
-    def vacuum(self, name: str, kept: Sequence[DatasetVersion], *, dry_run: bool) -> list[str]:
-        """Remove the files that none of the kept versions reads, under the dataset's lease."""
-        removed = []
-        with self._lease(name):
-            for table in known_versions(kept[0]):
-                numbers = {number for one in kept if (number := known_versions(one)[table]) is not None}
-                if numbers:
-                    removed += self._tables.vacuum(table, keep=numbers, dry_run=dry_run)
-        return removed
 
     def _survey(self, dataset: Dataset) -> Survey:
         """Look at the ledger and the sources; see `run` for what is raised."""
-        state = self._state(dataset.name)
+        state = self.state(dataset.name)
         changed = bool(self._changes(dataset, state)) or (
-            state.pin is not None and state.pin != _pin(dataset, state.pin)
+            state.pin is not None and state.pin != pin_of(dataset, state.pin)
         )
-        looks = {name: look(part, state, root=self._root) for name, part in dataset.parts().items()}
+        looks = {
+            name: look(part, part.listed, state, root=self._root)
+            for name, part in dataset.parts().items()
+            if part.listed is not None
+        }
         return Survey(state, changed, looks)
 
-    def _state(self, name: str) -> State:
+    def _inflow(self, dataset: Dataset, survey: Survey) -> Inflow:
+        return Inflow(dataset, survey.looks, survey.state.positions, self._root)
+
+    def state(self, name: str) -> State:
+        """Return what the ledger knows of a dataset."""
         with self._ledger.read() as connection:
             return read_state(connection, name)
 
@@ -135,91 +159,152 @@ class Ingestion:
         if told:
             raise broken(dataset.name, part.name, tuple(told))
 
-    def _ingest(self, dataset: Dataset, lease: Lease, *, survey: Survey) -> DatasetVersion | None:
-        """Do what the survey found, or what is left of it if another process was quicker."""
-        if self._state(dataset.name) != survey.state:
-            survey = self._survey(dataset)
-        state, looks = survey.state, survey.looks
-        commit = Commit.after(state)
-        for name, found in looks.items():
-            if name != "rows" and "rows" not in commit.contracts:
-                continue  # nothing is known of the rows yet that these outcomes belong to: they wait
-            self._read(dataset, found, state=state, commit=commit)
-        version = None if commit.is_empty else self._store(dataset, state=state, commit=commit)
-        self._record(dataset, lease, looks=looks, state=state, commit=commit, version=version)
-        return version
+    def _drain(
+        self, dataset: Dataset, lease: Lease, *, survey: Survey, inflow: Inflow
+    ) -> DatasetVersion | None:
+        """Commit what flows in until nothing more does; the declaration's changes count with the first commit."""
+        state, made = survey.state, None
+        while True:
+            commit, parts = self._begin(dataset, state), inflow.waiting()
+            taken = []
+            for name in parts:
+                if name != "rows" and "rows" not in commit.contracts:
+                    # Nothing is known of the rows yet that these outcomes belong to: they wait.
+                    inflow.leave(name)
+                    continue
+                taken.append(name)
+                self._read(dataset, inflow, part=name, state=state, commit=commit)
+            try:
+                self._judge.judge(dataset, state=state, commit=commit)
+            except RuleBroken as error:
+                self._tell(dataset.name, str(error))
+                raise
+            version = None if commit.is_empty else self._store(dataset, state=state, commit=commit)
+            state = self._record(
+                dataset, lease, looks=survey.looks, state=state, commit=commit, version=version
+            )
+            if version is not None:
+                self._remember(dataset.name, commit, version=version.version)
+            made = version or made
+            for name in taken:
+                inflow.advance(name)
+            if inflow.is_dry:
+                return made
 
-    def _read(self, dataset: Dataset, found: Found, *, state: State, commit: Commit) -> None:
-        """Read, check and tell apart one part's new rows."""
-        part = found.part
-        spec = part.contract.spec() if part.contract else commit.contracts.get(part.name)
+    def _begin(self, dataset: Dataset, state: State) -> Commit:
+        """Begin a commit under the declared contracts; the first one makes the table of rows, also where none has come."""
+        commit = Commit.after(state)
+        for name, part in dataset.parts().items():
+            if part.contract is not None:
+                commit.contracts[name] = part.contract.spec()
+        if state.last is None and "rows" in commit.contracts:
+            commit.landed["rows"] = nobody = landed_nothing(commit.contracts["rows"])
+            commit.told["rows"] = told_nothing(nobody.good)
+        return commit
+
+    def _read(self, dataset: Dataset, inflow: Inflow, *, part: str, state: State, commit: Commit) -> None:
+        """Read, check and tell apart one portion of a part's new rows."""
+        portion = inflow.take(part)
+        declared_part = portion.part
+        spec = declared_part.contract.spec() if declared_part.contract else commit.contracts.get(part)
         rows = commit.contracts.get("rows")
         kinds = (
-            {name: rows.column(name).kind for name in dataset.key_columns}
-            if rows and part.name != "rows"
-            else {}
+            {name: rows.column(name).kind for name in dataset.key_columns} if rows and part != "rows" else {}
         )
-        landed = land(found, state, spec=spec, kinds=kinds)
-        commit.landed[part.name] = landed
+        landed = portion.land(state, spec=spec, kinds=kinds)
+        commit.landed[part] = landed
         if landed.spec is None:
             return
-        _check_inferred(dataset, part, landed.spec, rows)
-        commit.contracts[part.name] = landed.spec
-        table = table_name(dataset.name, part.name)
-        base = commit.bases.get(table)
-        commit.told[part.name] = tell_apart(
+        _check_inferred(dataset, declared_part, landed.spec, rows)
+        commit.contracts[part] = landed.spec
+        prints = commit.prints[part] = Fingerprints(landed.good.select(dataset.key_columns))
+        commit.told[part] = tell_apart(
             landed.good,
             key=dataset.key_columns,
-            passed_over=part.passed_over,
-            stored_keys=self._stored_keys(table, base, dataset.key_columns) if landed.good.height else None,
-            stored_rows=lambda keys: self._stored_rows(table, base, keys),
+            updated=declared_part.updated,
+            passed_over=declared_part.passed_over,
+            twins=prints.has_twins,
+            stored=lambda keys: self.holders(dataset, part, keys, state=state, prints=prints),
         )
 
-    def _stored_keys(self, table: str, base: int | None, key: tuple[str, ...]) -> pl.DataFrame | None:
-        if base is None:
-            return None
-        with self._tables.reading(table):
-            return self._tables.scan(table, version=base).select(key).collect()
+    def _tell(self, name: str, problem: str) -> None:
+        """Let `status` show why nothing was taken in, until something is."""
+        record = FileRecord(
+            part="rows", path=WHOLE, stamp="-", content="", reader="rules", status="problem", reason=problem
+        )
+        with self._ledger.write() as connection:
+            stored.write_files(connection, name, [record], version=None, at=micros(self._clock.now()))
 
-    def _stored_rows(self, table: str, base: int | None, keys: pl.DataFrame) -> pl.DataFrame:
+    def holders(
+        self,
+        dataset: Dataset,
+        part: str,
+        keys: pl.DataFrame,
+        *,
+        state: State,
+        prints: Fingerprints | None = None,
+    ) -> pl.DataFrame | None:
+        """Return the stored rows that have one of these keys."""
+        table = table_name(dataset.name, part)
+        base = known_versions(state.last)[table] if state.last else None
+        if base is None or state.last is None:
+            return None
+
+        def rows_of(wanted: pl.DataFrame, first: int, last: int) -> pl.DataFrame:
+            with self._tables.reading(table):
+                rows = self._tables.scan(table, version=base).filter(
+                    pl.col("_version").is_between(first, last) & bounds(wanted, dataset.key_columns)
+                )
+                return rows.join(wanted.unique().lazy(), on=wanted.columns, how="semi").collect()
+
+        if state.last.rows < INDEXED:
+            return rows_of(keys, 0, state.last.version)
+        return look_up(
+            keys,
+            prints=prints or Fingerprints(keys),
+            index=self._index(dataset.name, part),
+            newest=state.last.version,
+            count=state.last.written if part == "rows" else state.last.outcomes_known,
+            read_keys=lambda after: self._keys(table, base, dataset.key_columns, after=after),
+            read_rows=rows_of,
+        )
+
+    def _remember(self, name: str, commit: Commit, *, version: int) -> None:
+        """Put many new keys into the index at once, while their hashes are at hand."""
+        for part, prints in commit.prints.items():
+            if len(prints) >= WORTH_WRITING:
+                index = self._index(name, part)
+                if index.covered == version - 1:
+                    index.extend(prints, last=version)
+
+    def _keys(self, table: str, base: int, key: Sequence[str], *, after: int) -> pl.DataFrame:
         with self._tables.reading(table):
-            rows = self._tables.scan(table, version=base)
-            return rows.join(keys.lazy(), on=keys.columns, how="semi").collect()
+            return (
+                self._tables.scan(table, version=base)
+                .filter(pl.col("_version") > after)
+                .select(key)
+                .collect()
+            )
+
+    def _index(self, name: str, part: str) -> KeyIndex:
+        """Open the index of a part's keys; one of an earlier dataset of that name does not count."""
+        with self._ledger.read() as connection:
+            first = stored.read_version(connection, name, 1)
+        identity = f"{self._tables.shown} {first.created_at.isoformat() if first else ''}"
+        return KeyIndex(self._root / CACHE / "keys" / name / part, identity=identity)
 
     def _store(self, dataset: Dataset, *, state: State, commit: Commit) -> DatasetVersion:
-        """Append the rows to their tables and return the version that will name them."""
-        last = state.last
-        now = self._clock.now()
-        at = max(now, last.created_at) if last else now
-        number = last.version + 1 if last else 1
-        written = {}
-        for part, told in commit.told.items():
-            if told.fresh.height or (part == "rows" and last is None):
-                rows = with_system_columns(told.fresh, dataset, part=part, number=number, at=at)
-                written[part] = self._append(table_name(dataset.name, part), rows, commit=commit)
-        bad = commit.bad
-        if bad.height:
-            marked = bad.with_columns(
-                pl.lit(number, dtype=pl.Int64).alias("_version"), pl.lit(at).alias("_ingested_at")
-            )
-            written["quarantine"] = self._append(
-                table_name(dataset.name, "quarantine"), marked, commit=commit
-            )
-        return version_of(dataset, last=last, commit=commit, number=number, at=at, written=written)
+        """Write the rows to their tables and return the version that will name them."""
+        number, at = self.next_version(state.last)
+        Writer(self._tables, commit).write(
+            dataset, number=number, at=at, written=state.last.written if state.last else 0
+        )
+        return version_of(dataset, last=state.last, commit=commit, number=number, at=at)
 
-    def _append(self, table: str, rows: pl.DataFrame, *, commit: Commit) -> int:
-        """Append rows, after joining small files and adding columns where it is time."""
-        base = commit.bases.get(table)
-        if base is not None:
-            if base - commit.compacted.get(table, 0) >= COMPACT_EVERY:
-                base = commit.compacted[table] = self._tables.compact(table, base=base)
-            there = commit.columns[table]
-            fresh = {name: dtype for name, dtype in rows.schema.items() if name not in there}
-            if fresh:
-                base = self._tables.widen(table, fresh, base=base)
-            rows = rows.select(*there, *fresh)
-        commit.columns[table] = tuple(rows.columns)
-        return self._tables.append(table, rows, base=base)
+    def next_version(self, last: DatasetVersion | None) -> tuple[int, datetime]:
+        """Return the number and the moment of the version that follows; the moment never goes backwards."""
+        now = self._clock.now()
+        return (last.version + 1, max(now, last.created_at)) if last else (1, now)
 
     def _record(
         self,
@@ -230,27 +315,33 @@ class Ingestion:
         state: State,
         commit: Commit,
         version: DatasetVersion | None,
-    ) -> None:
-        """Make everything count, in one transaction."""
+    ) -> State:
+        """Make everything count, in one transaction; return the state after it."""
         at = micros(version.created_at if version else self._clock.now())
+        after = replace(state, last=version or state.last)
         with self._ledger.write() as connection:
             lease.check(connection)
             if version is not None:
                 stored.write_version(connection, version)
             if version is not None or state.pin is not None:
-                pin = _pin(dataset, commit)
+                pin = pin_of(dataset, commit)
                 if pin != state.pin:
                     stored.write_pin(connection, pin)
+                after = replace(after, pin=pin)
+            for gone in (gone for found in looks.values() for gone in found.gone):
+                stored.forget_problem(connection, dataset.name, part=gone.part, path=gone.path)
+            stored.forget_problem(connection, dataset.name, part="rows", path=WHOLE)
             for name, landed in commit.landed.items():
-                for gone in looks[name].gone:
-                    stored.forget_problem(connection, dataset.name, part=gone.part, path=gone.path)
                 for old, stamp in landed.touched:
                     stored.write_stamp(connection, dataset.name, old, stamp=stamp)
                 number = version.version if version else None
                 stored.write_files(connection, dataset.name, landed.files, version=number, at=at)
+                if landed.position is not None:
+                    stored.write_position(connection, dataset.name, part=name, position=landed.position)
+        return after
 
     @contextmanager
-    def _lease(self, name: str) -> Iterator[Lease]:
+    def lease(self, name: str) -> Iterator[Lease]:
         """Take the dataset's lease, waiting for another process to finish."""
         deadline = monotonic() + _PATIENCE_SECONDS
         with ExitStack() as stack:
@@ -268,10 +359,15 @@ class Ingestion:
             yield lease
 
 
-def _pin(dataset: Dataset, stored_as: Pin | Commit) -> Pin:
+def pin_of(dataset: Dataset, stored_as: Pin | Commit) -> Pin:
     """Return what the declaration pins, with the contracts and tables that there are."""
     return declared(
-        dataset, contracts=stored_as.contracts, compacted=stored_as.compacted, columns=stored_as.columns
+        dataset,
+        contracts=stored_as.contracts,
+        compacted=stored_as.compacted,
+        columns=stored_as.columns,
+        collected=stored_as.collected,
+        summary=stored_as.summary,
     )
 
 
@@ -284,8 +380,10 @@ def _check_inferred(dataset: Dataset, part: Part, spec: ContractSpec, rows: Cont
     check_declared((*part.needed, *group), spec, where=where)
     moment = dataset.time if part.name == "rows" else dataset.outcomes.arrived if dataset.outcomes else None
     check_roles(spec, keys=dataset.key_columns, moment=moment, group=group, where=where)
+    check_declared((part.updated,) if part.updated else (), spec, where=where)
     if part.name == "rows":
-        check_declared((dataset.outcome,) if dataset.outcome else (), spec, where=where)
+        check_declared([name for name in (dataset.outcome, dataset.deleted) if name], spec, where=where)
+        check_stamps(spec, updated=part.updated, deleted=dataset.deleted, where=where)
     elif dataset.outcomes and rows:
         check_declared(dataset.outcomes.columns, spec, where=where)
         check_apart(joined_columns(dataset.outcomes), rows, where=where)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import polars as pl
@@ -16,7 +17,7 @@ from treadle.data.checks import QUARANTINE, Checked, check
 from treadle.data.contracts import ContractSpec
 from treadle.data.declarations import Part
 from treadle.data.inference import inferred
-from treadle.data.raw import Raw, SourceFile
+from treadle.data.raw import Batch, Raw, Source, SourceFile
 from treadle.data.state import FileRecord, State
 from treadle.data.types import Kind
 
@@ -26,6 +27,7 @@ class Found:
     """What a look at a part's files found, before any was opened."""
 
     part: Part
+    source: Source
     #: How files are read: digest of the contract and of the source's declaration.
     reader: str
     #: Files that may hold something new.
@@ -44,6 +46,8 @@ class Landed:
     files: list[FileRecord] = field(default_factory=list)
     #: Files that hold what they held, with their new stamp.
     touched: list[tuple[FileRecord, str]] = field(default_factory=list)
+    #: How far a source that is read in order was read.
+    position: Mapping[str, Any] | None = None
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -51,15 +55,23 @@ class Landed:
         return tuple(file.reason for file in self.files if file.status == "problem")
 
 
-def look(part: Part, state: State, *, root: Path) -> Found:
-    """List a part's files and find those that may be new; none is opened."""
+def landed_nothing(spec: ContractSpec) -> Landed:
+    """Return that no row has come of a part that has a contract."""
+    landed = Landed(spec, pl.DataFrame(), pl.DataFrame(schema=QUARANTINE))
+    _take(landed, [], spec)
+    return landed
+
+
+def look(part: Part, source: Source, state: State, *, root: Path) -> Found:
+    """List the files of a part's source and find those that may be new; none is opened."""
     pinned = state.pin.contracts.get(part.name) if state.pin else None
     contract = part.contract.spec() if part.contract else pinned
-    reader = digest_of([contract.digest if contract else "", part.source.spec()])[7:23]
-    listing = part.source.listing(root)
+    reader = digest_of([contract.digest if contract else "", source.spec()])[7:23]
+    listing = source.listing(root)
     paths = {file.path for file in listing}
     return Found(
         part,
+        source,
         reader,
         [file for file in listing if not _is_known(file, state.seen(part.name, file.path), reader)],
         [
@@ -86,11 +98,49 @@ def land(found: Found, state: State, *, spec: ContractSpec | None, kinds: Mappin
         raws = iter(waiting)
     checked = [] if landed.spec is None else list(_checked(found, raws, landed, landed.spec))
     if landed.spec is not None:
-        empty = pl.DataFrame(schema={**landed.spec.dtypes, "_file": pl.String(), "_row": pl.Int64()})
-        landed.good = pl.concat([empty, *(one.good for one in checked)])
-        landed.bad = pl.concat([landed.bad, *(one.bad for one in checked)])
+        _take(landed, checked, landed.spec)
     landed.files.sort(key=lambda file: file.path)
     return landed
+
+
+def land_batch(part: Part, batch: Batch, *, spec: ContractSpec | None, kinds: Mapping[str, Kind]) -> Landed:
+    """Check a batch of a source that is read in order; see `land`.
+
+    Raises:
+        ContractBroken: a column of the batch is missing, or is one that the contract does not know.
+        InvalidInput: there is no contract, and no row to learn one from.
+    """
+    raw = batch.raw
+    landed = Landed(spec, pl.DataFrame(), pl.DataFrame(schema=QUARANTINE), position=batch.position)
+    if landed.spec is None:
+        landed.spec = _told(inferred([raw], name=part.name), kinds)
+    if raw.may_omit:
+        raw = without_strangers(raw, landed.spec)
+    _take(landed, [check(raw, landed.spec, rules=part.rules(), needed=part.needed)], landed.spec)
+    return landed
+
+
+def without_strangers(raw: Raw, spec: ContractSpec) -> Raw:
+    """Return messages without fields that the contract does not know; those that have a value there are broken rows.
+
+    One message with a field too many must not hold up all that come after it.
+    """
+    strangers = [name for name in raw.frame.columns if name not in spec.names]
+    if not strangers:
+        return raw
+    broken = dict(raw.broken)
+    for name in strangers:
+        cells = raw.frame[name]
+        for row in cells.is_not_null().arg_true().to_list():
+            told = f"{name}: unknown field with the value {cells[row]!r}; known are {', '.join(spec.names)}"
+            broken[row + 1] = f"{broken[row + 1]}; {told}" if row + 1 in broken else told
+    return replace(raw, frame=raw.frame.drop(strangers), mixed=raw.mixed - set(strangers), broken=broken)
+
+
+def _take(landed: Landed, checked: list[Checked], spec: ContractSpec) -> None:
+    empty = pl.DataFrame(schema={**spec.dtypes, "_file": pl.String(), "_row": pl.Int64()})
+    landed.good = pl.concat([empty, *(one.good for one in checked)])
+    landed.bad = pl.concat([landed.bad, *(one.bad for one in checked)])
 
 
 def _is_known(file: SourceFile, records: list[FileRecord], reader: str) -> bool:
@@ -99,7 +149,7 @@ def _is_known(file: SourceFile, records: list[FileRecord], reader: str) -> bool:
 
 def _raws(found: Found, state: State, landed: Landed) -> Iterator[tuple[FileRecord, Raw]]:
     """Open the new files; those that only were touched, and those that cannot be read, go to `landed`."""
-    source = found.part.source
+    source = found.source
     for file in found.new:
         record = FileRecord(part=found.part.name, path=file.path, stamp=file.stamp, content="")
         try:
@@ -143,6 +193,11 @@ def _inferred(
     except (InvalidInput, ContractBroken) as error:
         landed.files += [_problem(record, found.reader, error) for record, _ in raws]
         return None
+    return _told(spec, kinds)
+
+
+def _told(spec: ContractSpec, kinds: Mapping[str, Kind]) -> ContractSpec:
+    """Return an inferred contract with the kinds that are known of some columns."""
     columns = tuple(
         msgspec.structs.replace(column, kind=kinds.get(column.name, column.kind)) for column in spec.columns
     )

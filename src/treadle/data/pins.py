@@ -11,6 +11,7 @@ from treadle.core.records import Record, SplitSpec
 from treadle.data.changes import Changes, compare
 from treadle.data.contracts import ContractSpec
 from treadle.data.declarations import Dataset
+from treadle.data.summaries import Summary
 
 
 class Pin(Record, frozen=True, kw_only=True):
@@ -24,6 +25,8 @@ class Pin(Record, frozen=True, kw_only=True):
     #: The outcome's columns, kept apart.
     outcome_columns: tuple[str, ...] = ()
     arrived: str | None = None
+    #: The column that marks a row as deleted.
+    deleted: str | None = None
     split: SplitSpec | None = None
     #: By part: the contract that all stored rows meet. A part of which nothing came and nothing is declared has none.
     contracts: dict[str, ContractSpec] = msgspec.field(default_factory=dict)
@@ -31,6 +34,10 @@ class Pin(Record, frozen=True, kw_only=True):
     compacted: dict[str, int] = msgspec.field(default_factory=dict)
     #: By table: its columns, in order.
     columns: dict[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
+    #: Ranges of versions, first and last, that were collected: they can no longer be read as they were.
+    collected: tuple[tuple[int, int], ...] = ()
+    #: How the columns are distributed that a dataset rule compares with the last version.
+    summary: Summary = Summary()
 
 
 def declared(
@@ -39,6 +46,8 @@ def declared(
     contracts: Mapping[str, ContractSpec],
     compacted: Mapping[str, int],
     columns: Mapping[str, tuple[str, ...]],
+    collected: tuple[tuple[int, int], ...] = (),
+    summary: Summary = Summary(),  # noqa: B008 - a frozen record
 ) -> Pin:
     """Return what a declaration pins, with the contracts of its parts."""
     outcomes = dataset.outcomes
@@ -49,10 +58,13 @@ def declared(
         outcome=dataset.outcome,
         outcome_columns=tuple(outcomes.columns) if outcomes else (),
         arrived=outcomes.arrived if outcomes else None,
+        deleted=dataset.deleted,
         split=dataset.split_spec,
         contracts=dict(contracts),
         compacted=dict(compacted),
         columns=dict(columns),
+        collected=collected,
+        summary=summary,
     )
 
 
@@ -70,6 +82,12 @@ def check_nature(dataset: Dataset, pin: Pin) -> None:
                 "cannot change: declare it as before, or give the dataset another name."
             )
             raise ContractChanged(msg)
+    if pin.deleted and pin.deleted != dataset.deleted:
+        msg = (
+            f"Dataset {pin.name!r}: deleted= was {pin.deleted!r} and is now {_shown(dataset.deleted)}. Rows that it marks as "
+            "gone would come back: declare it as before."
+        )
+        raise ContractChanged(msg)
     if pin.split != dataset.split_spec:
         msg = (
             f"Dataset {pin.name!r}: {'; '.join(_split_differences(pin.split, dataset.split_spec))}. Rows would move between "
@@ -125,6 +143,7 @@ def _split_differences(was: SplitSpec | None, now: SplitSpec | None) -> list[str
         ("salt", was.salt, now.salt),
         ("deciding columns", was.columns, now.columns),
         ("shares", _shares(was), _shares(now)),
+        ("moments", _moments(was), _moments(now)),
     ):
         if before != after:
             found.append(f"the split's {what} was {_shown(before)} and is now {_shown(after)}")
@@ -134,6 +153,13 @@ def _split_differences(was: SplitSpec | None, now: SplitSpec | None) -> list[str
 def _shares(spec: SplitSpec) -> str:
     parts = (spec.train_below, spec.validation_below - spec.train_below, 10_000 - spec.validation_below)
     return "train={:g}, validation={:g}, test={:g}".format(*(part / 10_000 for part in parts))
+
+
+def _moments(spec: SplitSpec) -> str | None:
+    if spec.validation_from is None or spec.test_from is None:
+        return None
+    parts = (f"validation={spec.validation_from:%Y-%m-%dT%H:%MZ}", f"test={spec.test_from:%Y-%m-%dT%H:%MZ}")
+    return ", ".join((*parts, f"embargo={spec.embargo:g} s"))
 
 
 def _shown(value: object) -> str:

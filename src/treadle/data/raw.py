@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -47,6 +49,43 @@ class Raw:
     def may_omit(self) -> bool:
         """Whether a column that is not there means `no value` (JSON) rather than a broken file."""
         return self.form == "json"
+
+
+def nothing() -> None:
+    """Do nothing: there is nobody to tell that a batch is safe."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """Some rows of a source that is read in order, and where reading goes on after them."""
+
+    #: The rows as they landed; `raw.file` names the batch, as `table flights`.
+    raw: Raw
+    #: Plain JSON values, stored in the same transaction as the rows.
+    position: Mapping[str, Any]
+    #: Called after that transaction: the source may forget the rows now.
+    acknowledge: Callable[[], None] = nothing
+
+
+class OrderedSource(Protocol):
+    """Something that offers rows in an order, as a table by its watermark or a stream."""
+
+    def batches(
+        self, root: Path, *, after: Mapping[str, Any] | None, key: Sequence[str]
+    ) -> AbstractContextManager[Iterator[Batch]]:
+        """Open the source behind a position (None: at its beginning) and return what is new, batch by batch.
+
+        Each batch is one that fits into memory, and becomes one dataset version; the next is asked for only after it has
+        been committed. `key` names the columns that tell rows apart.
+
+        Raises:
+            SourceUnreadable: the source does not answer, or has no such rows; also while batches are read.
+        """
+        ...
+
+    def spec(self) -> dict[str, Any]:
+        """Return the declaration as plain values, without secrets."""
+        ...
 
 
 class Source(Protocol):

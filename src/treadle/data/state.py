@@ -11,8 +11,18 @@ from sqlalchemy import ColumnElement, Connection, Select, delete, insert, select
 
 from treadle.core.records import DatasetVersion, Record, from_json, to_json
 from treadle.data.pins import Pin
-from treadle.store.ledger.tables import dataset_versions, datasets, ingested_files, micros, put
+from treadle.store.ledger.tables import (
+    dataset_versions,
+    datasets,
+    ingested_files,
+    micros,
+    put,
+    put_all,
+    source_positions,
+)
 
+#: Paths that one statement names.
+_AT_ONCE = 500
 Status = Literal["read", "problem"]
 
 
@@ -48,6 +58,8 @@ class State:
     last: DatasetVersion | None = None
     #: By part and path: what was seen there, oldest first.
     files: Mapping[tuple[str, str], list[FileRecord]] = field(default_factory=dict)
+    #: By part: how far a source that is read in order was read.
+    positions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def seen(self, part: str, path: str) -> list[FileRecord]:
         """Return what is known of one file."""
@@ -57,7 +69,8 @@ class State:
 def read_state(connection: Connection, name: str) -> State:
     """Return what the ledger knows of a dataset."""
     pin = read_pin(connection, name)
-    if pin is None and not connection.execute(_files(name).limit(1)).first():
+    positions = read_positions(connection, name)
+    if pin is None and not positions and not connection.execute(_files(name).limit(1)).first():
         return State()
     files: dict[tuple[str, str], list[FileRecord]] = {}
     for row in connection.execute(_files(name)):
@@ -65,7 +78,25 @@ def read_state(connection: Connection, name: str) -> State:
             row.part, row.path, row.fingerprint, status=row.status, reason=row.reason, rows=row.rows
         )
         files.setdefault((row.part, row.path), []).append(record)
-    return State(pin, read_version(connection, name, None), files)
+    return State(pin, read_version(connection, name, None), files, positions)
+
+
+def read_positions(connection: Connection, name: str) -> dict[str, Mapping[str, Any]]:
+    """Return by part how far a source that is read in order was read."""
+    c = source_positions.c
+    rows = connection.execute(select(c.part, c.body).where(c.dataset == name))
+    return {row.part: msgspec.json.decode(row.body) for row in rows}
+
+
+def write_position(connection: Connection, name: str, *, part: str, position: Mapping[str, Any]) -> None:
+    """Store how far a source was read."""
+    put(
+        connection,
+        source_positions,
+        dataset=name,
+        part=part,
+        body=msgspec.json.encode(dict(position)).decode(),
+    )
 
 
 def read_pin(connection: Connection, name: str) -> Pin | None:
@@ -80,6 +111,18 @@ def read_version(connection: Connection, name: str, version: int | None) -> Data
     query = select(rows.c.body).where(rows.c.dataset == name).order_by(rows.c.version.desc()).limit(1)
     body = connection.execute(query if version is None else query.where(rows.c.version == version)).scalar()
     return None if body is None else from_json(body, DatasetVersion)
+
+
+def number_at(connection: Connection, name: str, at: int) -> int:
+    """Return the number of the version that was the newest at a moment (microseconds since 1970); 0: there was none."""
+    c = dataset_versions.c
+    found = (
+        select(c.version)
+        .where((c.dataset == name) & (c.created_at <= at))
+        .order_by(c.version.desc())
+        .limit(1)
+    )
+    return connection.execute(found).scalar() or 0
 
 
 def read_versions(connection: Connection, name: str) -> list[DatasetVersion]:
@@ -112,25 +155,43 @@ def write_version(connection: Connection, version: DatasetVersion) -> None:
     )
 
 
+def replace_version(connection: Connection, version: DatasetVersion) -> None:
+    """Store a version's record again: it holds the same rows, and its tables were tidied."""
+    c = dataset_versions.c
+    connection.execute(
+        update(dataset_versions)
+        .where((c.dataset == version.dataset) & (c.version == version.version))
+        .values(body=to_json(version))
+    )
+
+
 def write_files(
     connection: Connection, name: str, files: Iterable[FileRecord], *, version: int | None, at: int
 ) -> None:
     """Store what became of files; an older problem of the same path is over."""
-    for file in files:
-        forget_problem(connection, name, part=file.part, path=file.path)
-        put(
-            connection,
-            ingested_files,
-            dataset=name,
-            part=file.part,
-            path=file.path,
-            fingerprint=file.fingerprint,
-            version=version,
-            rows=file.rows,
-            status=file.status,
-            reason=file.reason,
-            at=at,
-        )
+    known = list(files)
+    for start in range(0, len(known), _AT_ONCE):
+        some = known[start : start + _AT_ONCE]
+        for part in {file.part for file in some}:
+            paths = [file.path for file in some if file.part == part]
+            c = ingested_files.c
+            of_part = (c.dataset == name) & (c.part == part) & c.path.in_(paths)
+            connection.execute(delete(ingested_files).where(of_part, c.status == "problem"))
+    rows = [
+        {
+            "dataset": name,
+            "part": file.part,
+            "path": file.path,
+            "fingerprint": file.fingerprint,
+            "version": version,
+            "rows": file.rows,
+            "status": file.status,
+            "reason": file.reason,
+            "at": at,
+        }
+        for file in known
+    ]
+    put_all(connection, ingested_files, rows)
 
 
 def write_stamp(connection: Connection, name: str, old: FileRecord, *, stamp: str) -> None:

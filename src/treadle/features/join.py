@@ -2,161 +2,167 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
-from treadle.core.clock import utc
 from treadle.core.errors import InvalidDeclaration, InvalidInput, closest
+from treadle.features.aggregates import Aggregate
+from treadle.features.asof import Events, latest
+from treadle.features.entities import NOBODY, Coding, comparable
+from treadle.features.moments import Unit, span_ticks, tick, ticks, unit_of
+from treadle.features.stretches import Stretches
+from treadle.features.timelines import NOWHERE, Places, Timeline
 from treadle.features.views import FeatureView
+from treadle.features.windows import compute
 
-_NONE = -1
-_ROW, _WHEN, _BEST = "_row", "_when", "_best"
-Positions = npt.NDArray[np.int64]
+#: A view's rows, or what gives them.
+Values = pl.DataFrame | pl.LazyFrame | Callable[[], pl.DataFrame]
 
 
 def join(
     spine: pl.DataFrame,
-    views: Sequence[tuple[FeatureView, pl.DataFrame]],
+    views: Sequence[tuple[FeatureView, Values]],
     *,
     time: str,
     known_at: datetime | None = None,
 ) -> pl.DataFrame:
-    """Add the fields of each view to `spine`, as of each row's `time`; rows and their order stay as they are.
+    """Add the fields and aggregates of each view to `spine`, as of each row's `time`; rows and their order stay.
 
     A row at time t gets the values of the latest view time among those of its entity with view time <= t, arrived
     <= t and t - view time <= ttl. Of equal view times the one that arrived latest counts, then the one that stands
     last in the view's frame (it landed last). Where there is none, or entity or time is null, the fields are null.
     A view row without entity, time or arrival is never used. With `known_at`, nothing that arrived later is used,
-    whatever the row's time. Moments without a zone are taken to be UTC.
+    whatever the row's time. Moments without a zone are taken to be UTC. For aggregates see `aggregates`.
+
+    Rows that are given as a lazy frame or a function are fetched when their view's turn comes and let go afterwards, so
+    that they need the memory of one view. Rows that stand entity by entity, each in order of time, are not sorted again.
 
     Raises:
         InvalidInput: a column is missing, or its type does not fit.
         InvalidDeclaration: a field has the name of a column that is there already.
     """
     _check_names(spine, [view for view, _ in views])
-    _check_has(spine, [time], where="the rows")
+    _check_has(spine.columns, [time], where="the rows")
+    asking = _Asking(spine, time)
     joined = spine
     for view, values in views:
-        _check_has(spine, view.entities, where=f"the rows to which feature view {view.name!r} is joined")
-        _check_has(values, [*view.key, *view.source_names], where=f"the values of feature view {view.name!r}")
-        found = _positions(spine, values, view=view, time=time, known_at=known_at)
-        at = pl.Series(found).replace(_NONE, None)
-        joined = joined.with_columns(
-            values[source].gather(at).alias(output) for source, output in view.outputs.items()
+        _check_has(
+            spine.columns, view.entities, where=f"the rows to which feature view {view.name!r} is joined"
         )
+        joined = joined.with_columns(_found(asking, _fetched(view, values), view=view, known_at=known_at))
     assert joined.height == spine.height
     return joined
 
 
-def _positions(
-    spine: pl.DataFrame, values: pl.DataFrame, *, view: FeatureView, time: str, known_at: datetime | None
-) -> Positions:
-    """Return, for each row of the spine, the row of `values` that it gets, or -1."""
-    unit = _unit(spine[time], values[view.time], *([values[view.arrived]] if view.arrived else []))
-    times = _ticks(values[view.time], unit)
-    arrivals = _ticks(values[view.arrived], unit) if view.arrived else None
-    wanted, offered = _entities(spine, values, view)
-    left = wanted.with_columns(_ticks(spine[time], unit).alias(_WHEN)).with_row_index(_ROW).drop_nulls()
-    right = _visible(offered, times, arrivals)
-    if known_at is not None:
-        right = right.filter(pl.col(_WHEN) <= _tick(known_at, unit))
-    matched = left.sort(_WHEN).join_asof(
-        right, on=_WHEN, by=offered.columns, strategy="backward", check_sortedness=False
-    )
-    assert matched.height == left.height
-    matched = matched.filter(pl.col(_BEST).is_not_null())
-    found = np.full(spine.height, _NONE, dtype=np.int64)
-    rows, best = matched[_ROW].to_numpy(), matched[_BEST].to_numpy()
-    if view.max_age is not None:
-        limit = int(view.max_age.total_seconds()) * _TICKS_PER_SECOND[unit]
-        fresh = matched[_WHEN].to_numpy() - times.gather(matched[_BEST]).to_numpy() <= limit
-        rows, best = rows[fresh], best[fresh]
-    found[rows] = best
+def _fetched(view: FeatureView, values: Values) -> pl.DataFrame:
+    """Return the columns of a view's rows that are needed."""
+    given = values() if callable(values) else values
+    _check_has(list(given.collect_schema()), view.columns, where=f"the values of feature view {view.name!r}")
+    return given.lazy().select(view.columns).collect()
+
+
+class _Asking:
+    """The rows that ask, by entity and time; sorted once for all views with the same entity."""
+
+    def __init__(self, spine: pl.DataFrame, time: str) -> None:
+        self.height, self._moments = spine.height, spine[time]
+        self._spine = spine
+        self._sorted: dict[tuple[object, ...], tuple[Coding, Timeline]] = {}
+
+    def beside(self, values: pl.DataFrame, view: FeatureView) -> tuple[Coding, Timeline, pl.DataFrame, Unit]:
+        """Return the numbers of entities, the rows that ask, the entities that are offered, and the unit of time."""
+        wanted, offered = comparable(self._spine, values, names=view.entities, view=view.name)
+        unit = unit_of(self._moments, values[view.time], *([values[view.arrived]] if view.arrived else []))
+        key = (*wanted.schema.items(), unit)
+        if key not in self._sorted:
+            self._sorted[key] = self._sort(wanted, unit)
+        return *self._sorted[key], offered, unit
+
+    def _sort(self, wanted: pl.DataFrame, unit: Unit) -> tuple[Coding, Timeline]:
+        coding, moments = Coding(wanted), ticks(self._moments, unit)
+        codes = coding.codes(wanted)
+        codes[moments.is_null().to_numpy()] = NOBODY
+        return coding, Timeline.of(codes, moments.fill_null(0).to_numpy(), count=coding.count)
+
+
+def _found(
+    asking: _Asking, values: pl.DataFrame, *, view: FeatureView, known_at: datetime | None
+) -> list[pl.Series]:
+    """Return the columns that a view adds."""
+    coding, asked, offered, unit = asking.beside(values, view)
+    events = _events(coding, offered, values, view=view, unit=unit, known_at=known_at)
+    found = []
+    if view.outputs:
+        age = None if view.max_age is None else span_ticks(view.max_age, unit)
+        rows = events.timeline.row(latest(asked, events, age=age))
+        at = _indices(_put(rows, asked, asking.height))
+        found += [values[source].rechunk().gather(at).alias(name) for source, name in view.outputs.items()]
+    if view.aggregates:
+        at = _indices(_put(np.arange(len(asked.times)), asked, asking.height))
+        computed = _aggregated(asked, events, values, aggregates=view.aggregates, unit=unit)
+        found += [column.gather(at).alias(name) for name, column in computed.items()]
     return found
 
 
-def _visible(entities: pl.DataFrame, times: pl.Series, arrivals: pl.Series | None) -> pl.DataFrame:
-    """Return when each value can be seen, in that order, and which value is then the best of those seen so far.
-
-    A value that arrives late is seen from then on, but does not take the place of one that holds from a later
-    moment: hence the running maximum, over each entity, of the rank by view time, arrival and landing.
-    """
-    seen = entities.with_columns(times.alias(_WHEN)).with_row_index(_BEST)
-    if arrivals is None:
-        return seen.drop_nulls().sort(_WHEN, maintain_order=True)
-    ranked = (
-        seen.with_columns(arrivals.alias("_arrived"))
-        .drop_nulls()
-        .sort(_WHEN, "_arrived", maintain_order=True)
-        .with_row_index("_rank")
-    )
-    by = entities.columns
-    running = (
-        ranked.with_columns(pl.max_horizontal(_WHEN, "_arrived"))
-        .sort(_WHEN, "_rank")
-        .with_columns(pl.col("_rank").cum_max().over(by))
-    )
-    return running.select(*by, _WHEN).with_columns(ranked[_BEST].gather(running["_rank"]))
+def _events(
+    coding: Coding,
+    offered: pl.DataFrame,
+    values: pl.DataFrame,
+    *,
+    view: FeatureView,
+    unit: Unit,
+    known_at: datetime | None,
+) -> Events:
+    """Return the view's rows that somebody may see; the others are nobody's."""
+    codes, moments = coding.codes(offered), []
+    for name in [view.time, *([view.arrived] if view.arrived else [])]:
+        moment = ticks(values[name], unit)
+        if known_at is not None:
+            codes[(moment > tick(known_at, unit)).fill_null(value=False).to_numpy()] = NOBODY
+        if moment.null_count():
+            codes[moment.is_null().to_numpy()] = NOBODY
+            moment = moment.fill_null(0)
+        moments.append(moment.to_numpy())
+    return Events.of(codes, moments[0], moments[1] if view.arrived else None, count=coding.count)
 
 
-def _entities(
-    spine: pl.DataFrame, values: pl.DataFrame, view: FeatureView
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return the entity columns of both sides in types that can be compared."""
-    left, right = spine.select(view.entities), values.select(view.entities)
-    for name in view.entities:
-        common = _common(left[name].dtype, right[name].dtype)
-        if common is None:
-            msg = (
-                f"The entity {name!r} is {left[name].dtype} in the rows and {right[name].dtype} in feature view "
-                f"{view.name!r}, so no value would ever be found. Give both the same type."
-            )
-            raise InvalidInput(msg, field=name)
-        left, right = left.cast({name: common}), right.cast({name: common})
-    names = {name: f"entity {number}" for number, name in enumerate(view.entities)}
-    return left.rename(names), right.rename(names)
+def _aggregated(
+    asked: Timeline, events: Events, values: pl.DataFrame, *, aggregates: Mapping[str, Aggregate], unit: Unit
+) -> dict[str, pl.Series]:
+    """Return each aggregate's value for each place of the rows that ask."""
+    found: dict[str, pl.Series] = {}
+    spans = list(dict.fromkeys(aggregate.span for aggregate in aggregates.values()))
+    stretches = Stretches.of(asked, events, spans=[span_ticks(span, unit) for span in spans])
+    for span, seen in zip(spans, stretches, strict=True):
+        chosen = {name: aggregate for name, aggregate in aggregates.items() if aggregate.span == span}
+        rows = pl.Series(events.timeline.row(seen.events))
+        columns = dict.fromkeys(column for aggregate in chosen.values() for column in aggregate.columns)
+        held = pl.DataFrame([values[column].rechunk().gather(rows) for column in columns])
+        found |= {name: compute(aggregate, seen, held) for name, aggregate in chosen.items()}
+    return {name: found[name] for name in aggregates}
 
 
-def _common(left: pl.DataType, right: pl.DataType) -> pl.DataType | None:
-    if pl.Null in (left, right):
-        return right if left == pl.Null else left
-    if left.is_integer() and right.is_integer():
-        return pl.Int128() if pl.UInt64 in (left, right) else pl.Int64()
-    if all(isinstance(dtype, pl.String | pl.Categorical | pl.Enum) for dtype in (left, right)):
-        return pl.String()
-    return left if left == right else None
+def _put(places: Places, asked: Timeline, height: int) -> Places:
+    """Return what stands at the places of the rows that ask, in the order of those rows; `NOWHERE` for the others."""
+    if asked.rows is None:
+        return places
+    found = np.full(height, NOWHERE, dtype=np.int64)
+    found[asked.rows] = places
+    return found
 
 
-_TICKS_PER_SECOND = {"us": 1_000_000, "ns": 1_000_000_000}
+def _indices(rows: Places) -> pl.Series:
+    column = pl.Series(rows)
+    return pl.select(pl.when(column != NOWHERE).then(column).cast(pl.UInt32)).to_series()
 
 
-def _unit(*columns: pl.Series) -> str:
-    """Return the unit in which no column loses anything."""
-    return "ns" if any(getattr(column.dtype, "time_unit", "") == "ns" for column in columns) else "us"
-
-
-def _ticks(moments: pl.Series, unit: str) -> pl.Series:
-    """Return moments as whole units since 1970 in UTC."""
-    if moments.dtype != pl.Null and not isinstance(moments.dtype, pl.Datetime | pl.Date):
-        msg = f"Column {moments.name!r} is {moments.dtype}. Expected moments: a Datetime or a Date column."
-        raise InvalidInput(msg, field=moments.name)
-    zone = getattr(moments.dtype, "time_zone", None)
-    return moments.cast(pl.Datetime("ns" if unit == "ns" else "us", zone)).cast(pl.Int64)
-
-
-def _tick(at: datetime, unit: str) -> int:
-    micros = pl.Series([utc(at)], dtype=pl.Datetime("us", "UTC")).cast(pl.Int64).item()
-    return int(micros) * (_TICKS_PER_SECOND[unit] // _TICKS_PER_SECOND["us"])
-
-
-def _check_has(frame: pl.DataFrame, names: Sequence[str], *, where: str) -> None:
+def _check_has(columns: Sequence[str], names: Sequence[str], *, where: str) -> None:
     for name in names:
-        if name not in frame.columns:
-            msg = f"No column {name!r} in {where}. {closest(name, frame.columns)}"
+        if name not in columns:
+            msg = f"No column {name!r} in {where}. {closest(name, columns)}"
             raise InvalidInput(msg, field=name)
 
 
@@ -165,9 +171,11 @@ def _check_names(spine: pl.DataFrame, views: Sequence[FeatureView]) -> None:
     for view in views:
         for name in view.output_names:
             if name in owners:
+                kind = "aggregates" if name in view.aggregates else "fields"
+                way = "" if name in view.aggregates else f": fields={{{name!r}: '{view.name}_{name}'}}"
                 msg = (
                     f"Feature view {view.name!r} would add a column {name!r}, which {owners[name]} have already. "
-                    f"Give it another name: fields={{{name!r}: '{view.name}_{name}'}}."
+                    f"Give it another name among its {kind}{way}."
                 )
                 raise InvalidDeclaration(msg, field=name)
-            owners[name] = f"the fields of {view.name!r}"
+            owners[name] = f"the columns of {view.name!r}"

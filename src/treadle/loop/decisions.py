@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import insert, select
+from sqlalchemy import Connection, func, insert, select
 
 from treadle.core.errors import NotFound
 from treadle.core.ids import new_id
@@ -49,16 +49,20 @@ class Decisions:
         if newest is not None and not decision.due and _gist(newest) == _gist(decision):
             return False
         with self._rooms.ledger.write() as connection:
-            connection.execute(
-                insert(t.decisions).values(
-                    id=new_id("dec"),
-                    model=decision.model,
-                    at=t.micros(decision.at),
-                    due=decision.due,
-                    body=to_json(decision),
-                )
-            )
+            self.save(decision, connection)
         return True
+
+    def save(self, decision: Decision, connection: Connection) -> None:
+        """Keep a decision inside the caller's transaction."""
+        # The newest must stay the newest whatever the clock does, or one more is kept at every tick.
+        newest = connection.execute(select(func.max(t.decisions.c.id))).scalar() or ""
+        values = {
+            "id": new_id("dec", after=newest),
+            "model": decision.model,
+            "at": t.micros(decision.at),
+            "due": decision.due,
+        }
+        connection.execute(insert(t.decisions).values(**values, body=to_json(decision)))
 
     def list(self, model: str, *, limit: int = 100, until: datetime | None = None) -> list[Decision]:
         """Return kept decisions, newest first."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,11 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from treadle.core.errors import RunCrashed, RunFailed, RunTimeout, TreadleError
+from treadle.core.errors import RunCrashed, RunFailed, RunTimeout, StoreUnavailable, TreadleError
 from treadle.core.records import Lookup, Run
 from treadle.loop.frames import Frames
 from treadle.loop.models import Model
+from treadle.loop.projects import place
 from treadle.loop.rooms import Rooms
 from treadle.registry import packages
 from treadle.training.context import RunContext
@@ -39,6 +41,8 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
 
     error: str
     traceback: str
+    #: A store did not answer: the model is not to blame, and the run can go on when the store is back.
+    may_pass: bool = False
 
 
 def fit(model: Model, run: Run, rooms: Rooms) -> None:
@@ -47,10 +51,15 @@ def fit(model: Model, run: Run, rooms: Rooms) -> None:
     try:
         fitted = _fit(model, run, rooms)
     except Exception as error:
-        failure = Failure(error=_sentence(error, model), traceback=traceback.format_exc())
-        _write(folder / FAILURE, failure)
+        leave(error, folder, said=_sentence(error, model, root=rooms.root))
         raise
     _write(folder / RESULT, fitted)
+
+
+def leave(error: Exception, folder: Path, *, said: str) -> None:
+    """Write down in the run's folder why its training leaves nothing; the error is the one that is handled now."""
+    may_pass = isinstance(error, StoreUnavailable)
+    _write(folder / FAILURE, Failure(error=said, traceback=traceback.format_exc(), may_pass=may_pass))
 
 
 def fitted_by(train: Callable[[], None], folder: Path) -> Fitted:
@@ -58,6 +67,7 @@ def fitted_by(train: Callable[[], None], folder: Path) -> Fitted:
 
     Raises:
         RunFailed: it left a failure, or nothing; what an earlier attempt left does not count.
+        StoreUnavailable: a store did not answer while it trained.
     """
     for name in (RESULT, FAILURE):
         (folder / name).unlink(missing_ok=True)
@@ -69,9 +79,11 @@ def fitted_by(train: Callable[[], None], folder: Path) -> Fitted:
         if not (folder / FAILURE).is_file():
             raise
         found = msgspec.json.decode((folder / FAILURE).read_bytes(), type=Failure)
+        if found.may_pass:
+            raise StoreUnavailable(found.error) from error
         raise RunFailed(found.error, traceback=found.traceback) from error
     if not (folder / RESULT).is_file():
-        msg = "The training ended without a result. Its log says more: treadle runs log RUN"
+        msg = "The training ended without a result, as if it had called exit(). Let the function return instead."
         raise RunFailed(msg)
     return msgspec.json.decode((folder / RESULT).read_bytes(), type=Fitted)
 
@@ -79,7 +91,7 @@ def fitted_by(train: Callable[[], None], folder: Path) -> Fitted:
 def _fit(model: Model, run: Run, rooms: Rooms) -> Fitted:
     assert run.window is not None
     frame = Frames(rooms.datasets).rows(model, versions=run.data, window=run.window)
-    frame = frame.filter(pl.col("_split") != "test")
+    frame = frame.filter(pl.col("_split").is_in(["train", "validation"]))
     data = TrainingData.build(
         frame,
         inputs=inputs_of(model, frame),
@@ -87,7 +99,9 @@ def _fit(model: Model, run: Run, rooms: Rooms) -> Fitted:
         task=model.task,
         window=run.window,
         nullable=may_miss(model),
+        time=model.data.time_column,
     )
+    data = replace(data, trees=checked_out(model, run, rooms))
     context = RunContext(run=run, runs=rooms.runs)
     estimator = model(data, dict(run.params), context)
     golden, expected = _golden(model, estimator, data, seed=run.seed)
@@ -105,6 +119,15 @@ def _fit(model: Model, run: Run, rooms: Rooms) -> Fitted:
     return Fitted(package=package, baselines=lookups, metrics=context.last_metrics(), rows=len(data.train))
 
 
+def checked_out(model: Model, run: Run, rooms: Rooms) -> dict[str, Path]:
+    """Check the pinned versions of a model's trees out into the run's folder, and return where each is."""
+    folders = {}
+    for tree in model.trees:
+        folders[tree.name] = rooms.runs.folder(run.id) / "trees" / tree.name
+        rooms.trees.checkout(tree.name, version=run.data[tree.name], to=folders[tree.name])
+    return folders
+
+
 def inputs_of(model: Model, frame: pl.DataFrame) -> tuple[str, ...]:
     """Return the columns that the model takes: those declared, or all that are neither key, time nor outcome."""
     if model.inputs:
@@ -116,10 +139,11 @@ def inputs_of(model: Model, frame: pl.DataFrame) -> tuple[str, ...]:
 
 def may_miss(model: Model) -> frozenset[str]:
     """Return the columns that may have no value at serving time: features, and what the contract lets be null."""
-    joined = {name for view in model.features for name in view.output_names}
+    added = [view.output_names for view in model.features]
+    added += [feature.output_names for feature in model.on_demand]
     contract = model.data.contract
     declared = {column.name for column in contract.spec().columns if column.nullable} if contract else set()
-    return frozenset(joined | declared)
+    return frozenset(declared.union(*added))
 
 
 def _golden(
@@ -133,15 +157,11 @@ def _golden(
     return sample, model.task.predictions(estimator, sample)
 
 
-def _sentence(error: Exception, model: Model) -> str:
+def _sentence(error: Exception, model: Model, *, root: Path) -> str:
     if isinstance(error, TreadleError):
         return str(error)
-    frames = traceback.extract_tb(error.__traceback__)
-    place = frames[-1]
-    return (
-        f"The training of {model.name!r} raised {type(error).__name__}: {error} "
-        f"({Path(place.filename).name}, line {place.lineno})"
-    )
+    file, line = place(error, root)
+    return f"The training of {model.name!r} raised {type(error).__name__}: {error} ({file.name}, line {line})"
 
 
 def _write(path: Path, value: Any) -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import polars as pl
 
-from treadle.core.clock import parse_span
+from treadle.core.errors import InvalidInput, closest
 from treadle.core.records import Window
 from treadle.data.datasets import Datasets
+from treadle.features import on_demand
 from treadle.features.join import join
 from treadle.features.views import FeatureView
 from treadle.loop.models import Model
@@ -52,7 +54,11 @@ class Frames:
         split: str | None = None,
         known_at: datetime | None = None,
     ) -> pl.DataFrame:
-        """Return rows with a known outcome inside a window, features joined, in the order in which they landed."""
+        """Return rows with a known outcome inside a window, with features, in the order in which they landed.
+
+        Raises:
+            InvalidInput: an on-demand feature depends on more than its own row.
+        """
         spine = self._datasets.read(
             model.data.name,
             version=versions[model.data.name],
@@ -61,7 +67,8 @@ class Frames:
             outcome=True,
             known_at=known_at,
         )
-        return self.with_features(model, spine, versions=versions, known_at=known_at)
+        joined = self._joined(model, spine, versions=versions, known_at=known_at)
+        return on_demand.apply(model.on_demand, joined, verified=True)
 
     def with_features(
         self,
@@ -71,25 +78,53 @@ class Frames:
         versions: Mapping[str, int] | None = None,
         known_at: datetime | None = None,
     ) -> pl.DataFrame:
-        """Join a model's features to rows, each as of its own time; versions default to the newest."""
+        """Join a model's features to rows, each as of its own time, and add those on demand; versions default to the newest."""
+        joined = self._joined(model, spine, versions=versions, known_at=known_at)
+        return on_demand.apply(model.on_demand, joined)
+
+    def join(
+        self,
+        rows: pl.DataFrame,
+        views: Sequence[FeatureView],
+        *,
+        time: str,
+        versions: Mapping[str, int] | None = None,
+        known_at: datetime | None = None,
+    ) -> pl.DataFrame:
+        """Join views to any rows, each as of its own time, rows and their order staying as they are; see `features.join`."""
+        reach = _reach(rows, time)
+        reads = [(view, self._view(view, reach, versions)) for view in views]
+        return join(rows, reads, time=time, known_at=known_at)
+
+    def _joined(
+        self,
+        model: Model,
+        spine: pl.DataFrame,
+        *,
+        versions: Mapping[str, int] | None,
+        known_at: datetime | None,
+    ) -> pl.DataFrame:
         if not model.features:
             return spine
         time = model.data.time_column
-        reach = _reach(spine, time)
-        views = [(view, self._view(view, reach, versions)) for view in model.features]
-        return join(spine, views, time=time, known_at=known_at)
+        return self.join(spine, model.features, time=time, versions=versions, known_at=known_at)
 
-    def _view(self, view: FeatureView, reach: Window, versions: Mapping[str, int] | None) -> pl.DataFrame:
-        start = reach.start - parse_span(view.ttl) if view.ttl and reach.start else None
+    def _view(
+        self, view: FeatureView, reach: Window, versions: Mapping[str, int] | None
+    ) -> Callable[[], pl.DataFrame]:
+        """Return what reads the rows of a view that can matter, when their turn comes."""
+        start = reach.start - view.reach if view.reach is not None and reach.start else None
         version = (versions or {}).get(view.name)
-        columns = [*view.entities, view.time, *([view.arrived] if view.arrived else []), *view.source_names]
         window = Window(start=start, end=reach.end)
-        return self._datasets.read(
-            view.name, version=version, window=window, columns=list(dict.fromkeys(columns))
+        return partial(
+            self._datasets.read, view.name, version=version, window=window, columns=list(view.columns)
         )
 
 
 def _reach(spine: pl.DataFrame, time: str) -> Window:
+    if time not in spine.columns:
+        msg = f"No column {time!r} in the rows. {closest(time, spine.columns)}"
+        raise InvalidInput(msg, field="time")
     first, last = spine[time].min(), spine[time].max()
     if not isinstance(first, datetime) or not isinstance(last, datetime):
         return Window(start=_NEVER, end=_NEVER)

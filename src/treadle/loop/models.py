@@ -11,6 +11,8 @@ from typing import Any
 from treadle.core.clock import parse_span
 from treadle.core.errors import InvalidDeclaration
 from treadle.data.datasets import Dataset
+from treadle.data.trees import Tree
+from treadle.features.on_demand import OnDemand
 from treadle.features.views import FeatureView
 from treadle.loop.policies import Policy
 from treadle.training.context import RunContext
@@ -29,7 +31,12 @@ class Model:
     data: Dataset
     target: str
     task: Any
+    #: Joined to the rows, each as of its own time.
     features: tuple[FeatureView, ...] = ()
+    #: Computed from the rows and what was joined to them, in this order.
+    on_demand: tuple[OnDemand, ...] = ()
+    #: Folders of files whose newest versions a run pins, and its function finds at `data.trees`.
+    trees: tuple[Tree, ...] = ()
     #: The columns that the model takes; empty: every column but key, time, outcome and group.
     inputs: tuple[str, ...] = ()
     baselines: tuple[Any, ...] = ()
@@ -57,6 +64,7 @@ class Model:
             "model": self.name,
             "dataset": self.data.name,
             "features": [view.spec() for view in self.features],
+            "on_demand": [feature.spec() for feature in self.on_demand],
             "target": self.target,
             "inputs": list(self.inputs),
             "task": self.task.spec(),
@@ -78,7 +86,8 @@ def model(
     data: Dataset,
     target: str,
     task: Any,
-    features: Sequence[FeatureView] = (),
+    features: Sequence[FeatureView | OnDemand] = (),
+    trees: Sequence[Tree] = (),
     inputs: Sequence[str] = (),
     baselines: Sequence[Any] = (),
     gates: Sequence[Any] = (),
@@ -90,6 +99,10 @@ def model(
     name: str = "",
 ) -> Callable[[TrainingFunction], Model]:
     """Declare a model round a training function `f(data, params, run)` that returns a fitted estimator.
+
+    `features` are feature views, joined to each row as of its own time, and on-demand features, computed from what is
+    there then. `trees` are folders of files: a run pins their newest versions beside the rows', and the function finds
+    each checked out at `data.trees[name]`.
 
     The model's name is the function's unless `name` says otherwise. Without gates every version that trains is
     released, and `status` says so.
@@ -105,7 +118,9 @@ def model(
             data=data,
             target=target,
             task=task,
-            features=tuple(features),
+            features=tuple(feature for feature in features if not isinstance(feature, OnDemand)),
+            on_demand=tuple(feature for feature in features if isinstance(feature, OnDemand)),
+            trees=tuple(trees),
             inputs=tuple(inputs),
             baselines=tuple(baselines),
             gates=tuple(gates),
@@ -130,8 +145,13 @@ def _check(declared: Model) -> None:
     views: tuple[object, ...] = declared.features
     for view in views:
         if not isinstance(view, FeatureView):
-            msg = f"{where}: features holds {view!r}; expected td.FeatureView."
+            msg = f"{where}: features holds {view!r}; expected td.FeatureView or td.OnDemand."
             raise InvalidDeclaration(msg, field="features")
+    trees: tuple[object, ...] = declared.trees
+    for tree in trees:
+        if not isinstance(tree, Tree):
+            msg = f"{where}: trees holds {tree!r}; expected td.Tree."
+            raise InvalidDeclaration(msg, field="trees")
     if declared.features and declared.data.time is None:
         msg = (
             f"{where}: features are joined as of each row's time, and dataset {declared.data.name!r} has none. "

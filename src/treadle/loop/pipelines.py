@@ -11,12 +11,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import msgspec
+from sqlalchemy import Connection
 
 from treadle.core import plugins
 from treadle.core.clock import parse_span
 from treadle.core.errors import Conflict, NotFound, RunFailed, StoreUnavailable, TreadleError
 from treadle.core.ids import new_id
-from treadle.core.records import DatasetVersion, ModelVersion, Run, StepResult, Verdict, Window
+from treadle.core.records import ModelVersion, Run, StepResult, Verdict, Window
 from treadle.loop import fitting, judging
 from treadle.loop.frames import Frames
 from treadle.loop.models import Model
@@ -31,6 +32,8 @@ from treadle.training.jobs import Job
 LEASE = 60.0
 #: How often a run is begun before it counts as failed: its training may take the whole process down each time.
 MOST_ATTEMPTS = 20
+#: Problems with files that are told at a turn; `treadle status` tells all.
+MOST_PROBLEMS = 5
 
 
 @dataclass(frozen=True)
@@ -54,8 +57,8 @@ class Pipelines:
         self._steps = Steps(rooms.ledger, rooms.objects, rooms.clock)
         self._frames = Frames(rooms.datasets)
 
-    def ingest(self, model: Model) -> dict[str, DatasetVersion]:
-        """Read what is new for a model's dataset and views; return the newest version of each.
+    def ingest(self, model: Model) -> dict[str, int]:
+        """Read what is new for a model's dataset, views and trees; return the newest version of each.
 
         Raises:
             NotFound: the dataset has no rows yet.
@@ -63,17 +66,40 @@ class Pipelines:
         found = {}
         for name in (model.data.name, *(view.name for view in model.features)):
             self._rooms.progress.step(f"ingest {name}")
-            self._rooms.datasets.ingest(self._rooms.project.dataset(name))
-            found[name] = self._rooms.datasets.version(name)
+            self._ingest(name)
+            for problem in self._rooms.datasets.problems(name)[:MOST_PROBLEMS]:
+                self._rooms.progress.step(f"  {problem}")
+            found[name] = self._rooms.datasets.version(name).version
+        for tree in model.trees:
+            self._rooms.progress.step(f"add {tree.name}")
+            self._rooms.trees.add(tree)
+            found[tree.name] = self._rooms.trees.version(tree.name).version
         return found
 
     def ingest_if_any(self, model: Model) -> None:
-        """Read what is new for a model's dataset and views, also where nothing has landed yet."""
+        """Read what is new for a model's dataset, views and trees, also where nothing has landed yet."""
         for name in (model.data.name, *(view.name for view in model.features)):
-            self._rooms.datasets.ingest(self._rooms.project.dataset(name))
+            self._ingest(name)
+        for tree in model.trees:
+            self._rooms.trees.add(tree)
 
-    def turn(self, model: Model, *, reason: str, force: bool = False) -> Turn:
+    def _ingest(self, name: str) -> None:
+        made = self._rooms.datasets.ingest(self._rooms.project.dataset(name))
+        if made is not None:
+            said = f"{made.accepted:,} rows accepted, {made.quarantined:,} quarantined"
+            self._rooms.progress.step(f"{name} version {made.version}: {said}")
+
+    def turn(
+        self,
+        model: Model,
+        *,
+        reason: str,
+        force: bool = False,
+        also: Callable[[Connection], None] | None = None,
+    ) -> Turn:
         """Make one turn of the loop, or go on with the one that was interrupted.
+
+        `also` writes what is to be kept with a new run, in the transaction that starts it.
 
         Raises:
             Busy: another process turns the loop of this model now.
@@ -86,13 +112,13 @@ class Pipelines:
             made = code.digest(model.function, root=rooms.root)
             run = self._interrupted(model, made)
             if run is None:
-                versions = {name: found.version for name, found in self.ingest(model).items()}
+                versions = self.ingest(model)
                 plan = self._plan(model, versions)
                 key = self._turn_key(model, made, versions, plan, nonce=new_id() if force else "")
                 kept = self._steps.find(key)
                 if kept is not None:
                     return self._unchanged(kept)
-                run = self._start(model, reason=reason, versions=versions, plan=plan, turn=key)
+                run = self._start(model, reason=reason, versions=versions, plan=plan, turn=key, also=also)
             return self._carry_through(model, run, made, lease)
 
     def _interrupted(self, model: Model, made: str) -> Run | None:
@@ -104,8 +130,8 @@ class Pipelines:
             return None
         if run.attempts >= MOST_ATTEMPTS:
             msg = f"The run was begun {run.attempts} times and its process died each time; it is not tried again."
-            self._rooms.runs.fail(run, error=msg)
-            return None
+            # A new run would train on the same rows, and die in the same way.
+            raise self._failed(run, RunFailed(msg))
         self._rooms.progress.step(f"go on with interrupted {run.id}")
         return self._rooms.runs.resume(run)
 
@@ -163,6 +189,7 @@ class Pipelines:
         versions: dict[str, int],
         plan: tuple[Window, Window | None],
         turn: str,
+        also: Callable[[Connection], None] | None,
     ) -> Run:
         rooms = self._rooms
         return rooms.runs.start(
@@ -176,7 +203,8 @@ class Pipelines:
             turn=turn,
             code=code.describe(model.function, root=rooms.root, objects=rooms.objects),
             environment=environment.store(rooms.objects),
-            parents=tuple(f"dataset_version:{name}/{number}" for name, number in versions.items()),
+            parents=_parents(model, versions),
+            also=also,
         )
 
     def _carry_through(self, model: Model, run: Run, made: str, lease: Lease) -> Turn:
@@ -197,14 +225,17 @@ class Pipelines:
             raise  # not the model's fault: the run stays open, and the next one goes on with it
         except TreadleError as error:
             failed = error if isinstance(error, RunFailed) else RunFailed(str(error))
-            rooms.runs.fail(run, error=str(failed), traceback=failed.traceback)
-            raise failed from error
+            raise self._failed(run, failed) from error
         except Exception as error:
             # A gate, metric or baseline of the user's own: left open, the run would fail again at every look.
             msg = f"The run of {model.name!r} raised {type(error).__name__}: {error}"
-            failed = RunFailed(msg, traceback=traceback.format_exc())
-            rooms.runs.fail(run, error=msg, traceback=failed.traceback)
-            raise failed from error
+            raise self._failed(run, RunFailed(msg, traceback=traceback.format_exc())) from error
+
+    def _failed(self, run: Run, failed: RunFailed) -> RunFailed:
+        """Record that a run failed, and return the failure with the run's id."""
+        self._rooms.runs.fail(run, error=str(failed), traceback=failed.traceback)
+        failed.run = run.id
+        return failed
 
     def _train(self, model: Model, run: Run, made: str) -> fitting.Fitted:
         rooms = self._rooms
@@ -272,11 +303,20 @@ class Pipelines:
         )
 
     def _unchanged(self, kept: StepResult) -> Turn:
-        # A kill between the run's last transaction and its sealing leaves the log in the run's folder.
+        # A kill after the run's last transaction leaves its log in its folder, and its alert undelivered.
         run = self._rooms.runs.seal(self._rooms.runs.get(kept.run))
+        self._rooms.alerts.deliver()
         self._rooms.progress.step(f"nothing is new since {run.id}")
         verdicts = tuple(self._rooms.verdicts.list(run=run.id))
         return Turn(run=run, unchanged=True, verdicts=verdicts, outcome=kept.value["outcome"])
+
+
+def _parents(model: Model, versions: dict[str, int]) -> tuple[str, ...]:
+    trees = {tree.name for tree in model.trees}
+    return tuple(
+        f"{'tree' if name in trees else 'dataset'}_version:{name}/{number}"
+        for name, number in versions.items()
+    )
 
 
 def _describe(window: Window | None) -> str:

@@ -11,7 +11,7 @@ from treadle.core import plugins
 from treadle.core.clock import parse_span
 from treadle.core.errors import InvalidDeclaration, closest
 from treadle.core.records import Decision
-from treadle.data.windows import Expanding, Last
+from treadle.data.windows import Expanding, WindowRule
 from treadle.loop.facts import Facts, Finding
 
 
@@ -35,16 +35,23 @@ class Policy:
     at least `cooldown` ago. `action` is what becomes of a version that passed its gates: `replace` (it answers
     from now on), `challenger` (it gets that alias and no traffic) or `alert` (a person is told).
     Without triggers the model is only trained when somebody asks.
+
+    A person is also told when what the champion has learnt from is older than `stale_after`, and when the newest row of
+    the dataset is older than `data_stale_after`; an empty span: as old as it likes.
     """
 
     triggers: Sequence[Trigger] = ()
-    window: Last | Expanding = field(default_factory=Expanding)
+    window: WindowRule = field(default_factory=Expanding)
     cooldown: str = "0s"
     action: str = "replace"
+    stale_after: str = ""
+    data_stale_after: str = ""
 
     def __post_init__(self) -> None:
         """Check what was declared."""
-        parse_span(self.cooldown)
+        for span in (self.cooldown, self.stale_after, self.data_stale_after):
+            if span:
+                parse_span(span)
         if self.action not in plugins.available("action"):
             msg = f"No action named {self.action!r}. {closest(self.action, plugins.available('action'))}"
             raise InvalidDeclaration(msg, field="action")
@@ -86,9 +93,13 @@ class Policy:
             return "nothing new to learn from since the last run"
         if facts.last_attempt is None:
             return ""
-        ready = facts.last_attempt + max(parse_span(self.cooldown), _after_failures(facts.failures))
+        wait = max(parse_span(self.cooldown), _after_failures(facts.failures))
+        ready = facts.last_attempt + wait
+        # An attempt that lies further ahead than that was made before the clock went back: it holds nothing up.
+        if not facts.last_attempt - wait <= facts.now < ready:
+            return ""
         why = f"after {facts.failures} failed runs in a row" if facts.failures else "since the last run"
-        return f"cooling down until {ready:%Y-%m-%d %H:%M} UTC, {why}" if facts.now < ready else ""
+        return f"cooling down until {ready:%Y-%m-%d %H:%M} UTC, {why}"
 
 
 def _after_failures(failures: int) -> timedelta:

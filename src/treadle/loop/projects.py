@@ -1,4 +1,4 @@
-"""Everything that a user's file declares: datasets, feature views and models, found by running the file."""
+"""Everything that a user's file declares: datasets, trees, feature views and models, found by running the file."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 
 from treadle.core.errors import InvalidDeclaration, NotFound, TreadleError, not_found
 from treadle.data.datasets import Dataset
+from treadle.data.trees import Tree
 from treadle.features.views import FeatureView
 from treadle.loop.models import Model
 
@@ -23,6 +24,7 @@ class Project:
     #: The file that holds them.
     file: Path
     datasets: dict[str, Dataset] = field(default_factory=dict)
+    trees: dict[str, Tree] = field(default_factory=dict)
     views: dict[str, FeatureView] = field(default_factory=dict)
     models: dict[str, Model] = field(default_factory=dict)
 
@@ -46,6 +48,26 @@ class Project:
             raise not_found("dataset", name, self.datasets)
         return self.datasets[name]
 
+    def view(self, name: str) -> FeatureView:
+        """Return one feature view.
+
+        Raises:
+            NotFound: no feature view has that name; the message lists those that exist.
+        """
+        if name not in self.views:
+            raise not_found("feature view", name, self.views)
+        return self.views[name]
+
+    def tree(self, name: str) -> Tree:
+        """Return one tree.
+
+        Raises:
+            NotFound: no tree has that name; the message lists those that exist.
+        """
+        if name not in self.trees:
+            raise not_found("tree", name, self.trees)
+        return self.trees[name]
+
 
 def load(file: Path) -> Project:
     """Run a project's file and collect what it declares.
@@ -66,14 +88,20 @@ def collect(module: ModuleType, file: Path) -> Project:
     values = list(vars(module).values())
     for model in (value for value in values if isinstance(value, Model)):
         _add(project.models, model.name, model, "model")
-        values += [model.data, *model.features]
+        values += [model.data, *model.trees, *model.features]
     for value in values:
         if isinstance(value, Dataset):
             _add(project.datasets, value.name, value, "dataset")
+        elif isinstance(value, Tree):
+            _add(project.trees, value.name, value, "tree")
         elif isinstance(value, FeatureView):
             _add(project.views, value.name, value, "feature view")
     for view in project.views.values():
         _add(project.datasets, view.name, dataset_of(view), "dataset")
+    for name in project.trees:
+        if name in project.datasets:
+            msg = f"A tree and a dataset are named {name!r}. Give one of them another name."
+            raise InvalidDeclaration(msg, field=name)
     return project
 
 
@@ -110,8 +138,24 @@ def _run(file: Path) -> ModuleType:
         spec.loader.exec_module(module)
     except TreadleError:
         raise
-    except Exception as error:
-        tail = traceback.extract_tb(error.__traceback__)[-1]
-        msg = f"The project file {file.name} raised {type(error).__name__}: {error} ({tail.filename}:{tail.lineno})"
+    except SyntaxError as error:
+        msg = (
+            f"The project file {file.name} is not valid Python: {error.msg} ({error.filename}:{error.lineno})"
+        )
+        raise InvalidDeclaration(msg) from error
+    except (
+        Exception,
+        SystemExit,
+    ) as error:  # a file that calls exit() would end every command without a word
+        where, line = place(error, file.parent)
+        msg = f"The project file {file.name} raised {type(error).__name__}: {error} ({where}:{line})"
         raise InvalidDeclaration(msg) from error
     return module
+
+
+def place(error: BaseException, root: Path) -> tuple[Path, int | None]:
+    """Return file and line where the project's own code was on the way to an error, or where it was raised."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [f for f in frames if f.filename.startswith(f"{root}/") and "site-packages" not in f.filename]
+    last = (own or frames)[-1]
+    return Path(last.filename), last.lineno

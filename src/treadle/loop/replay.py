@@ -148,7 +148,7 @@ def _train(
     model: Model, rooms: Rooms, state: _State, rows: pl.DataFrame, decision: Decision, window: Window
 ) -> None:
     time = model.data.time_column
-    seen = rows.filter((pl.col("_split") != "test") & (pl.col(time) < window.end))
+    seen = rows.filter(pl.col("_split").is_in(["train", "validation"]) & (pl.col(time) < window.end))
     with tempfile.TemporaryDirectory(prefix="treadle-replay-") as folder:
         data = TrainingData.build(
             seen,
@@ -157,6 +157,7 @@ def _train(
             task=model.task,
             window=window,
             nullable=fitting.may_miss(model),
+            time=time,
         )
         context = RunContext.detached(folder=Path(folder), seed=model.seed, params=dict(model.params))
         estimator = model(data, dict(model.params), context)

@@ -9,6 +9,7 @@ from typing import Any
 from treadle.core.clock import Clock
 from treadle.core.progress import Progress
 from treadle.data.datasets import Datasets
+from treadle.data.trees import Trees
 from treadle.evaluation.verdicts import Verdicts
 from treadle.loop.projects import Project
 from treadle.monitoring.alerts import Alerts
@@ -29,6 +30,7 @@ class Rooms:
     objects: Objects
     clock: Clock
     datasets: Datasets
+    trees: Trees
     runs: Runs
     models: Models
     verdicts: Verdicts

@@ -2,29 +2,46 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from treadle.core.errors import Conflict, NotFound, RunFailed, StoreUnavailable, TreadleError
 from treadle.core.records import Decision
+from treadle.loop.concerns import RULES, Concerns
 from treadle.loop.decisions import Decisions
 from treadle.loop.models import Model
 from treadle.loop.pipelines import Pipelines, Turn
 from treadle.loop.rooms import Rooms
 
-#: Rules of the alerts: a run failed; a model cannot even be looked at.
-FAILED_RUN, STUCK = "failed-run", "stuck"
+#: Rule of the alert that a model cannot even be looked at.
+STUCK = "stuck"
+_log = logging.getLogger("treadle.loop")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Look:
     """What one look at one model came to."""
 
-    decision: Decision
+    model: str
+    #: Whether it was due; None: the look did not come so far.
+    decision: Decision | None = None
     turn: Turn | None = None
     #: Why nothing came of it although it was due.
-    error: str = ""
+    failure: Exception | None = None
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether the next look may find otherwise, as when another process does the work."""
+        return isinstance(self.failure, (Conflict, NotFound))
+
+    @property
+    def error(self) -> str:
+        """The failure in words; empty: there is none."""
+        if self.failure is None or isinstance(self.failure, TreadleError):
+            return str(self.failure or "")
+        return f"{type(self.failure).__name__}: {self.failure}"
 
 
 class Watcher:
@@ -32,61 +49,87 @@ class Watcher:
 
     def __init__(self, rooms: Rooms, pipelines: Pipelines) -> None:
         self._rooms, self._pipelines = rooms, pipelines
-        self._decisions = Decisions(rooms)
+        self._decisions, self._concerns = Decisions(rooms), Concerns(rooms)
 
     def look(self, model: Model) -> Look:
         """Ingest what is new, decide, and turn the loop if the model is due. A look at which nothing changed writes nothing.
+
+        What a killed look left undone (a message, a run's log) is done first.
 
         Raises:
             RunFailed: the model was due and its run failed.
             Busy: another process turns the loop of this model now.
         """
+        self._finish_what_was_killed()
+        found = self._look_and_tell(model)
+        if found.failure is not None:
+            raise found.failure
+        return found
+
+    def tick(self, models: Iterable[Model]) -> list[Look]:
+        """Look at every model; what goes wrong with one is told and does not keep the others waiting.
+
+        Raises:
+            StoreUnavailable: the ledger does not answer, so that nothing can be told either.
+        """
+        self._finish_what_was_killed()
+        looks = []
+        for model in models:
+            looks.append(self._look_and_tell(model))
+            if looks[-1].error:
+                self._rooms.progress.step(f"{model.name}: {looks[-1].error}")
+        return looks
+
+    def watch(self, models: Iterable[Model], *, interval: float, stop: threading.Event) -> None:
+        """Tick every `interval` seconds until `stop` is set; while the ledger is away, that is told."""
+        watched = list(models)
+        while not stop.is_set():
+            try:
+                self.tick(watched)
+            except StoreUnavailable as error:
+                self._rooms.progress.step(str(error))
+            stop.wait(interval)
+
+    def _finish_what_was_killed(self) -> None:
+        self._rooms.alerts.deliver()
+        self._rooms.runs.seal_leftovers()
+
+    def _look_and_tell(self, model: Model) -> Look:
+        try:
+            found = self._look(model)
+        except TreadleError as error:
+            found = Look(model=model.name, failure=error)
+        except Exception as error:  # noqa: BLE001 - it is logged and told, and the other models go on
+            _log.exception("looking at model %s failed", model.name)
+            found = Look(model=model.name, failure=error)
+        self._tell(model, found)
+        return found
+
+    def _look(self, model: Model) -> Look:
         self._pipelines.ingest_if_any(model)
         decision = self._decisions.decide(model)
         interrupted = self._rooms.runs.running(model.name) is not None
         if not decision.due and not interrupted:
             self._decisions.record(decision)
-            return Look(decision)
+            return Look(model=model.name, decision=decision)
         reason = decision.reason if decision.due else "going on with an interrupted run"
-        try:
-            turn = self._pipelines.turn(model, reason=reason)
-        except RunFailed:
-            self._decisions.record(decision)
-            raise
-        self._decisions.record(decision)
-        self._rooms.alerts.resolve(FAILED_RUN, f"model:{model.name}")
-        return Look(decision, turn)
+        # Kept with the run that it starts: an interrupted one has its decision already.
+        turn = self._pipelines.turn(
+            model, reason=reason, also=lambda connection: self._decisions.save(decision, connection)
+        )
+        return Look(model=model.name, decision=decision, turn=turn)
 
-    def tick(self, models: Iterable[Model]) -> list[Look]:
-        """Look at every model; what goes wrong with one is told and does not keep the others waiting."""
-        looks = []
-        self._rooms.alerts.deliver()
-        for model in models:
-            found = self._look_or_tell(model)
-            if found is not None:
-                looks.append(found)
-        return looks
-
-    def _look_or_tell(self, model: Model) -> Look | None:
+    def _tell(self, model: Model, look: Look) -> None:
+        """Raise and resolve alerts, so that those are open which hold now; where that is so, nothing is written."""
+        found, rules = self._concerns.of(model), [*RULES]
+        if not look.may_pass and not isinstance(look.failure, StoreUnavailable):
+            rules.append(STUCK)
+            if look.failure is not None and not isinstance(look.failure, RunFailed):
+                found[STUCK] = look.error
         alerts, subject = self._rooms.alerts, f"model:{model.name}"
-        try:
-            found = self.look(model)
-        except RunFailed as error:
-            alerts.raise_(FAILED_RUN, subject, str(error))
-            return Look(self._decisions.decide(model), error=str(error))
-        except (Conflict, StoreUnavailable, NotFound) as error:
-            self._rooms.progress.step(f"{model.name}: {error}")  # the next look may find it mended
-            return None
-        except TreadleError as error:
-            alerts.raise_(STUCK, subject, str(error))
-            self._rooms.progress.step(f"{model.name}: {error}")
-            return None
-        alerts.resolve(STUCK, subject)
-        return found
-
-    def watch(self, models: Iterable[Model], *, interval: float, stop: threading.Event) -> None:
-        """Tick every `interval` seconds until `stop` is set."""
-        watched = list(models)
-        while not stop.is_set():
-            self.tick(watched)
-            stop.wait(interval)
+        there = {alert.rule for alert in alerts.open() if alert.subject == subject}
+        for rule in rules:
+            if rule in found and rule not in there:
+                alerts.raise_(rule, subject, found[rule])
+            elif rule in there and rule not in found:
+                alerts.resolve(rule, subject)

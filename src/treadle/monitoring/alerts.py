@@ -26,8 +26,8 @@ class Alerts:
     An alert is kept before it is sent. A channel that fails loses nothing: `delivered` stays false, and the next
     look sends it again.
 
-    >>> alerts.raise_("freshness", "model:delay", "The newest row is 3d old.")   # doctest: +SKIP
-    >>> alerts.resolve("freshness", "model:delay")                               # doctest: +SKIP
+    >>> alerts.raise_("stale-data", "model:delay", "The newest row is 3d old.")  # doctest: +SKIP
+    >>> alerts.resolve("stale-data", "model:delay")                              # doctest: +SKIP
     """
 
     def __init__(self, *, ledger: Ledger, clock: Clock, channel: Channel | None = None) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from msgspec import field
+
 from treadle.core.clock import parse_span, span_text
 from treadle.core.records import Record
-
-RULE = "freshness"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,8 +38,8 @@ class Freshness(Record, frozen=True, kw_only=True):
     data_age: float | None
     model_age: float | None
     run_age: float | None
-    #: One sentence for each thing that is older than its limit, or is not there although it has one.
-    stale: tuple[str, ...] = ()
+    #: What is older than its limit, or is not there although it has one (`data`, `model`, `run`) → one sentence.
+    stale: dict[str, str] = field(default_factory=dict)
     #: Things that are odd, such as rows from the future.
     notes: tuple[str, ...] = ()
 
@@ -51,7 +51,7 @@ class Freshness(Record, frozen=True, kw_only=True):
     @property
     def text(self) -> str:
         """All reasons in one text; empty: everything is fresh."""
-        return " ".join(self.stale)
+        return " ".join(self.stale.values())
 
 
 def freshness(
@@ -75,7 +75,8 @@ def freshness(
         ("run", "The last run", "There was no run yet", last_run, given.run),
     )
     ages: dict[str, float | None] = {}
-    stale, notes = [], []
+    stale: dict[str, str] = {}
+    notes = []
     for name, thing, nothing, moment, limit in parts:
         age = None if moment is None else now - moment
         ages[name] = None if age is None else age.total_seconds()
@@ -84,15 +85,15 @@ def freshness(
         if limit is None:
             continue
         if age is None:
-            stale.append(f"{nothing}; the limit is {limit}.")
+            stale[name] = f"{nothing}; the limit is {limit}."
         elif age > parse_span(limit):
-            stale.append(f"{thing} is {span_text(age)} old; the limit is {limit}.")
+            stale[name] = f"{thing} is {span_text(age)} old; the limit is {limit}."
     return Freshness(
         subject=subject,
         at=now,
         data_age=ages["data"],
         model_age=ages["model"],
         run_age=ages["run"],
-        stale=tuple(stale),
+        stale=stale,
         notes=tuple(notes),
     )

@@ -78,7 +78,7 @@ class Models:
                 metrics=dict(metrics or {}),
                 baselines=tuple(baselines),
                 notes=package.notes,
-                parents=(run.ref, *(f"dataset_version:{name}/{number}" for name, number in run.data.items())),
+                parents=(run.ref, *run.parents),
             )
             ledger.execute(
                 model_versions.insert().values(

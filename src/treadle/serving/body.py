@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Mapping
+from contextlib import suppress
 from typing import Protocol
 
 from treadle.core.clock import monotonic
-from treadle.core.errors import InvalidInput, TooLarge
+from treadle.core.errors import InvalidInput, TooLarge, WrongMediaType
 
 #: How much of a body that is too large is read and thrown away, so that the caller gets to read the refusal.
 _DISCARD_BYTES, _DISCARD_SECONDS = 256 * 1024 * 1024, 3.0
+#: What bodies may be said to be; curl and urllib say the last one of everything that they are not told about.
+_MEDIA_TYPES = {
+    "",
+    "application/json",
+    "text/json",
+    "application/octet-stream",
+    "application/x-www-form-urlencoded",
+}
 _EITHER_HEADER = 47  # zlib's word for "gzip or deflate, look at the header"
 
 
@@ -26,6 +36,19 @@ class Incoming(Protocol):
         ...
 
 
+def check_media_type(given: str) -> None:
+    """Refuse a body that is said to be what it cannot be read as; one that says nothing is tried.
+
+    Raises:
+        WrongMediaType: as the name says.
+    """
+    media = given.partition(";")[0].strip().lower()
+    if media in _MEDIA_TYPES or media.endswith("+json"):
+        return
+    msg = f"The body is said to be {media[:60]!r}. Expected the header 'Content-Type: application/json'."
+    raise WrongMediaType(msg, field="content-type")
+
+
 async def read(incoming: Incoming, headers: Mapping[str, str], *, limit: int) -> bytes:
     """Return the body, unpacked where it came compressed.
 
@@ -37,7 +60,8 @@ async def read(incoming: Incoming, headers: Mapping[str, str], *, limit: int) ->
     if length is not None and length.isascii() and length.isdecimal():
         if int(length[:20]) > limit:
             if headers.get("expect") is None:
-                await _pieces(incoming, 0)
+                with suppress(TimeoutError):  # a caller that sends none of it is not waited for
+                    await asyncio.wait_for(_pieces(incoming, 0), _DISCARD_SECONDS)
             raise _too_large(limit, f"{length[:20]} bytes")
         data = await incoming()
     else:

@@ -187,7 +187,7 @@ def envelope(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as error:
-        raise InvalidInput(*_envelope_problem(error)) from error
+        raise _misfit(error, decoder.type) from error
     except RecursionError as error:
         msg = "The body is nested too deeply. Expected rows of plain values."
         raise InvalidInput(msg) from error
@@ -256,9 +256,19 @@ def _places(value: Any, literal: str, place: str) -> Any:
         yield place
 
 
-def _envelope_problem(error: msgspec.ValidationError) -> tuple[str]:
-    text = str(error).replace("`", "'").replace(" - at '$.", " - at '")
-    return (f"The body does not fit: {text}.",)
+def _misfit(error: msgspec.ValidationError, shape: Any) -> InvalidInput:
+    """Return the refusal of a body whose outer part does not fit, with the place as `keys[0].a`."""
+    text, _, at = str(error).partition(" - at ")
+    place = at.strip("`").removeprefix("$").removeprefix(".")
+    named = _NAMED.search(text)
+    if named:
+        place = f"{place}.{named[2]}" if place else named[2]
+    known = getattr(shape, "__struct_encode_fields__", ())
+    is_unknown = named and named[1] == "contains unknown" and place == named[2]
+    expected = f" {closest(place, known)}" if is_unknown else ""
+    return InvalidInput(
+        f"The body does not fit: {text.replace('`', chr(39))}.{expected}", field=place or None
+    )
 
 
 def _python(field: Field) -> Any:

@@ -114,6 +114,7 @@ class Application:
                 return self._unknown(scope.method, scope.path)
             data = b""
             if scope.method == "POST":
+                body.check_media_type(scope.headers.get("content-type", ""))
                 data = await body.read(protocol, scope.headers, limit=self._settings.max_body)
             request = Request(
                 method=scope.method,
@@ -305,7 +306,7 @@ def serve(settings: ServingSettings, *, factory: Callable[[], Application]) -> N
     """
     check_address(settings)
     granian = require("granian", extra="serve")
-    _check_free(settings)
+    check_free(settings)
     server = granian.Granian(
         "treadle",
         address=settings.host,
@@ -321,8 +322,12 @@ def serve(settings: ServingSettings, *, factory: Callable[[], Application]) -> N
     server.serve(target_loader=factory, wrap_loader=False)
 
 
-def _check_free(settings: ServingSettings) -> None:
-    """Refuse an address that cannot be used, in words, before the server tries."""
+def check_free(settings: ServingSettings) -> None:
+    """Make sure, before the server tries, that an address can be listened at.
+
+    Raises:
+        InvalidInput: it is taken, or not of this machine.
+    """
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

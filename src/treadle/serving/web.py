@@ -21,6 +21,7 @@ from treadle.core.errors import (
     StoreUnavailable,
     TooLarge,
     TreadleError,
+    WrongMediaType,
 )
 
 JSON = ("content-type", "application/json")
@@ -28,6 +29,7 @@ JSON = ("content-type", "application/json")
 #: The one table from what happened to an HTTP status; the first class that fits counts.
 STATUSES: tuple[tuple[type[TreadleError], int], ...] = (
     (TooLarge, 413),
+    (WrongMediaType, 415),
     (InvalidInput, 400),
     (AuthRequired, 401),
     (NotFound, 404),

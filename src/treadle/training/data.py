@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -25,6 +26,8 @@ class Rows:
     y: np.ndarray
     #: All columns as they are in the dataset, features joined.
     frame: pl.DataFrame
+    #: How much each row counts, of shape (rows,), from 0 to 1: all ones unless the window decays.
+    weights: np.ndarray
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -44,6 +47,8 @@ class TrainingData:
     #: The stretch of event time that the rows are from.
     window: Window
     signature: Signature
+    #: By name: the folder where the pinned version of one of the model's trees is, for the length of the run.
+    trees: Mapping[str, Path] = field(default_factory=dict)
 
     @classmethod
     def build(
@@ -55,11 +60,13 @@ class TrainingData:
         window: Window,
         inputs: Sequence[str] = (),
         nullable: Collection[str] = (),
+        time: str = "",
     ) -> TrainingData:
         """Divide a frame by its column `_split` and encode the inputs.
 
         `inputs` defaults to every column but the target and those that begin with `_`. An input may be missing at
-        serving time when it is missing in any row here, or is named in `nullable`.
+        serving time when it is missing in any row here, or is named in `nullable`. `time` is the column of event time,
+        which a window that decays needs.
 
         Raises:
             InvalidInput: a column is missing, the target cannot be learnt, or there are no rows to train on.
@@ -83,8 +90,15 @@ class TrainingData:
         validation = frame.filter(pl.col("_split") == "validation")
         none = truth["_y"].head(0).to_numpy()
         return cls(
-            train=Rows(X=_encoded(train, signature), y=y["train"], frame=train),
-            validation=Rows(X=_encoded(validation, signature), y=y.get("validation", none), frame=validation),
+            train=Rows(
+                X=_encoded(train, signature), y=y["train"], frame=train, weights=weights(train, window, time)
+            ),
+            validation=Rows(
+                X=_encoded(validation, signature),
+                y=y.get("validation", none),
+                frame=validation,
+                weights=weights(validation, window, time),
+            ),
             inputs=names,
             target=target,
             window=window,
@@ -98,6 +112,22 @@ class TrainingData:
             InvalidInput: an input is missing, or holds a null that training did not have.
         """
         return _encoded(frame, self.signature)
+
+
+def weights(frame: pl.DataFrame, window: Window, time: str) -> np.ndarray:
+    """Return the weight of each row, of shape (rows,): `0.5 ** (age / half_life)`, age counted from the window's end.
+
+    Raises:
+        InvalidInput: the window decays and there is no column of event time.
+    """
+    if window.half_life is None:
+        return np.ones(frame.height)
+    if time not in frame.columns:
+        msg = f"A window that decays needs the rows' time, and there is no column {time!r}."
+        raise InvalidInput(msg, field="time")
+    age = frame.select((pl.lit(window.end) - pl.col(time)).dt.total_microseconds() / 1e6).to_series()
+    halved: np.ndarray = 0.5 ** (age.to_numpy() / window.half_life)
+    return halved
 
 
 def _encoded(frame: pl.DataFrame, signature: Signature) -> pl.DataFrame:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 import polars as pl
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
 from treadle.core.clock import Clock
 from treadle.core.errors import Conflict, InvalidInput, NotFound
@@ -60,11 +60,15 @@ class Runs:
         code: Code | None = None,
         environment: str = "",
         parents: tuple[str, ...] = (),
+        also: Callable[[Connection], None] | None = None,
     ) -> Run:
-        """Record that a run has begun, and seal those that ended without it."""
-        self._seal_leftovers()
+        """Record that a run has begun, and seal those that ended without it.
+
+        `also` writes what is to become true together with it, in the same transaction.
+        """
+        self.seal_leftovers()
         run = Run(
-            id=new_id("run"),
+            id="",
             model=model,
             status="running",
             started_at=self.clock.now(),
@@ -79,10 +83,11 @@ class Runs:
             environment=environment,
             parents=parents,
         )
-        row = {"id": run.id, "model": model, "status": run.status, "body": to_json(run)}
         with self._ledger.write() as connection:
-            connection.execute(insert(t.runs).values(**row, started_at=t.micros(run.started_at)))
-        return run
+            begun = _insert(connection, run)
+            if also is not None:
+                also(connection)
+        return begun
 
     def running(self, model: str) -> Run | None:
         """Return the run of a model that has not ended; ask while holding the model's lease.
@@ -139,9 +144,9 @@ class Runs:
         return self.seal(self.finish(run, status="failed", error=error, traceback=traceback))
 
     def seal(self, run: Run) -> Run:
-        """Turn the log and the metrics of an ended run into objects, and delete its folder and checkpoints.
+        """Turn the log and the metrics of an ended run into objects, and delete its checkpoints and its folder.
 
-        Doing it again changes nothing; when it was interrupted, the next `start` on this machine does it.
+        Doing it again changes nothing; when it was interrupted, `seal_leftovers` on this machine does it.
 
         Raises:
             InvalidInput: the run has not ended.
@@ -156,9 +161,22 @@ class Runs:
             if any(getattr(stored, name) != digest for name, digest in digests.items()):
                 with self._ledger.write() as connection:
                     stored = _store(connection, msgspec.structs.replace(_read(connection, run.id), **digests))
-            shutil.rmtree(folder, ignore_errors=True)
         self._checkpoints.drop(run.id)
+        # Last: as long as there is a folder, what a kill left undone is found.
+        shutil.rmtree(folder, ignore_errors=True)
         return stored
+
+    def seal_leftovers(self) -> None:
+        """Seal the runs that ended on this machine and were not sealed, as their process was killed before."""
+        if not self._folders.is_dir():
+            return
+        for folder in self._folders.iterdir():
+            try:
+                found = self.get(folder.name)
+            except NotFound:
+                continue
+            if found.status != "running":
+                self.seal(found)
 
     def get(self, run: str) -> Run:
         """Return one run.
@@ -227,17 +245,6 @@ class Runs:
                 digests[name] = self._objects.put_file(folder / file)
         return digests
 
-    def _seal_leftovers(self) -> None:
-        if not self._folders.is_dir():
-            return
-        for folder in self._folders.iterdir():
-            try:
-                found = self.get(folder.name)
-            except NotFound:
-                continue
-            if found.status != "running":
-                self.seal(found)
-
 
 def _read(connection: Connection, run: str) -> Run:
     body = connection.execute(select(t.runs.c.body).where(t.runs.c.id == run)).scalar()
@@ -245,6 +252,15 @@ def _read(connection: Connection, run: str) -> Run:
         msg = f"No run {run!r}. List them with: treadle runs"
         raise NotFound(msg)
     return from_json(body, Run)
+
+
+def _insert(connection: Connection, run: Run) -> Run:
+    # The newest run must stay the newest whatever the clock does: what is due is decided by it.
+    newest = connection.execute(select(func.max(t.runs.c.id))).scalar() or ""
+    begun = msgspec.structs.replace(run, id=new_id("run", after=newest))
+    row = {"id": begun.id, "model": begun.model, "status": begun.status, "body": to_json(begun)}
+    connection.execute(insert(t.runs).values(**row, started_at=t.micros(begun.started_at)))
+    return begun
 
 
 def _end(connection: Connection, run: Run, changes: dict[str, Any]) -> Run:

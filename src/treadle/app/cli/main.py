@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import pkgutil
 import sys
@@ -9,20 +10,10 @@ from pathlib import Path
 
 import click
 
+from treadle.app.cli.exits import INTERRUPTED, exit_code
 from treadle.core import errors
 
 _COMMANDS = "treadle.app.cli.commands"
-
-#: Exit codes by error; anything else that Treadle raises on purpose is 1.
-EXIT_CODES: dict[type[errors.TreadleError], int] = {
-    errors.InvalidInput: 2,
-    errors.SettingsError: 2,
-    errors.NotFound: 3,
-    errors.RunFailed: 4,
-    errors.StoreUnavailable: 5,
-    errors.Conflict: 6,
-}
-INTERRUPTED = 130
 
 
 class Commands(click.Group):
@@ -40,6 +31,12 @@ class Commands(click.Group):
         command: click.Command = importlib.import_module(f"{_COMMANDS}.{cmd_name}").command
         return command
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands with the first line of each one's file, which costs no import."""
+        rows = [(name, _about(name)) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
@@ -49,6 +46,14 @@ class Commands(click.Group):
         return super().resolve_command(ctx, args)
 
 
+def _about(name: str) -> str:
+    """Return what a command's file says of it: the first line, behind the command's name."""
+    text = (Path(__file__).parent / "commands" / f"{name}.py").read_text(encoding="utf-8")
+    first = (ast.get_docstring(ast.parse(text)) or "").partition("\n")[0]
+    about = first.removeprefix(f"`treadle {name}`: ")
+    return about[:1].upper() + about[1:]
+
+
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="treadle", message="%(prog)s %(version)s")
 def treadle() -> None:
@@ -56,11 +61,6 @@ def treadle() -> None:
 
     Start in an empty folder with `treadle init`.
     """
-
-
-def exit_code(error: errors.TreadleError) -> int:
-    """Return the exit code of the nearest class in the table."""
-    return next((EXIT_CODES[kind] for kind in type(error).__mro__ if kind in EXIT_CODES), 1)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -10,7 +11,12 @@ from typing import Any
 import click
 import msgspec
 
-from treadle.core.errors import InvalidInput, TreadleError
+from treadle.core.errors import InvalidInput, RunFailed, TreadleError
+
+#: Warnings that are printed before the rest is only counted.
+MOST_WARNINGS = 20
+#: Control characters but for tab and line feed.
+_COMMANDING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def as_json(value: Any) -> None:
@@ -41,14 +47,31 @@ def failure(error: TreadleError, *, as_json: bool) -> None:
         found = {"type": type(error).__name__, "message": str(error)}
         if isinstance(error, InvalidInput) and error.field:
             found["field"] = error.field
+        if isinstance(error, RunFailed) and error.run:
+            found["run"] = error.run
         click.echo(msgspec.json.encode({"error": found}).decode())
         return
-    click.echo(f"{click.style('error:', fg='red', bold=True)} {error}", err=True)
+    click.echo(f"{click.style('error:', fg='red', bold=True)} {plain(str(error))}", err=True)
+    if isinstance(error, RunFailed) and error.run:
+        note(f"Traceback and log: treadle runs show {error.run}, treadle runs log {error.run}")
+
+
+def plain(text: str) -> str:
+    """Return a text in which nothing commands the terminal: what came with data or from user code may."""
+    return _COMMANDING.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
 def note(text: str) -> None:
     """Print a line beside the result, on stderr, so that `--json` stays one document."""
-    click.echo(text, err=True)
+    click.echo(plain(text), err=True)
+
+
+def warnings(texts: Sequence[str], *, of: str = "") -> None:
+    """Print what a person should know, a line each; of very many only the first ones and how many there are."""
+    for text in texts[:MOST_WARNINGS]:
+        click.secho(plain(f"{of}{text}"), fg="yellow")
+    if len(texts) > MOST_WARNINGS:
+        click.secho(f"{of}… {len(texts) - MOST_WARNINGS:,} more: --json lists all", fg="yellow")
 
 
 def on_terminal() -> bool:
@@ -67,7 +90,7 @@ def _text(value: Any) -> str:
         return f"{value:,}"
     if isinstance(value, float):
         return f"{value:.4f}"
-    return str(value)
+    return plain(str(value)).replace("\n", " ")
 
 
 def _is_number(text: str) -> bool:

@@ -20,12 +20,16 @@ def parse(file: str, data: bytes) -> Raw:
     Raises:
         SourceUnreadable: not one line is a JSON object.
     """
-    rows, broken = _objects(
-        [line for line in data.removeprefix(b"\xef\xbb\xbf").splitlines() if line.strip()]
-    )
+    lines = [line for line in data.removeprefix(b"\xef\xbb\xbf").splitlines() if line.strip()]
+    rows, broken = objects(lines, longest=_LONGEST_SHOWN)
     if broken and len(broken) == len(rows):
         msg = f"{file} is not JSON lines: line 1 {broken[1]}. Expected one object a line."
         raise SourceUnreadable(msg)
+    return raw_of(file, rows, broken=broken)
+
+
+def raw_of(file: str, rows: list[dict[str, Any]], *, broken: dict[int, str]) -> Raw:
+    """Return objects as landed rows; the columns are all keys that occur, in the order in which they first do."""
     names = list(dict.fromkeys(name for row in rows for name in row))
     columns: list[pl.Series] = []
     mixed = set()
@@ -40,16 +44,16 @@ def parse(file: str, data: bytes) -> Raw:
     return Raw(file=file, frame=frame, form="json", mixed=frozenset(mixed), broken=broken)
 
 
-def _objects(lines: list[bytes]) -> tuple[list[dict[str, Any]], dict[int, str]]:
-    """Decode all lines at once where each is whole, else one by one."""
+def objects(lines: list[bytes], *, longest: int) -> tuple[list[dict[str, Any]], dict[int, str]]:
+    """Return the object in each text, empty for one that is none, and the reasons of these with their first characters."""
     try:
         rows = msgspec.json.Decoder(list[dict[str, Any]]).decode(b"[" + b",".join(lines) + b"]")
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        return _line_by_line(lines)
-    return (rows, {}) if len(rows) == len(lines) else _line_by_line(lines)
+        return _one_by_one(lines, longest)
+    return (rows, {}) if len(rows) == len(lines) else _one_by_one(lines, longest)
 
 
-def _line_by_line(lines: list[bytes]) -> tuple[list[dict[str, Any]], dict[int, str]]:
+def _one_by_one(lines: list[bytes], longest: int) -> tuple[list[dict[str, Any]], dict[int, str]]:
     rows: list[dict[str, Any]] = []
     broken: dict[int, str] = {}
     decoder = msgspec.json.Decoder(dict[str, Any])
@@ -58,7 +62,7 @@ def _line_by_line(lines: list[bytes]) -> tuple[list[dict[str, Any]], dict[int, s
             rows.append(decoder.decode(line))
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
             rows.append({})
-            shown = line[:_LONGEST_SHOWN].decode(errors="replace")
+            shown = line[:longest].decode(errors="replace")
             broken[len(rows)] = f"{shown!r} is not a JSON object: {error}"
     return rows, broken
 

@@ -1,23 +1,26 @@
-"""Files in a folder: Parquet, CSV (also zipped or gzipped) and JSON lines."""
+"""Files in a folder or bucket: Parquet, Arrow, CSV (also zipped or gzipped) and JSON lines."""
 
 from __future__ import annotations
 
 import gzip
 import io
-import itertools
-import stat
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import IO, TYPE_CHECKING, Any
 
 import polars as pl
 
 from treadle.core.errors import InvalidDeclaration, SourceUnreadable
+from treadle.core.settings import aws_options
 from treadle.data.raw import Raw, SourceFile
-from treadle.data.sources import _csv, _jsonl
+from treadle.data.sources import _csv, _jsonl, _listing
+
+if TYPE_CHECKING:
+    from treadle.data.sources._objects import Bucket
 
 _FORMATS = {
     "parquet": "parquet",
@@ -27,18 +30,26 @@ _FORMATS = {
     "txt": "csv",
     "jsonl": "jsonl",
     "ndjson": "jsonl",
+    "arrow": "arrow",
+    "feather": "arrow",
+    "ipc": "arrow",
 }
+#: A packed file may grow by so much, or to so many bytes, when it is unpacked.
+_MOST_TIMES = 200
+_ALWAYS_UNPACKED = 64 * 1024 * 1024
 _PACKED = {"gz", "zip"}
-_WILD = frozenset("*?[")
+_S3 = "s3://"
+_ARROW = b"ARROW1"
 
 
 @dataclass(frozen=True)
 class Files:
     """Files that match a pattern, as `Files("landing/flights/*.csv")`, or all data files below a folder.
 
-    A relative pattern starts at the project's folder; `**` matches folders too. Names that start with `.` or `_` and
+    A relative pattern starts at the project's folder; `**` matches folders too. `s3://bucket/landing/*.parquet` are objects
+    of a bucket; credentials and endpoint come from the usual `AWS_*` variables. Names that start with `.` or `_` and
     names that end in `.tmp` or `.part` are passed over: write under such a name and rename when the file is whole.
-    `format` (`csv`, `parquet`, `jsonl`) overrides what the name's ending says. In CSV an empty cell is always null;
+    `format` (`csv`, `parquet`, `jsonl`, `arrow`) overrides what the name's ending says. In CSV an empty cell is always null;
     `null_values` names other texts that are.
     """
 
@@ -50,7 +61,7 @@ class Files:
     def __post_init__(self) -> None:
         """Check what was declared."""
         if self.format is not None and self.format not in _FORMATS.values():
-            msg = f"Files(format={self.format!r}) is not known. Expected csv, parquet or jsonl."
+            msg = f"Files(format={self.format!r}) is not known. Expected csv, parquet, jsonl or arrow."
             raise InvalidDeclaration(msg, field="format")
         if len(self.delimiter.encode()) != 1:
             msg = f"Files(delimiter={self.delimiter!r}) cannot separate cells. Expected one character, as ',' or ';'."
@@ -60,10 +71,14 @@ class Files:
             raise InvalidDeclaration(msg, field="null_values")
 
     def listing(self, root: Path) -> list[SourceFile]:
-        """Return the files that are there now, sorted by path; none is opened."""
-        within = f"{root}/"
-        found = [_seen(place, within) for place in self._places(root)]
-        return sorted((file for file in found if file), key=lambda file: file.path)
+        """Return the files that are there now, sorted by path; none is opened.
+
+        Raises:
+            SourceUnreadable: the folder may not be listed, or the bucket does not answer.
+        """
+        if self.pattern.startswith(_S3):
+            return self._bucket.listing(wanted=self._is_known)
+        return _listing.matching(root, self.pattern, wanted=self._is_known)
 
     def fetch(self, file: SourceFile) -> bytes:
         """Return a file's bytes.
@@ -71,6 +86,8 @@ class Files:
         Raises:
             SourceUnreadable: it cannot be read.
         """
+        if file.place.startswith(_S3):
+            return self._bucket.fetch(file)
         try:
             return Path(file.place).read_bytes()
         except OSError as error:
@@ -88,8 +105,8 @@ class Files:
         if not plain:
             msg = f"{file.path} is empty. Expected at least a header, or take the file away."
             raise SourceUnreadable(msg)
-        if kind == "parquet":
-            return _parquet(file.path, plain)
+        if kind in _COLUMNAR:
+            return _columnar(file.path, plain, kind)
         if kind == "jsonl":
             return _jsonl.parse(file.path, plain)
         return _csv.parse(file.path, plain, delimiter=self.delimiter, null_values=self.null_values)
@@ -104,16 +121,16 @@ class Files:
             "delimiter": self.delimiter,
         }
 
-    def _places(self, root: Path) -> Iterator[Path]:
-        """Return what the pattern matches: below a folder, the files of known formats."""
-        parts = Path(self.pattern).parts
-        plain = list(itertools.takewhile(lambda part: not _WILD & set(part), parts))
-        base = root.joinpath(*plain)
-        if len(plain) < len(parts):
-            return base.glob("/".join(parts[len(plain) :]))
-        if not base.is_dir():
-            return iter([base])
-        return (place for place in base.rglob("*") if self.format or _endings(place.name)[0] in _FORMATS)
+    @cached_property
+    def _bucket(self) -> Bucket:
+        """The bucket; its client keeps connections, so there is one."""
+        from treadle.data.sources._objects import Bucket  # the S3 client is loaded by those who use it
+
+        return Bucket(self.pattern, options=aws_options())
+
+    def _is_known(self, name: str) -> bool:
+        """Whether a file below a folder is one to read, by its name."""
+        return bool(self.format) or _endings(name)[0] in _FORMATS
 
     def _kind(self, path: str) -> tuple[str, str]:
         ending, packing = _endings(path)
@@ -127,30 +144,6 @@ class Files:
         return kind, packing
 
 
-def _seen(place: Path, within: str) -> SourceFile | None:
-    """Return what is known of a file without opening it; None for folders, files on their way, and files gone meanwhile."""
-    if place.name.startswith((".", "_")) or place.name.endswith((".tmp", ".part")):
-        return None
-    path = str(place).removeprefix(within)
-    try:
-        state = place.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError:
-        # It is there and cannot be asked about: to be told as a problem when it is opened.
-        return SourceFile(path=path, place=str(place), size=0, mtime_ns=0, stamp="unknown")
-    if not stat.S_ISREG(state.st_mode):
-        return None
-    return SourceFile(
-        path=path,
-        place=str(place),
-        size=state.st_size,
-        mtime_ns=state.st_mtime_ns,
-        # Not the time of the last change alone: a copy can carry the old one over.
-        stamp=f"{state.st_size}-{state.st_mtime_ns}-{state.st_ctime_ns}-{state.st_ino}",
-    )
-
-
 def _endings(path: str) -> tuple[str, str]:
     """Return the ending that says the format, and the one that says the packing, of `a.csv.gz`."""
     *_, first, last = ["", "", *path.rpartition("/")[2].lower().split(".")]
@@ -160,7 +153,8 @@ def _endings(path: str) -> tuple[str, str]:
 def _unpacked(path: str, data: bytes, packing: str) -> bytes:
     try:
         if packing == "gz":
-            return gzip.decompress(data)
+            with gzip.GzipFile(fileobj=io.BytesIO(data)) as packed:
+                return _at_most(path, packed, len(data))
         return _only_member(path, data) if packing == "zip" else data
     except (OSError, EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
         msg = f"{path} is not a whole .{packing} file: {error}. Land the file again."
@@ -179,14 +173,46 @@ def _only_member(path: str, data: bytes) -> bytes:
         if len(names) != 1:
             msg = f"{path} holds {len(names)} files. Expected one file in each .zip."
             raise SourceUnreadable(msg)
-        return archive.read(names[0])
+        with archive.open(names[0]) as packed:
+            return _at_most(path, packed, len(data))
 
 
-def _parquet(path: str, data: bytes) -> Raw:
+def _at_most(path: str, packed: io.BufferedIOBase | IO[bytes], size: int) -> bytes:
+    """Return what is packed, unless it is so much more than its packing that it can only be meant to do harm.
+
+    Raises:
+        SourceUnreadable: it is.
+    """
+    most = max(_ALWAYS_UNPACKED, _MOST_TIMES * size)
+    plain = packed.read(most + 1)
+    if len(plain) > most:
+        msg = (
+            f"{path} unpacks to more than {_MOST_TIMES} times its {size:,} bytes, as no table does. "
+            "Land it unpacked if it is what you want."
+        )
+        raise SourceUnreadable(msg)
+    return plain
+
+
+def _arrow(data: io.BytesIO) -> pl.DataFrame:
+    """Read an Arrow file, or the same as a stream."""
+    is_file = data.read(len(_ARROW)) == _ARROW
+    data.seek(0)
+    return pl.read_ipc(data) if is_file else pl.read_ipc_stream(data)
+
+
+def _parquet(data: io.BytesIO) -> pl.DataFrame:
+    return pl.read_parquet(data, hive_partitioning=False)
+
+
+_COLUMNAR: dict[str, Callable[[io.BytesIO], pl.DataFrame]] = {"parquet": _parquet, "arrow": _arrow}
+
+
+def _columnar(path: str, data: bytes, kind: str) -> Raw:
     try:
-        frame = pl.read_parquet(io.BytesIO(data), hive_partitioning=False)
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        frame = _COLUMNAR[kind](io.BytesIO(data))
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        msg = f"{path} is not a whole Parquet file: {first}. Land the file again."
+        msg = f"{path} is not a whole {kind.capitalize()} file: {first}. Land the file again."
         raise SourceUnreadable(msg) from error
     return Raw(file=path, frame=frame, form="typed")

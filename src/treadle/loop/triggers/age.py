@@ -14,7 +14,8 @@ class Age:
     """Fire when the last run is at least this old, as `7d`; also when there was none.
 
     The age is that of the last run that came to an end, whatever its gates said: a candidate that was turned
-    down is not trained again at every look.
+    down is not trained again at every look. A run that lies as far ahead of the clock, because the clock went back,
+    fires too: its age is not known.
     """
 
     limit: str
@@ -34,4 +35,6 @@ class Age:
         age = facts.now - facts.last_run
         days = age.total_seconds() / 86_400
         reason = f"the last run is {days:.1f} days old, of {self.limit} allowed"
-        return Finding(fires=age >= parse_span(self.limit), reason=reason)
+        if days < 0:
+            reason = f"the last run lies {-days:.1f} days ahead of the clock, of {self.limit} allowed"
+        return Finding(fires=abs(age) >= parse_span(self.limit), reason=reason)

@@ -40,7 +40,8 @@ class Every:
         """Say whether it fires on these facts."""
         span, origin = parse_span(self.span), _ORIGIN + parse_span(self.offset)
         begun = origin + ((facts.now - origin) // span) * span
-        fires = facts.last_run is None or facts.last_run < begun
+        # A run further ahead than the next stretch was made before the clock went back.
+        fires = facts.last_run is None or not begun <= facts.last_run < begun + 2 * span
         moment = f"{begun if fires else begun + span:%Y-%m-%d %H:%M}"
         reason = f"scheduled for {moment} UTC" if fires else f"next scheduled for {moment} UTC"
         return Finding(fires=fires, reason=reason)

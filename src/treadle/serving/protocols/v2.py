@@ -63,7 +63,7 @@ def parse(request: Request) -> Call:
         read=lambda reader: _read(reader, body, binary),
         id=body.id,
         subject=None if subject is None else str(subject),
-        keys=None if keys is None else [key_text(key) for key in envelope(_KEYS, str(keys).encode())],
+        keys=None if keys is None else _keys(keys),
         version=_version(request),
         received=request.received,
         asked=body,
@@ -162,6 +162,14 @@ def _model(plane: Dataplane, request: Request) -> Response:
 def _model_ready(plane: Dataplane, request: Request) -> Response:
     plane.reader(request.names["endpoint"], _version(request))
     return Response(headers=(JSON,))
+
+
+def _keys(given: Any) -> list[str]:
+    try:
+        return [key_text(key) for key in envelope(_KEYS, str(given).encode())]
+    except InvalidInput as error:
+        msg = f"The parameter 'keys' is {shown(given)}. Expected the JSON text of an array of objects, one for each row."
+        raise InvalidInput(msg, field="parameters.keys") from error
 
 
 def _version(request: Request) -> int | None:

@@ -10,8 +10,8 @@ its process and by the monotonic clock, elsewhere by the clock of the ledger its
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -19,6 +19,7 @@ from sqlalchemy import Connection, select, update
 
 from treadle.core.clock import Clock, monotonic
 from treadle.core.errors import Busy, LeaseLost, StoreUnavailable
+from treadle.core.ids import new_id
 from treadle.store.ledger import processes
 from treadle.store.ledger.processes import Process
 from treadle.store.ledger.tables import leases, put
@@ -39,6 +40,8 @@ class Holder(msgspec.Struct, frozen=True, kw_only=True):
     since: str
     #: Seconds on the machine's monotonic clock at which the lease ends unless renewed.
     deadline: float
+    #: Tells this holding from every other one; empty in leases of releases that had none.
+    id: str = ""
 
 
 class Lease:
@@ -110,8 +113,19 @@ class Lease:
 
 @contextmanager
 def hold(ledger: Ledger, name: str, *, holder: str, ttl: float, clock: Clock) -> Iterator[Lease]:
-    """Take a lease for the length of a block; see `Ledger.lease`."""
-    lease = _take(ledger, name, holder=holder, ttl=ttl, clock=clock)
+    """Take a lease for the length of a block; see `Ledger.lease`.
+
+    Where the ledger goes away while a lease is taken or given back, nobody can tell what it has stored. It may then
+    hold on to a lease that this process, which lives, does not: so this process remembers that it gave it up.
+    """
+    me = Holder(
+        name=holder, process=processes.this(), since=clock.now().isoformat(), deadline=0.0, id=new_id("lease")
+    )
+    try:
+        lease = _take(ledger, name, me=me, ttl=ttl)
+    except StoreUnavailable:
+        ledger.given_up.add(me.id)
+        raise
     thread = threading.Thread(target=lease.keep, name=f"lease-{name}", daemon=True)
     thread.start()
     try:
@@ -119,19 +133,17 @@ def hold(ledger: Ledger, name: str, *, holder: str, ttl: float, clock: Clock) ->
     finally:
         lease.end()
         thread.join(timeout=ttl)
-        with suppress(StoreUnavailable):  # it then ends by itself after `ttl`
+        try:
             lease.release()
+        except StoreUnavailable:
+            ledger.given_up.add(me.id)  # for other processes it ends by itself after `ttl`
 
 
-def _take(ledger: Ledger, name: str, *, holder: str, ttl: float, clock: Clock) -> Lease:
-    me = Holder(name=holder, process=processes.this(), since=clock.now().isoformat(), deadline=0.0)
+def _take(ledger: Ledger, name: str, *, me: Holder, ttl: float) -> Lease:
     with ledger.write() as connection:
         row = connection.execute(select(leases).where(leases.c.name == name)).first()
-        if (
-            row is not None
-            and row.holder
-            and _is_held(row.holder, row.expires_at, ledger.store_time(connection))
-        ):
+        now = ledger.store_time(connection)
+        if row and row.holder and _is_held(row.holder, row.expires_at, now, given_up=ledger.given_up):
             msg = f"{name!r} is being worked on by {_shown(row.holder)}. Wait for it to end, and repeat the command."
             raise Busy(msg)
         token = row.token + 1 if row is not None else 1
@@ -152,8 +164,10 @@ def _store(
     )
 
 
-def _is_held(text: str, expires_at: int, now: int) -> bool:
+def _is_held(text: str, expires_at: int, now: int, *, given_up: Collection[str]) -> bool:
     holder = msgspec.json.decode(text, type=Holder)
+    if holder.id in given_up:
+        return False
     me = processes.this()
     if holder.process.boot != me.boot or not me.boot:
         return expires_at > now

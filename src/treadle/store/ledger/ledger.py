@@ -39,13 +39,24 @@ class Ledger:
     def __init__(self, backend: Backend, *, timeout: float) -> None:
         self._backend = backend
         self._timeout = timeout
+        #: Ids of leases that this process gave up while the ledger was away, and which it may hold on to; see `leases`.
+        self.given_up: set[str] = set()
 
     @classmethod
-    def open(cls, url: str, *, root: Path, schema: str = "treadle", timeout: float = 30.0) -> Ledger:
+    def open(
+        cls,
+        url: str,
+        *,
+        root: Path,
+        schema: str = "treadle",
+        timeout: float = 30.0,
+        before_first: Callable[[str], None] = lambda _: None,
+    ) -> Ledger:
         """Connect to the ledger at a URL, and make or upgrade its tables where that is needed.
 
         A relative `sqlite:///` path starts at `root`; `schema` is the PostgreSQL schema; `timeout` is how many
-        seconds to wait for a ledger that is locked or does not answer.
+        seconds to wait for a ledger that is locked or does not answer. `before_first` gets the address of a ledger
+        that is empty and raises where it should not be.
 
         Raises:
             SettingsError: the URL or the schema's name is not valid.
@@ -63,7 +74,7 @@ class Ledger:
         module = plugins.load("ledger", parsed.get_backend_name())
         ledger = cls(module.Backend(parsed, root=root, schema=schema, timeout=timeout), timeout=timeout)
         try:
-            ledger.upgrade()
+            ledger.upgrade(before_first=before_first)
         except BaseException:
             ledger.close()
             raise
@@ -120,8 +131,8 @@ class Ledger:
         with self.read() as connection:
             return schema.current(connection) or ""
 
-    def upgrade(self) -> None:
-        """Bring the tables to this release's migration; cheap where they are there.
+    def upgrade(self, *, before_first: Callable[[str], None] = lambda _: None) -> None:
+        """Bring the tables to this release's migration; cheap where they are there. `before_first`: see `open`.
 
         Raises:
             SchemaTooNew: a newer Treadle has upgraded them.
@@ -130,6 +141,8 @@ class Ledger:
             if schema.is_at_head(connection, shown=self.url):
                 return
         with self._transaction(writes=True, start=self._backend.begin_upgrade) as connection:
+            if schema.current(connection) is None:
+                before_first(self.url)
             schema.upgrade(connection, shown=self.url)
 
     def integrity(self) -> str:

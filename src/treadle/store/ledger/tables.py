@@ -7,6 +7,7 @@ write them with `micros`, read them with `moment`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -70,6 +71,30 @@ ingested_files = Table(
     _held("reason"),
     _held("at", BigInteger),
     Index("ix_ingested_files_dataset_version", "dataset", "version"),
+)
+
+#: Names that people gave to dataset versions (`Tag`).
+dataset_tags = Table(
+    "dataset_tags", metadata, _key("dataset"), _key("tag"), _held("version", Integer), _held("body")
+)
+
+#: How far a source that is read in order has been read; `part` is `rows` or `outcomes`.
+source_positions = Table("source_positions", metadata, _key("dataset"), _key("part"), _held("body"))
+
+#: Immutable states of trees of files; `digest` is the object that lists the files.
+tree_versions = Table(
+    "tree_versions",
+    metadata,
+    _key("tree"),
+    _key("version", Integer),
+    _held("digest"),
+    _held("created_at", BigInteger),
+    _held("body"),
+)
+
+#: How far each feature view has been written to an online store.
+materialisations = Table(
+    "materialisations", metadata, _key("view"), _key("store"), _held("at", BigInteger), _held("body")
 )
 
 #: Results of finished steps under the hash that finds them again (`StepResult`).
@@ -226,11 +251,19 @@ def moment(value: int) -> datetime:
 
 def put(connection: Connection, table: Table, **row: Any) -> None:
     """Insert a row, or replace the columns of the row that has its primary key already."""
+    put_all(connection, table, [row])
+
+
+def put_all(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert rows that have the same columns, or replace those that have their primary keys already."""
+    if not rows:
+        return
     insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    statement = insert(table).values(**row)
+    statement = insert(table)
     keys = [column.name for column in table.primary_key]
-    changed = {name: statement.excluded[name] for name in row if name not in keys}
+    changed = {name: statement.excluded[name] for name in rows[0] if name not in keys}
     if changed:
-        connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=changed))
+        chosen = statement.on_conflict_do_update(index_elements=keys, set_=changed)
     else:
-        connection.execute(statement.on_conflict_do_nothing())
+        chosen = statement.on_conflict_do_nothing()
+    connection.execute(chosen, [dict(row) for row in rows])

@@ -40,6 +40,6 @@ class Backend(Protocol):
         """Remove the content; nothing happens where there is none."""
         ...
 
-    def list(self) -> Iterator[tuple[str, int]]:
-        """Yield the key and the size in bytes of each file, in no order."""
+    def list(self, prefix: str) -> Iterator[tuple[str, int]]:
+        """Yield the key and the size in bytes of each file whose key begins with the folders `prefix`, in no order."""
         ...

@@ -107,7 +107,7 @@ class Objects:
 
     def list(self) -> Iterator[tuple[str, int]]:
         """Yield the digest and the size in bytes of each object, in no order."""
-        for key, size in self._backend.list():
+        for key, size in self._backend.list("sha256"):
             digest = f"sha256:{key.rpartition('/')[2]}"
             if _DIGEST.fullmatch(digest):
                 yield digest, size

@@ -43,8 +43,12 @@ class Backend(Protocol):
         """Return the names of a table's data files, and of what writers that were killed left beside them."""
         ...
 
+    def log(self, name: str) -> list[str]:
+        """Return the names of the files of a table's log, as `_delta_log/00000000000000000000.json`."""
+        ...
+
     def remove(self, name: str, files: Collection[str]) -> None:
-        """Remove some of the files that `files` named."""
+        """Remove some of the files that `files` and `log` named."""
         ...
 
     def names(self) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
-from polars.exceptions import PolarsError
+from polars.exceptions import PanicException, PolarsError
 
 from treadle.core.errors import Conflict, NotFound, StoreUnavailable
 from treadle.store import s3
@@ -25,10 +25,11 @@ def speaking(place: str, *, table: str) -> Iterator[None]:
     try:
         yield
     except TableNotFoundError as error:
-        raise NotFound(f"No table named {table!r} in {place}.") from error
+        msg = f"No table named {table!r} in {place}. If there was one, put it back from a backup."
+        raise NotFound(msg) from error
     except CommitFailedError as error:
         raise _lost_race(place, table) from error
-    except (DeltaError, OSError, PolarsError) as error:
+    except (DeltaError, OSError, PolarsError, PanicException) as error:  # Polars panics on cut files
         if _MADE_MEANWHILE.search(str(error)):
             raise _lost_race(place, table) from error
         raise explain(str(error), place=place, table=table) from error
@@ -48,8 +49,10 @@ def explain(text: str, *, place: str, table: str) -> StoreUnavailable:
     refusal = _READ_ONLY.search(text)
     if refusal:
         return read_only("tables", place, refusal[0])
+    first = next(iter(text.strip().splitlines()), "no reason was given")  # a stack may stand below it
     return StoreUnavailable(
-        f"The table {table!r} in {place} cannot be used: {text.strip()}. See to its folder and its disk."
+        f"The table {table!r} in {place} cannot be used: {first}. See to its folder and its "
+        "disk, or put it back from a backup."
     )
 
 

@@ -9,16 +9,13 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote
 
 import polars as pl
 from deltalake import (
     CommitProperties,
     DeltaTable,
-    Field,
     PostCommitHookProperties,
-    Schema,
     Transaction,
     write_deltalake,
 )
@@ -26,7 +23,7 @@ from deltalake import (
 from treadle.core import plugins
 from treadle.core.errors import InvalidInput, NotFound, StoreUnavailable
 from treadle.store.places import place_of
-from treadle.store.tables import schemas
+from treadle.store.tables import commits, schemas
 from treadle.store.tables.backend import Backend
 from treadle.store.tables.failures import speaking
 
@@ -34,10 +31,11 @@ from treadle.store.tables.failures import speaking
 CHECKPOINT_EVERY = 10
 _CONFIGURATION = {
     "delta.checkpointInterval": str(CHECKPOINT_EVERY),
-    # Old versions stay readable for as long as `vacuum` keeps their files: never forget their log entries.
+    # Which versions stay readable is decided by `vacuum` and `trim`, not by their age.
     "delta.enableExpiredLogCleanup": "false",
     "delta.logRetentionDuration": "interval 36500 days",
-    "delta.deletedFileRetentionDuration": "interval 36500 days",
+    # A removed file is not named in later checkpoints: they would grow with every commit.
+    "delta.deletedFileRetentionDuration": "interval 1 days",
 }
 _AFTER = PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False)
 
@@ -68,6 +66,11 @@ class Tables:
         backend.probe()
         return cls(backend)
 
+    @property
+    def shown(self) -> str:
+        """The place of the tables, for messages."""
+        return self._backend.shown
+
     def exists(self, name: str) -> bool:
         """Return whether there is a table of this name."""
         return self.version(name) is not None
@@ -93,15 +96,20 @@ class Tables:
             StoreUnavailable: the rows could not be stored.
         """
         rows = schemas.stored(frame)
-        commit = _commit(note)
+        commit = commits.properties(note)
         table = self._at(name, base=base)
         with speaking(self._backend.shown, table=name):
             if table is None or base is None:
                 version = self._create(name, rows, commit=commit, over=table)
             else:
-                schemas.check(rows, against=_columns(table), table=name)
+                schemas.check(rows, against=commits.columns_of(table), table=name)
                 write_deltalake(
-                    table, rows, mode="append", commit_properties=commit, post_commithook_properties=_AFTER
+                    table,
+                    rows,
+                    mode="append",
+                    commit_properties=commit,
+                    post_commithook_properties=_AFTER,
+                    writer_properties=commits.encoding(rows),
                 )
                 version = table.version()
         self._backend.settle(name, after=-1 if base is None else base, to=version)
@@ -128,9 +136,14 @@ class Tables:
             elif (table.transaction_version(sender) or 0) >= number:
                 return False
             else:
-                schemas.check(rows, against=_columns(table), table=name)
+                schemas.check(rows, against=commits.columns_of(table), table=name)
                 write_deltalake(
-                    table, rows, mode="append", commit_properties=commit, post_commithook_properties=_AFTER
+                    table,
+                    rows,
+                    mode="append",
+                    commit_properties=commit,
+                    post_commithook_properties=_AFTER,
+                    writer_properties=commits.encoding(rows),
                 )
                 version = table.version()
         self._backend.settle(name, after=before, to=version)
@@ -191,7 +204,7 @@ class Tables:
         Raises:
             NotFound: there is no such table, or no such version of it.
         """
-        return _columns(self._load(name, version=version))
+        return commits.columns_of(self._load(name, version=version))
 
     def widen(self, name: str, columns: Mapping[str, pl.DataType], *, base: int) -> int:
         """Add columns, null in the rows that are there, and return the version that has them.
@@ -202,28 +215,61 @@ class Tables:
         """
         kinds = {column: schemas.stored_type(kind, field=column) for column, kind in columns.items()}
         table = self._must(name, base=base)
-        there = [column for column in kinds if column in _columns(table)]
+        there = [column for column in kinds if column in commits.columns_of(table)]
         if there:
             msg = f"The table {name!r} has a column {there[0]!r} already. Nothing was added."
             raise InvalidInput(msg, field=there[0])
         with speaking(self._backend.shown, table=name):
             table.alter.add_columns(
-                _fields(kinds), commit_properties=_commit(None), post_commithook_properties=_AFTER
+                commits.fields_of(kinds),
+                commit_properties=commits.properties(None),
+                post_commithook_properties=_AFTER,
             )
         self._backend.settle(name, after=base, to=table.version())
         return table.version()
 
-    def compact(self, name: str, *, base: int) -> int:
+    def remove(self, name: str, keys: pl.DataFrame, *, base: int) -> int:
+        """Remove the rows that agree with a row of `keys` in all its columns, and return the version without them.
+
+        Earlier versions still have them until they are vacuumed. Null agrees with nothing.
+
+        Raises:
+            Conflict: another writer committed meanwhile.
+            NotFound: the table has no version `base`.
+        """
+        table = self._must(name, base=base)
+        agree = " AND ".join(
+            f"target.{commits.quoted(column)} = gone.{commits.quoted(column)}" for column in keys.columns
+        )
+        with speaking(self._backend.shown, table=name):
+            merger = table.merge(
+                source=schemas.stored(keys.unique()),
+                predicate=agree,
+                source_alias="gone",
+                target_alias="target",
+                commit_properties=commits.properties(None),
+                post_commithook_properties=_AFTER,
+            )
+            merger.when_matched_delete().execute()
+        self._backend.settle(name, after=base, to=table.version())
+        return table.version()
+
+    def compact(self, name: str, *, base: int, below: int | None = None) -> int:
         """Join small files into large ones and return the version that reads them; the rows stay the same.
 
-        Returns `base` where there is nothing to join.
+        `below` is the size in bytes that is aimed at: files that have it are left as they are. Returns `base` where there
+        is nothing to join.
 
         Raises:
             Conflict: another writer committed meanwhile.
         """
         table = self._must(name, base=base)
         with speaking(self._backend.shown, table=name):
-            table.optimize.compact(commit_properties=_commit(None), post_commithook_properties=_AFTER)
+            table.optimize.compact(
+                target_size=below,
+                commit_properties=commits.properties(None),
+                post_commithook_properties=_AFTER,
+            )
         self._backend.settle(name, after=base, to=table.version())
         return table.version()
 
@@ -245,6 +291,28 @@ class Tables:
         if not dry_run:
             self._backend.remove(name, strays)
         return strays
+
+    def trim(self, name: str, *, base: int, oldest: int) -> None:
+        """Remove the log entries of versions before `oldest`, which can no longer be read afterwards.
+
+        A log entry has the smallest and the largest value of each column of the rows that it added. `base` is the version
+        that the caller's ledger knows.
+
+        Raises:
+            NotFound: the table has no version `base`.
+        """
+        table = self._must(name, base=base)
+        newest = table.version()
+        with speaking(self._backend.shown, table=name):
+            table.create_checkpoint()
+        self._backend.settle(name, after=base - 1, to=newest)
+        log = self._backend.log(name)
+        # A version can be read from a checkpoint that is not younger than it, and the entries since.
+        whole = [
+            at for entry in log if ".checkpoint" in entry and (at := commits.version_of(entry)) <= oldest
+        ]
+        first = max(whole, default=0)
+        self._backend.remove(name, sorted(entry for entry in log if 0 <= commits.version_of(entry) < first))
 
     def drop(self, name: str) -> None:
         """Remove a table with all its versions; nothing happens where there is none."""
@@ -268,6 +336,7 @@ class Tables:
             storage_options=None if over else self._backend.options,
             commit_properties=commit,
             post_commithook_properties=_AFTER,
+            writer_properties=commits.encoding(rows),
         )
         return over.version() if over else 0
 
@@ -290,7 +359,9 @@ class Tables:
             raise NotFound(msg)
         if table.version() > base:
             with speaking(self._backend.shown, table=name):
-                table.restore(base, commit_properties=_commit(None), post_commithook_properties=_AFTER)
+                table.restore(
+                    base, commit_properties=commits.properties(None), post_commithook_properties=_AFTER
+                )
         return table
 
     def _must(self, name: str, *, base: int) -> DeltaTable:
@@ -322,17 +393,3 @@ class Tables:
                 raise
             msg = f"The table {name!r} in {self._backend.shown} has no version {version}; its newest is {newest}."
             raise NotFound(msg) from error
-
-
-def _commit(note: Mapping[str, str] | None) -> CommitProperties:
-    """No retries: a commit that lost a race must not be put after the winner's, whose rows it has not seen."""
-    return CommitProperties(custom_metadata=dict(note or {}), max_commit_retries=0)
-
-
-def _columns(table: DeltaTable) -> dict[str, pl.DataType]:
-    empty: Any = table.schema().to_arrow()
-    return dict(pl.Schema(empty).items())
-
-
-def _fields(kinds: Mapping[str, pl.DataType]) -> list[Field]:
-    return list(Schema.from_arrow(pl.Schema(kinds)).fields)

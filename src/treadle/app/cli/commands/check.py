@@ -9,7 +9,7 @@ import click
 from treadle.app.cli import options, output
 
 
-@click.command("check", short_help="What is configured, and whether it answers.")
+@click.command("check")
 @options.project
 @options.as_json
 @click.pass_context

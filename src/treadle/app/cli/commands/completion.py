@@ -1,4 +1,4 @@
-"""`treadle completion`: shell completion."""
+"""`treadle completion`: print the script that completes commands in your shell."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import click
 from treadle.core.errors import InvalidInput, closest
 
 
-@click.command("completion", short_help="Print the script that completes commands in your shell.")
+@click.command("completion")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def command(context: click.Context, shell: str) -> None:

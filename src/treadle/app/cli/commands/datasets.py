@@ -6,12 +6,10 @@ from pathlib import Path
 
 import click
 
-from treadle.app.cli import options, output
+from treadle.app.cli import options, output, upkeep
 
 
-@click.group(
-    "datasets", short_help="Versions, quarantine and profiles of the data.", invoke_without_command=True
-)
+@click.group("datasets", invoke_without_command=True)
 @options.project
 @options.as_json
 @click.pass_context
@@ -37,18 +35,34 @@ def show(name: str, project: Path | None, *, as_json: bool) -> None:
     with options.workspace(project) as workspace:
         versions = workspace.datasets.versions(name)
         problems = workspace.datasets.problems(name)
+        tags = workspace.tags.list(name)
     if as_json:
-        output.as_json({"versions": versions, "problems": problems})
+        output.as_json({"versions": versions, "problems": problems, "tags": tags})
         return
+    named = {one.version: one.tag for one in tags}
     output.table(
-        ["version", "at", "landed", "accepted", "quarantined", "repeated", "outcomes", "rows"],
         [
-            (v.version, v.created_at, v.landed, v.accepted, v.quarantined, v.repeated, v.outcomes, v.rows)
+            "version",
+            "at",
+            "landed",
+            "accepted",
+            "corrected",
+            "quarantined",
+            "repeated",
+            "outcomes",
+            "rows",
+            "tag",
+            "why",
+        ],
+        [
+            (
+                *(v.version, v.created_at, v.landed, v.accepted, v.corrected, v.quarantined, v.repeated),
+                *(v.outcomes, v.rows, named.get(v.version, ""), v.why),
+            )
             for v in versions
         ],
     )
-    for problem in problems:
-        click.secho(problem, fg="yellow")
+    output.warnings(problems)
 
 
 @command.command("quarantine")
@@ -82,3 +96,7 @@ def profile(name: str, version: int | None, project: Path | None, *, as_json: bo
     click.echo(f"{found.dataset} version {found.version}: {found.rows:,} rows")
     rows = [(c.name, c.dtype, f"{c.missing:.1%}", c.distinct, c.min, c.mean, c.max) for c in found.columns]
     output.table(["column", "type", "missing", "distinct", "min", "mean", "max"], rows)
+
+
+for _each in upkeep.COMMANDS:
+    command.add_command(_each)

@@ -9,7 +9,7 @@ import click
 from treadle.app.cli import options, output
 
 
-@click.group("endpoints", short_help="Who answers, and how that changed.", invoke_without_command=True)
+@click.group("endpoints", invoke_without_command=True)
 @options.project
 @options.as_json
 @click.pass_context

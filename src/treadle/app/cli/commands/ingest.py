@@ -9,7 +9,7 @@ import click
 from treadle.app.cli import options, output
 
 
-@click.command("ingest", short_help="Read what is new from the sources.")
+@click.command("ingest")
 @click.argument("dataset", required=False)
 @options.project
 @options.as_json
@@ -21,6 +21,8 @@ def command(dataset: str | None, project: Path | None, *, as_json: bool) -> None
     if as_json:
         output.as_json({"versions": found, "problems": problems})
         return
+    if not found:
+        output.note("The project declares no dataset. Add one to the project file with td.Dataset(...).")
     for name, version in found.items():
         if version is None:
             click.echo(f"{name}: nothing new")
@@ -28,5 +30,4 @@ def command(dataset: str | None, project: Path | None, *, as_json: bool) -> None
             said = f"version {version.version}: {version.accepted:,} accepted, {version.quarantined:,} quarantined"
             more = f", {version.outcomes:,} outcomes" if version.outcomes else ""
             click.echo(f"{name}: {said}{more}, {version.rows:,} rows in all")
-        for problem in problems[name]:
-            click.secho(f"  {problem}", fg="yellow")
+        output.warnings(problems[name], of="  ")

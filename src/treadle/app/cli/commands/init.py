@@ -10,7 +10,7 @@ from treadle.app.cli import options, output
 from treadle.core.errors import InvalidInput
 
 
-@click.command("init", short_help="Begin a project in this folder, from your own data.")
+@click.command("init")
 @click.option(
     "--data", default="", help="A data file or pattern in this folder, as sales.csv or 'landing/*.parquet'."
 )

@@ -9,7 +9,7 @@ import click
 from treadle.app.cli import options, output
 
 
-@click.group("models", short_help="Model versions and their aliases.", invoke_without_command=True)
+@click.group("models", invoke_without_command=True)
 @options.project
 @options.as_json
 @click.pass_context

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from treadle.loop.replay import Replay
 
 
-@click.command("replay", short_help="What a policy would have done over the history.")
+@click.command("replay")
 @click.argument("model")
 @click.option(
     "--since", type=click.DateTime(["%Y-%m-%d"]), help="First day; by default the first of the data."

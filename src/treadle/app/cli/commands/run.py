@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from treadle.app.workspace import Workspace
 
 
-@click.command("run", short_help="One turn of the loop, now.")
+@click.command("run")
 @click.argument("models", nargs=-1)
 @click.option("--if-due", is_flag=True, help="Only where the policy says that the model is due.")
 @click.option("--force", is_flag=True, help="Train also when nothing is new.")
@@ -39,7 +39,7 @@ def command(
 def _turn(workspace: Workspace, name: str, *, reason: str, if_due: bool, force: bool) -> dict[str, Any]:
     if if_due:
         look = workspace.run_if_due(name)
-        turn, said = look.turn, look.decision.reason
+        turn, said = look.turn, look.decision.reason if look.decision else ""
     else:
         turn, said = workspace.run(name, reason=reason, force=force), reason
     if turn is None:

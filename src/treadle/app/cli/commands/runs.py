@@ -9,7 +9,7 @@ import click
 from treadle.app.cli import options, output
 
 
-@click.group("runs", short_help="What was executed, and with what result.", invoke_without_command=True)
+@click.group("runs", invoke_without_command=True)
 @click.option("--model", help="Only runs of this model.")
 @click.option("--limit", default=20, show_default=True, help="At most this many, newest first.")
 @options.project
@@ -62,8 +62,8 @@ def show(run: str, project: Path | None, *, as_json: bool) -> None:
     for verdict in verdicts:
         click.echo(f"{'pass' if verdict.passed else 'FAIL'}  {verdict.gate}: {verdict.reason}")
     if found.error:
-        click.secho(f"error: {found.error}", fg="red")
-        click.echo(found.traceback)
+        click.secho(output.plain(f"error: {found.error}"), fg="red")
+        click.echo(output.plain(found.traceback))
 
 
 @command.command("log")

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from treadle.app.cli import options
+from treadle.app.cli import options, output
 
 
-@click.command("serve", short_help="Predictions over HTTP.")
+@click.command("serve")
 @click.option("--host", help="Address to listen on (setting serving.host).")
 @click.option("--port", type=int, help="Port to listen on (setting serving.port).")
 @click.option("--workers", type=int, help="Worker processes (setting serving.workers).")
@@ -22,4 +22,8 @@ def command(
     from treadle.app.serve import serve
 
     given = {"host": host, "port": port, "workers": workers, "durability": durability}
-    serve(project, {f"serving.{key}": value for key, value in given.items() if value is not None})
+    serve(
+        project,
+        {f"serving.{key}": value for key, value in given.items() if value is not None},
+        say=output.note,
+    )

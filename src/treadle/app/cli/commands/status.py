@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from treadle.app.status import ModelStatus, Status
 
 
-@click.command("status", short_help="What is fresh, what is stale, and why.")
+@click.command("status")
 @options.project
 @options.as_json
 def command(project: Path | None, *, as_json: bool) -> None:
@@ -33,8 +33,7 @@ def _print(found: Status) -> None:
         [(d.name, d.version, d.rows, d.outcomes_known, d.quarantined, d.newest) for d in found.datasets],
     )
     for dataset in found.datasets:
-        for problem in dataset.problems:
-            click.secho(f"  {dataset.name}: {problem}", fg="yellow")
+        output.warnings(dataset.problems, of=f"  {dataset.name}: ")
     click.echo()
     for model in found.models:
         _print_model(model)
@@ -45,9 +44,8 @@ def _print(found: Status) -> None:
             refused = f"; refused revision {state.refused}: {state.error}" if state.refused else ""
             click.echo(f"  {state.server} serves revision {state.revision}{refused}")
     for alert in found.alerts:
-        click.secho(
-            f"ALERT {alert.rule} on {alert.subject} since {alert.at:%Y-%m-%d %H:%M}: {alert.text}", fg="red"
-        )
+        text = f"ALERT {alert.rule} on {alert.subject} since {alert.at:%Y-%m-%d %H:%M}: {alert.text}"
+        click.secho(output.plain(text), fg="red")
     if not found.alerts:
         click.echo("no open alerts")
 
@@ -60,10 +58,9 @@ def _print_model(model: ModelStatus) -> None:
     click.echo(f"model {click.style(model.name, bold=True)}: {head}")
     if model.last_run:
         last = model.last_run
-        click.echo(
-            f"  last run {last.id}: {last.status}, {last.started_at:%Y-%m-%d %H:%M}{' – ' + last.error if last.error else ''}"
-        )
+        error = f" – {output.plain(last.error)}" if last.error else ""
+        click.echo(f"  last run {last.id}: {last.status}, {last.started_at:%Y-%m-%d %H:%M}{error}")
     due = "due" if model.decision.due else "not due"
     click.echo(f"  {due}: {model.decision.reason}")
-    for note in model.notes:
-        click.secho(f"  note: {note}", fg="yellow")
+    output.warnings(model.stale, of="  stale: ")
+    output.warnings(model.notes, of="  note: ")

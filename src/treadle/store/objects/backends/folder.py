@@ -49,10 +49,10 @@ class Backend:
         with self._failures():
             (self._root / key).unlink(missing_ok=True)
 
-    def list(self) -> Iterator[tuple[str, int]]:
-        """Yield the key and the size in bytes of each file, in no order."""
+    def list(self, prefix: str) -> Iterator[tuple[str, int]]:
+        """Yield the key and the size in bytes of each file whose key begins with the folders `prefix`, in no order."""
         with self._failures():
-            for folder, _, names in os.walk(self._root):
+            for folder, _, names in os.walk(self._root / prefix):
                 for name in names:
                     path = Path(folder, name)
                     if not is_part(path):

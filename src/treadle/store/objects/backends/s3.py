@@ -51,9 +51,9 @@ class Backend:
         with speaking("objects", self.shown):
             obstore.delete(self._store, key)
 
-    def list(self) -> Iterator[tuple[str, int]]:
-        """Yield the key and the size in bytes of each file, in no order."""
+    def list(self, prefix: str) -> Iterator[tuple[str, int]]:
+        """Yield the key and the size in bytes of each file whose key begins with the folders `prefix`, in no order."""
         with speaking("objects", self.shown):
-            for page in obstore.list(self._store):
+            for page in obstore.list(self._store, prefix=prefix):
                 for found in page:
                     yield found["path"], found["size"]

@@ -80,8 +80,13 @@ class Backend:
             staged = [f"{_LOG}/{path.name}" for path in (table / _LOG).iterdir() if _STAGED in path.name]
         return data + staged
 
+    def log(self, name: str) -> list[str]:
+        """Return the names of the files of a table's log."""
+        with self._failures():
+            return [f"{_LOG}/{path.name}" for path in (self._root / name / _LOG).iterdir()]
+
     def remove(self, name: str, files: Collection[str]) -> None:
-        """Remove some of the files that `files` named."""
+        """Remove some of the files that `files` and `log` named."""
         with self._failures():
             for file in files:
                 (self._root / name / file).unlink(missing_ok=True)

@@ -46,8 +46,14 @@ class Backend:
             found = obstore.list_with_delimiter(self._store, name)["objects"]
         return [each["path"].rpartition("/")[2] for each in found]
 
+    def log(self, name: str) -> list[str]:
+        """Return the names of the files of a table's log."""
+        with speaking("tables", self.shown):
+            found = obstore.list_with_delimiter(self._store, f"{name}/{_LOG}")["objects"]
+        return [f"{_LOG}/{each['path'].rpartition('/')[2]}" for each in found]
+
     def remove(self, name: str, files: Collection[str]) -> None:
-        """Remove some of the files that `files` named."""
+        """Remove some of the files that `files` and `log` named."""
         with speaking("tables", self.shown):
             obstore.delete(self._store, [f"{name}/{file}" for file in files])
 

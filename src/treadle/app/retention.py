@@ -1,0 +1,82 @@
+"""What may be collected and what may not: versions that models were trained on stay, whatever their age."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from treadle.core.records import ModelVersion, Record
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from treadle.app.workspace import Workspace
+    from treadle.data.upkeep import Collected
+
+
+class Forgotten(Record, frozen=True, kw_only=True):
+    """What was forgotten for ever, and who had seen it."""
+
+    dataset: str
+    #: The version that was made without it.
+    version: int
+    #: Rows of the newest version that were removed; there may have been more in earlier ones and in quarantine.
+    removed: int
+    #: Model versions whose data had it, as `delay/3`: what they learnt is still in them.
+    models: tuple[str, ...]
+
+
+def kept(workspace: Workspace, dataset: str, *, last: int, younger_than: timedelta) -> set[int]:
+    """Return the versions of a dataset to keep: those of models, the last few, and those that are younger than a span."""
+    versions = workspace.datasets.versions(dataset)
+    since = workspace.clock.now() - younger_than
+    recent = {one.version for one in versions[-last:]} if last else set()
+    young = {one.version for one in versions if one.created_at >= since}
+    return recent | young | {number for _, number in seen_by(workspace, dataset)}
+
+
+def collect(
+    workspace: Workspace, names: list[str], *, last: int, younger_than: timedelta, dry_run: bool
+) -> list[Collected]:
+    """Collect some datasets, or say what would be removed."""
+    return [
+        workspace.datasets.collect(
+            name, keep=kept(workspace, name, last=last, younger_than=younger_than), dry_run=dry_run
+        )
+        for name in names
+    ]
+
+
+def forget(workspace: Workspace, dataset: str, *, where: Mapping[str, Any], reason: str) -> Forgotten:
+    """Forget rows of a dataset, and name the model versions that saw them."""
+    done = workspace.datasets.forget(dataset, where=where, reason=reason)
+    if _is_online(workspace, dataset):
+        # A view whose rows were taken out is written anew; what it had held leaves the store's files.
+        workspace.online.materialise(dataset)
+        workspace.online.collect(dry_run=False)
+    models = [
+        f"{version.model}/{version.version}"
+        for version, number in seen_by(workspace, dataset)
+        if done.first <= number < done.version
+    ]
+    return Forgotten(
+        dataset=dataset, version=done.version, removed=done.removed, models=tuple(sorted(set(models)))
+    )
+
+
+def _is_online(workspace: Workspace, dataset: str) -> bool:
+    """Say whether a dataset holds a feature view that has been written to the online store."""
+    if dataset not in workspace.project.views:
+        return False
+    return any(one.view == dataset and one.version is not None for one in workspace.online.freshness())
+
+
+def seen_by(workspace: Workspace, dataset: str) -> list[tuple[ModelVersion, int]]:
+    """Return each model version that was made from a dataset, with the dataset's version."""
+    found = []
+    for model in workspace.models.names():
+        for version in workspace.models.versions(model):
+            number = workspace.runs.get(version.run).data.get(dataset)
+            if number is not None:
+                found.append((version, number))
+    return found

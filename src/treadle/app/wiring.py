@@ -1,0 +1,232 @@
+"""The wiring: opens the stores that the settings name, and gives each room what it needs. The only place that does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from treadle.core import plugins, settings
+from treadle.core.clock import Clock, SystemClock
+from treadle.core.errors import StoreUnavailable
+from treadle.core.progress import Progress
+from treadle.data.admission import Admission
+from treadle.data.datasets import Datasets
+from treadle.data.tags import Tags
+from treadle.data.trees import Trees
+from treadle.evaluation.verdicts import Verdicts
+from treadle.features.online import OnlineFeatures
+from treadle.loop import projects
+from treadle.loop.concerns import Concerns
+from treadle.loop.decisions import Decisions
+from treadle.loop.projects import Project
+from treadle.loop.rooms import Rooms
+from treadle.monitoring.alerts import Alerts
+from treadle.registry.models import Models
+from treadle.serving.endpoints import Endpoints
+from treadle.serving.predictions import Outcomes, Predictions
+from treadle.store.ledger.ledger import Ledger
+from treadle.store.objects.contents import open_contents
+from treadle.store.objects.objects import Objects
+from treadle.store.online.online import Online
+from treadle.store.tables.tables import Tables
+from treadle.training.runs import Runs
+
+if TYPE_CHECKING:
+    pass
+
+#: Everything that Treadle keeps in a project's folder is under this one.
+STATE = ".treadle"
+
+
+class Wiring:
+    """The stores and rooms of one project, opened when they are first needed."""
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        settings: settings.Settings,
+        clock: Clock,
+        progress: Progress,
+        overrides: Mapping[str, Any],
+    ) -> None:
+        self.root = root
+        self.settings = settings
+        #: What went before the file and the environment; processes that are started here get it as well.
+        self.overrides = overrides
+        self.clock = clock
+        self._progress = progress
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close it."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the stores that were opened."""
+        if "online" in self.__dict__:
+            self.online.close()
+        if "ledger" in self.__dict__:
+            self.ledger.close()
+
+    @cached_property
+    def project(self) -> Project:
+        """The declarations of the project's file."""
+        return projects.load(self.root / self.settings.project.file)
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The relational state."""
+        found = self.settings.ledger
+        return Ledger.open(
+            found.url,
+            root=self.root,
+            schema=found.schema,
+            timeout=found.timeout,
+            before_first=self._must_be_empty,
+        )
+
+    @cached_property
+    def objects(self) -> Objects:
+        """Immutable files by digest."""
+        return Objects.open(self.settings.objects.url, root=self.root, options=settings.aws_options())
+
+    @cached_property
+    def tables(self) -> Tables:
+        """Versioned tables."""
+        return Tables.open(self.settings.tables.url, root=self.root, options=settings.aws_options())
+
+    @cached_property
+    def datasets(self) -> Datasets:
+        """Room 1: datasets and their versions."""
+        return Datasets(ledger=self.ledger, tables=self.tables, clock=self.clock, root=self.root)
+
+    @cached_property
+    def tags(self) -> Tags:
+        """Room 1: names of dataset versions."""
+        return Tags(ledger=self.ledger, clock=self.clock)
+
+    @cached_property
+    def admission(self) -> Admission:
+        """Room 1: the way out of quarantine."""
+        return Admission(ledger=self.ledger, tables=self.tables, clock=self.clock, root=self.root)
+
+    @cached_property
+    def trees(self) -> Trees:
+        """Room 1: files of any kind, and their versions."""
+        contents = open_contents(self.settings.objects.url, root=self.root, options=settings.aws_options())
+        return Trees(
+            ledger=self.ledger,
+            contents=contents,
+            clock=self.clock,
+            root=self.root,
+            state=self.root / STATE,
+            progress=self._progress,
+        )
+
+    @cached_property
+    def online(self) -> OnlineFeatures:
+        """Room 2: feature views in the online store."""
+        found = self.settings.online
+        return OnlineFeatures(
+            views=self.project.views,
+            rows=self.datasets,
+            store=Online.open(found.url, root=self.root, timeout=found.timeout),
+            ledger=self.ledger,
+            clock=self.clock,
+            project=self.settings.project.name,
+            on_failure=found.on_failure,
+        )
+
+    @cached_property
+    def runs(self) -> Runs:
+        """Room 4: runs."""
+        return Runs(ledger=self.ledger, objects=self.objects, clock=self.clock, root=self.root)
+
+    @cached_property
+    def verdicts(self) -> Verdicts:
+        """Room 5: what gates said."""
+        return Verdicts(ledger=self.ledger, clock=self.clock)
+
+    @cached_property
+    def models(self) -> Models:
+        """Room 6: model versions and aliases."""
+        return Models(ledger=self.ledger, objects=self.objects, clock=self.clock, root=self.root)
+
+    @cached_property
+    def endpoints(self) -> Endpoints:
+        """Room 7: endpoints and their revisions."""
+        return Endpoints(ledger=self.ledger, clock=self.clock)
+
+    @cached_property
+    def predictions(self) -> Predictions:
+        """Room 7: the prediction log."""
+        return Predictions(tables=self.tables, root=self.root)
+
+    @cached_property
+    def outcomes(self) -> Outcomes:
+        """Room 7: the log of outcomes that were reported."""
+        return Outcomes(tables=self.tables, root=self.root)
+
+    @cached_property
+    def alerts(self) -> Alerts:
+        """Room 8: messages to people."""
+        return Alerts(ledger=self.ledger, clock=self.clock, channel=self._channel())
+
+    @cached_property
+    def decisions(self) -> Decisions:
+        """The corridor: when models were due, and why not."""
+        return Decisions(self.rooms)
+
+    @cached_property
+    def concerns(self) -> Concerns:
+        """The corridor: what a person should be told of a model."""
+        return Concerns(self.rooms)
+
+    def _must_be_empty(self, ledger: str) -> None:
+        """Refuse to begin a ledger beside rows that another one knew: they would be taken for leftovers and undone.
+
+        Raises:
+            StoreUnavailable: there are tables.
+        """
+        there = self.tables.names()
+        if there:
+            place = self.settings.tables.url
+            msg = (
+                f"The ledger {ledger} is gone or empty, but {place} holds tables ({', '.join(there[:3])}). Put the "
+                "ledger back from a backup, or set ledger.url to where it is; to begin anew, take the tables away."
+            )
+            raise StoreUnavailable(msg)
+
+    def _channel(self) -> Any:
+        found = self.settings.alerts
+        if not found.webhook:
+            return None
+        return plugins.load("channel", "webhook").Channel(
+            found.webhook, secret=found.secret, clock=SystemClock()
+        )
+
+    @cached_property
+    def rooms(self) -> Rooms:
+        """Everything that the corridor walks through."""
+        return Rooms(
+            root=self.root,
+            project=self.project,
+            ledger=self.ledger,
+            objects=self.objects,
+            clock=self.clock,
+            datasets=self.datasets,
+            trees=self.trees,
+            runs=self.runs,
+            models=self.models,
+            verdicts=self.verdicts,
+            endpoints=self.endpoints,
+            alerts=self.alerts,
+            engine=plugins.load("compute", self.settings.compute.engine).Engine(),
+            timeout=self.settings.compute.timeout,
+            progress=self._progress,
+        )

@@ -1,0 +1,113 @@
+"""Materialisations: how far each feature view has been written to an online store, as the ledger remembers it.
+
+What counts is the head in the store itself; this is what can still be told while the store does not answer.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import datetime
+
+from sqlalchemy import Connection, select
+
+from treadle.core.clock import Clock, monotonic
+from treadle.core.errors import Busy
+from treadle.core.records import Record, from_json, to_json
+from treadle.store.ledger import tables
+from treadle.store.ledger.leases import Lease
+from treadle.store.ledger.ledger import Ledger
+
+_LEASE_SECONDS = 60.0
+_PATIENCE_SECONDS = 600.0
+_PAUSE_SECONDS = 0.05
+
+
+class Materialisation(Record, frozen=True, kw_only=True):
+    """How far a feature view has been written to an online store."""
+
+    view: str
+    #: The store, without its password.
+    store: str
+    #: The dataset version of which everything is there that could be seen at `until`.
+    version: int
+    until: datetime
+    #: View time of the newest value; None: there is none.
+    newest: datetime | None = None
+    #: Entities that have a value.
+    entities: int
+    #: Values that this run wrote; 0: there was nothing new.
+    written: int = 0
+    at: datetime
+
+
+class ViewFreshness(Record, frozen=True, kw_only=True):
+    """How fresh the online values of a feature view are."""
+
+    view: str
+    store: str
+    entities: int = 0
+    #: View time of the newest value, and seconds since then.
+    newest: datetime | None = None
+    age: float | None = None
+    #: The dataset version that was materialised, and up to which moment; None: nothing was yet.
+    version: int | None = None
+    until: datetime | None = None
+    #: Dataset versions that came since.
+    behind: int = 0
+    #: What a person should know, as that the store does not answer; the numbers are then those of the last run.
+    problem: str = ""
+
+    @classmethod
+    def of(
+        cls, found: Materialisation, *, now: datetime, newest_version: int, problem: str = ""
+    ) -> ViewFreshness:
+        """Return how fresh a view is, given how far it was materialised."""
+        return cls(
+            view=found.view,
+            store=found.store,
+            entities=found.entities,
+            newest=found.newest,
+            age=None if found.newest is None else (now - found.newest).total_seconds(),
+            version=found.version,
+            until=found.until,
+            behind=newest_version - found.version,
+            problem=problem,
+        )
+
+
+def remember(connection: Connection, done: Materialisation) -> None:
+    """Store a run in the place of the view's last to that store."""
+    at, body = tables.micros(done.at), to_json(done)
+    tables.put(connection, tables.materialisations, view=done.view, store=done.store, at=at, body=body)
+
+
+def remembered(ledger: Ledger, view: str, *, store: str) -> Materialisation | None:
+    """Return a view's last run to a store, or None."""
+    rows = tables.materialisations
+    query = select(rows.c.body).where(rows.c.view == view, rows.c.store == store)
+    with ledger.read() as connection:
+        body = connection.execute(query).scalar()
+    return None if body is None else from_json(body, Materialisation)
+
+
+@contextmanager
+def lease(ledger: Ledger, view: str, *, clock: Clock) -> Iterator[Lease]:
+    """Take the right to write a view's online values, waiting for another process to finish.
+
+    Raises:
+        Busy: somebody alive has held it for ten minutes.
+    """
+    deadline = monotonic() + _PATIENCE_SECONDS
+    with ExitStack() as stack:
+        while True:
+            held = ledger.lease(f"online:{view}", holder="materialise", ttl=_LEASE_SECONDS, clock=clock)
+            try:
+                taken = stack.enter_context(held)
+                break
+            except Busy:
+                if monotonic() > deadline:
+                    raise
+            threading.Event().wait(_PAUSE_SECONDS)
+        yield taken

@@ -1,0 +1,75 @@
+"""What a person should be told of a model: found by looking at what is true now, whoever or whatever caused it."""
+
+from __future__ import annotations
+
+from treadle.core.clock import parse_span, span_text
+from treadle.core.errors import NotFound
+from treadle.core.records import Run
+from treadle.loop.models import Model
+from treadle.loop.rooms import Rooms
+from treadle.monitoring.freshness import Freshness, Limits, freshness
+
+#: Rules of alerts, each raised and resolved at every look of the watcher.
+FAILED_RUN, UNFINISHED_RUN, STALE_MODEL, STALE_DATA = (
+    "failed-run",
+    "unfinished-run",
+    "stale-model",
+    "stale-data",
+)
+RULES = (FAILED_RUN, UNFINISHED_RUN, STALE_MODEL, STALE_DATA)
+#: A run that was begun so often and has not ended is told of: something takes its process down.
+MANY_ATTEMPTS = 3
+
+
+class Concerns:
+    """Looks at models; writes nothing."""
+
+    def __init__(self, rooms: Rooms) -> None:
+        self._rooms = rooms
+
+    def of(self, model: Model) -> dict[str, str]:
+        """Return what holds now: rule → text."""
+        runs = self._rooms.runs.list(model=model.name, limit=10)
+        stale = self.freshness(model).stale
+        said = {
+            FAILED_RUN: _failed(next((run for run in runs if run.status != "running"), None)),
+            UNFINISHED_RUN: self._unfinished(model, next((r for r in runs if r.status == "running"), None)),
+            STALE_MODEL: stale.get("model", ""),
+            STALE_DATA: stale.get("data", ""),
+        }
+        return {rule: text for rule, text in said.items() if text}
+
+    def freshness(self, model: Model) -> Freshness:
+        """Return how old a model and its data are, beside what its policy allows."""
+        rooms, policy = self._rooms, model.policy
+        champion = rooms.models.aliases(model.name).get("champion")
+        last = next(iter(rooms.runs.list(model=model.name, limit=1)), None)
+        try:
+            newest = rooms.datasets.version(model.data.name).time_max
+        except NotFound:
+            newest = None
+        return freshness(
+            f"model:{model.name}",
+            now=rooms.clock.now(),
+            newest=newest,
+            trained_until=rooms.models.get(f"{model.name}/{champion}").window.end if champion else None,
+            last_run=last.started_at if last else None,
+            limits=Limits(data=policy.data_stale_after or None, model=policy.stale_after or None),
+        )
+
+    def _unfinished(self, model: Model, run: Run | None) -> str:
+        if run is None:
+            return ""
+        age, limit = self._rooms.clock.now() - run.started_at, model.timeout or self._rooms.timeout
+        if run.attempts < MANY_ATTEMPTS and age <= parse_span(limit):
+            return ""
+        return (
+            f"Run {run.id} was started {span_text(age)} ago, has been begun {run.attempts} times and has not ended; its "
+            f"training may take {limit}. Its log: treadle runs log {run.id}"
+        )
+
+
+def _failed(run: Run | None) -> str:
+    if run is None or run.status != "failed":
+        return ""
+    return f"Run {run.id} failed: {run.error} Its traceback: treadle runs show {run.id}"
