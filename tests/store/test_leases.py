@@ -177,3 +177,29 @@ def _when_free(ledger: Ledger, clock: Clock) -> object:
 def _ends_at(ledger: Ledger) -> int:
     with ledger.read() as connection:
         return connection.execute(select(leases.c.expires_at)).scalar_one()
+
+
+def test_a_turn_comes_when_the_one_before_ends(ledger: Ledger, clock: Clock) -> None:
+    order: list[str] = []
+
+    def second() -> None:
+        with ledger.turn("work", holder="second", clock=clock):
+            order.append("second")
+
+    with ledger.turn("work", holder="first", clock=clock):
+        waiting = threading.Thread(target=second)
+        waiting.start()
+        waiting.join(timeout=0.2)
+        order.append("first")
+    waiting.join(timeout=30)
+
+    assert order == ["first", "second"]
+
+
+def test_a_turn_that_does_not_come_is_given_up(ledger: Ledger, clock: Clock) -> None:
+    with (
+        ledger.turn("work", holder="first", clock=clock),
+        pytest.raises(Busy, match="'first'"),
+        ledger.turn("work", holder="second", clock=clock, patience=0.1),
+    ):
+        pass

@@ -6,17 +6,16 @@ no version names, which the next ingestion undoes before it adds its own.
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
 import polars as pl
 
-from treadle.core.clock import Clock, monotonic
-from treadle.core.errors import Busy, RuleBroken
+from treadle.core.clock import Clock
+from treadle.core.errors import RuleBroken
 from treadle.core.records import DatasetVersion
 from treadle.data import state as stored
 from treadle.data.changes import Changes
@@ -51,9 +50,6 @@ WHOLE = "(the new rows)"
 CACHE = Path(".treadle/cache")
 #: Rows from which on the keys of a dataset are looked up in an index instead of in the table.
 INDEXED = 200_000
-_LEASE_SECONDS = 60.0
-_PATIENCE_SECONDS = 600.0
-_PAUSE_SECONDS = 0.05
 
 
 @dataclass(frozen=True)
@@ -340,23 +336,9 @@ class Ingestion:
                     stored.write_position(connection, dataset.name, part=name, position=landed.position)
         return after
 
-    @contextmanager
-    def lease(self, name: str) -> Iterator[Lease]:
+    def lease(self, name: str) -> AbstractContextManager[Lease]:
         """Take the dataset's lease, waiting for another process to finish."""
-        deadline = monotonic() + _PATIENCE_SECONDS
-        with ExitStack() as stack:
-            while True:
-                held = self._ledger.lease(
-                    f"dataset:{name}", holder="ingest", ttl=_LEASE_SECONDS, clock=self._clock
-                )
-                try:
-                    lease = stack.enter_context(held)
-                    break
-                except Busy:
-                    if monotonic() > deadline:
-                        raise
-                threading.Event().wait(_PAUSE_SECONDS)
-            yield lease
+        return self._ledger.turn(f"dataset:{name}", holder="ingest", clock=self._clock)
 
 
 def pin_of(dataset: Dataset, stored_as: Pin | Commit) -> Pin:

@@ -42,12 +42,13 @@ class Hits:
 
 
 class Fingerprints:
-    """The hashes of some keys, in order, and the range of the first column where that is numbers or moments."""
+    """The hashes of some keys, and the range of the first column where that is numbers or moments."""
 
     def __init__(self, keys: pl.DataFrame) -> None:
-        found = hashes(keys)
-        self.order = np.argsort(found)
-        self.ascending = found[self.order]
+        #: The hash of each key.
+        self.each = hashes(keys)
+        #: The hashes in order.
+        self.ascending = np.sort(self.each)
         first = keys.to_series(0)
         numbers = first.dtype.is_integer() or first.dtype.is_temporal()
         plain = first.to_physical() if numbers and keys.height else pl.Series([], dtype=pl.Int64)
@@ -99,7 +100,7 @@ class KeyIndex:
             # In order: a run is then walked through once, not jumped about in.
             found = _contained(keys.ascending, np.load(self._folder / run["file"], mmap_mode="r"))
             if found.any():
-                mask[keys.order[found]] = True
+                mask |= _contained(keys.each, keys.ascending[found])
                 met.append(run)
         return Hits(mask, min((r["first"] for r in met), default=0), max((r["last"] for r in met), default=0))
 
@@ -193,7 +194,7 @@ def _both(one: Range | None, other: Range | None) -> Range | None:
 
 
 def _contained(wanted: Hashes, run: Hashes) -> npt.NDArray[np.bool_]:
-    """Return which of the wanted hashes, which are sorted, are in a run."""
+    """Return which of the wanted hashes are in a run, which is sorted."""
     if not len(run) or not len(wanted):
         return np.zeros(len(wanted), dtype=np.bool_)
     at = np.searchsorted(run, wanted)

@@ -5,23 +5,13 @@ What counts is the head in the store itself; this is what can still be told whil
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from datetime import datetime
 
 from sqlalchemy import Connection, select
 
-from treadle.core.clock import Clock, monotonic
-from treadle.core.errors import Busy
 from treadle.core.records import Record, from_json, to_json
 from treadle.store.ledger import tables
-from treadle.store.ledger.leases import Lease
 from treadle.store.ledger.ledger import Ledger
-
-_LEASE_SECONDS = 60.0
-_PATIENCE_SECONDS = 600.0
-_PAUSE_SECONDS = 0.05
 
 
 class Materialisation(Record, frozen=True, kw_only=True):
@@ -90,24 +80,3 @@ def remembered(ledger: Ledger, view: str, *, store: str) -> Materialisation | No
     with ledger.read() as connection:
         body = connection.execute(query).scalar()
     return None if body is None else from_json(body, Materialisation)
-
-
-@contextmanager
-def lease(ledger: Ledger, view: str, *, clock: Clock) -> Iterator[Lease]:
-    """Take the right to write a view's online values, waiting for another process to finish.
-
-    Raises:
-        Busy: somebody alive has held it for ten minutes.
-    """
-    deadline = monotonic() + _PATIENCE_SECONDS
-    with ExitStack() as stack:
-        while True:
-            held = ledger.lease(f"online:{view}", holder="materialise", ttl=_LEASE_SECONDS, clock=clock)
-            try:
-                taken = stack.enter_context(held)
-                break
-            except Busy:
-                if monotonic() > deadline:
-                    raise
-            threading.Event().wait(_PAUSE_SECONDS)
-        yield taken

@@ -307,7 +307,7 @@ class OnlineFeatures:
         return ViewFreshness.of(found, now=self._clock.now(), newest_version=newest, problem=problem)
 
     def _lease(self, view: str) -> AbstractContextManager[Lease]:
-        return materialisations.lease(self._ledger, view, clock=self._clock)
+        return self._ledger.turn(f"online:{view}", holder="materialise", clock=self._clock)
 
 
 def _values(entity: Any, view: FeatureView) -> tuple[Any, ...]:

@@ -19,8 +19,7 @@ from treadle.data.tree.declaration import Tree
 from treadle.data.tree.manifest import Manifest
 from treadle.data.tree.scan import Listing, Scan
 from treadle.data.tree.survey import Found, Known, Survey
-from treadle.data.tree.turns import COMMIT, taking_turns
-from treadle.data.tree.versions import TreeVersion, read_collections, read_version, write_version
+from treadle.data.tree.versions import COMMIT, TreeVersion, read_collections, read_version, write_version
 from treadle.store.ledger.leases import Lease
 from treadle.store.ledger.ledger import Ledger
 from treadle.store.objects.contents import Contents, shown
@@ -70,7 +69,7 @@ class Additions:
         listing = self._scan(tree)
         if not rehash and self._survey(tree, listing).quick():
             return None
-        with taking_turns(self._ledger, f"tree/{tree.name}", clock=self._clock) as lease:
+        with self._ledger.turn(f"tree/{tree.name}", holder="trees", clock=self._clock) as lease:
             while True:
                 survey = self._survey(tree, listing)
                 done, version = self._attempt(tree, survey, lease, rehash=rehash, empty=empty)
@@ -168,7 +167,7 @@ class Additions:
     def _commit(self, version: TreeVersion, survey: Survey, lease: Lease) -> bool:
         """Make a version count, unless contents that it relies on may have been collected meanwhile."""
         with (
-            taking_turns(self._ledger, COMMIT, clock=self._clock) as turn,
+            self._ledger.turn(COMMIT, holder="trees", clock=self._clock) as turn,
             self._ledger.write() as connection,
         ):
             turn.check(connection)

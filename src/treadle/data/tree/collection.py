@@ -12,9 +12,9 @@ from treadle.core.errors import NotFound
 from treadle.core.records import Record
 from treadle.data.tree.intake import split
 from treadle.data.tree.manifest import read_leaf, read_root
-from treadle.data.tree.turns import COMMIT, taking_turns
 from treadle.data.tree.versions import (
     COLLECTION,
+    COMMIT,
     TreeVersion,
     read_references,
     read_versions,
@@ -50,7 +50,7 @@ def collect(
         leases: list[Lease] = []
         if not dry_run:
             names = (COLLECTION, COMMIT)
-            leases = [stack.enter_context(taking_turns(ledger, name, clock=clock)) for name in names]
+            leases = [stack.enter_context(ledger.turn(name, holder="trees", clock=clock)) for name in names]
         doomed, kept, others = _sorted_out(tree, keep, ledger)
         needed = _needed([*kept, *others], contents)
         garbage = {digest: size for digest, size in contents.list() if digest not in needed}

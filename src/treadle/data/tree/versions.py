@@ -11,6 +11,8 @@ from treadle.store.ledger.tables import leases, micros, model_versions, runs, tr
 
 #: Name of the lease under which garbage is collected; its token counts how often that was.
 COLLECTION = "trees/collection"
+#: Name of the lease under which versions of trees are committed, and garbage is told from what versions need.
+COMMIT = "trees/commit"
 
 
 class TreeVersion(Record, frozen=True, kw_only=True):

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from treadle.store.ledger.ledger import Ledger
 
 _RENEWALS_PER_TTL = 3
+_PAUSE_SECONDS = 0.05
 
 
 class Holder(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,8 +113,10 @@ class Lease:
 
 
 @contextmanager
-def hold(ledger: Ledger, name: str, *, holder: str, ttl: float, clock: Clock) -> Iterator[Lease]:
-    """Take a lease for the length of a block; see `Ledger.lease`.
+def hold(
+    ledger: Ledger, name: str, *, holder: str, ttl: float, clock: Clock, patience: float
+) -> Iterator[Lease]:
+    """Take a lease for the length of a block; see `Ledger.lease` and `Ledger.turn`.
 
     Where the ledger goes away while a lease is taken or given back, nobody can tell what it has stored. It may then
     hold on to a lease that this process, which lives, does not: so this process remembers that it gave it up.
@@ -122,7 +125,7 @@ def hold(ledger: Ledger, name: str, *, holder: str, ttl: float, clock: Clock) ->
         name=holder, process=processes.this(), since=clock.now().isoformat(), deadline=0.0, id=new_id("lease")
     )
     try:
-        lease = _take(ledger, name, me=me, ttl=ttl)
+        lease = _wait(ledger, name, me=me, ttl=ttl, patience=patience)
     except StoreUnavailable:
         ledger.given_up.add(me.id)
         raise
@@ -137,6 +140,17 @@ def hold(ledger: Ledger, name: str, *, holder: str, ttl: float, clock: Clock) ->
             lease.release()
         except StoreUnavailable:
             ledger.given_up.add(me.id)  # for other processes it ends by itself after `ttl`
+
+
+def _wait(ledger: Ledger, name: str, *, me: Holder, ttl: float, patience: float) -> Lease:
+    deadline = monotonic() + patience
+    while True:
+        try:
+            return _take(ledger, name, me=me, ttl=ttl)
+        except Busy:
+            if monotonic() + _PAUSE_SECONDS > deadline:
+                raise
+        threading.Event().wait(_PAUSE_SECONDS)
 
 
 def _take(ledger: Ledger, name: str, *, me: Holder, ttl: float) -> Lease:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 _SCHEMA_NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
+#: Seconds after which a holder in a turn that has not said that it lives is taken for dead.
+_TURN_SECONDS = 60.0
 
 
 class Ledger:
@@ -120,7 +122,17 @@ class Ledger:
         Raises:
             Busy: somebody alive holds it; the message says who.
         """
-        return leases.hold(self, name, holder=holder, ttl=ttl, clock=clock)
+        return leases.hold(self, name, holder=holder, ttl=ttl, clock=clock, patience=0)
+
+    def turn(
+        self, name: str, *, holder: str, clock: Clock, patience: float = 600.0
+    ) -> AbstractContextManager[Lease]:
+        """Hold a lease until the end of the block, after whoever holds it now; see `lease`.
+
+        Raises:
+            Busy: somebody alive has held it for `patience` seconds.
+        """
+        return leases.hold(self, name, holder=holder, ttl=_TURN_SECONDS, clock=clock, patience=patience)
 
     def store_time(self, connection: Connection) -> int:
         """Return the microseconds since 1970 on the clock that all users of this ledger share."""

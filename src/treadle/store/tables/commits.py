@@ -8,6 +8,11 @@ from typing import Any
 import polars as pl
 from deltalake import ColumnProperties, CommitProperties, DeltaTable, Field, Schema, WriterProperties
 
+#: Rows of a sample, which costs next to nothing.
+_SAMPLED = 4096
+_STEPS = ColumnProperties(dictionary_enabled=False, encoding="DELTA_BINARY_PACKED")
+_PLAIN = ColumnProperties(dictionary_enabled=False)
+
 
 def properties(note: Mapping[str, str] | None) -> CommitProperties:
     """No retries: a commit that lost a race must not be put after the winner's, whose rows it has not seen."""
@@ -15,10 +20,25 @@ def properties(note: Mapping[str, str] | None) -> CommitProperties:
 
 
 def encoding(rows: pl.DataFrame) -> WriterProperties:
-    """Return how the rows are encoded: the numbers that Treadle gives to rows grow by small steps."""
-    steps = ColumnProperties(dictionary_enabled=False, encoding="DELTA_BINARY_PACKED")
-    numbers = [name for name, kind in rows.schema.items() if name.startswith("_") and kind == pl.Int64]
-    return WriterProperties(compression="SNAPPY", column_properties=dict.fromkeys(numbers, steps))
+    """Return how the rows are encoded: by steps or plainly where a dictionary would only be built and thrown away.
+
+    A column has no use for a dictionary if most values in a sample of it come once. The numbers and moments that
+    Treadle gives to rows grow by small steps or stand still.
+    """
+    sample = rows.gather_every(max(1, rows.height // _SAMPLED))
+    found = {}
+    for name, kind in rows.schema.items():
+        by_steps = kind.is_integer() or isinstance(kind, pl.Datetime)
+        if name.startswith("_") and by_steps:
+            found[name] = _STEPS
+        elif not kind.is_nested() and rows.height > _SAMPLED and _mostly_once(sample[name]):
+            found[name] = _STEPS if by_steps else _PLAIN
+    return WriterProperties(compression="SNAPPY", column_properties=found)
+
+
+def _mostly_once(sample: pl.Series) -> bool:
+    there = sample.drop_nulls()
+    return len(there) * 2 > len(sample) and there.n_unique() * 2 > len(there)
 
 
 def quoted(column: str) -> str:

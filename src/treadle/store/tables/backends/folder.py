@@ -42,14 +42,12 @@ class Backend:
         """
         table, log = self._root / name, self._root / name / _LOG
         with self._failures():
+            # A log may be long, so it is searched for checkpoints only where there is one to find.
+            is_checkpointed = _is_checkpointed(log, since=after)
             for version in range(after + 1, to + 1):
                 entry = log / f"{version:020d}.json"
-                for path in (
-                    *_data_files(table, entry),
-                    *log.glob(f"{version:020d}.checkpoint*"),
-                    log / "_last_checkpoint",
-                    entry,
-                ):
+                checkpoints = log.glob(f"{version:020d}.checkpoint*") if is_checkpointed else ()
+                for path in (*_data_files(table, entry), *checkpoints, log / "_last_checkpoint", entry):
                     if path.exists():
                         flush_file(path)
             above = [table, *(folder for folder in table.parents if folder.is_relative_to(self._root.parent))]
@@ -113,6 +111,17 @@ class Backend:
             yield
         except OSError as error:
             raise of_os_error(error, store="tables", place=self.shown) from error
+
+
+def _is_checkpointed(log: Path, *, since: int) -> bool:
+    """Say whether one of the commits after a version made a checkpoint."""
+    try:
+        newest: int = json.loads((log / "_last_checkpoint").read_bytes())["version"]
+    except FileNotFoundError:
+        return False
+    except (ValueError, KeyError, TypeError):
+        return True
+    return newest > since
 
 
 def _data_files(table: Path, entry: Path) -> list[Path]:
