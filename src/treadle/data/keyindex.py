@@ -10,6 +10,7 @@ import json
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ import polars as pl
 from treadle.core.ids import new_id
 from treadle.store.files import replacing
 
-#: Runs of sorted hashes; beyond this many the smallest ones are merged.
+#: Runs of sorted hashes; beyond this many the newest ones are merged.
 _MOST_RUNS = 8
 #: Keys that came since the index was written, from which on it is written again.
 WORTH_WRITING = 50_000
@@ -45,10 +46,11 @@ class Fingerprints:
     """The hashes of some keys, and the range of the first column where that is numbers or moments."""
 
     def __init__(self, keys: pl.DataFrame) -> None:
+        found = hashes(keys)
         #: The hash of each key.
-        self.each = hashes(keys)
+        self.each: Hashes = found.to_numpy()
         #: The hashes in order.
-        self.ascending = np.sort(self.each)
+        self.ascending: Hashes = found.sort().to_numpy()
         first = keys.to_series(0)
         numbers = first.dtype.is_integer() or first.dtype.is_temporal()
         plain = first.to_physical() if numbers and keys.height else pl.Series([], dtype=pl.Int64)
@@ -105,14 +107,21 @@ class KeyIndex:
         return Hits(mask, min((r["first"] for r in met), default=0), max((r["last"] for r in met), default=0))
 
     def _merged(self, runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Merge the newest runs until few are left: a run is merged with older ones that are no larger than twice its size."""
-        while len(runs) > 1 and (len(runs) > _MOST_RUNS or runs[-2]["keys"] <= 2 * runs[-1]["keys"]):
-            older, newer = runs[-2:]
-            both = np.concatenate([np.load(self._folder / run["file"]) for run in (older, newer)])
-            both.sort(kind="stable")
-            span = _both(older["range"], newer["range"])
-            runs = [*runs[:-2], self._write(both, first=older["first"], last=newer["last"], range=span)]
-        return runs
+        """Merge the newest runs where there are too many: with each run that is no larger than those after it."""
+        if len(runs) <= _MOST_RUNS:
+            return runs
+        at, keys = len(runs) - 2, runs[-2]["keys"] + runs[-1]["keys"]
+        while at and runs[at - 1]["keys"] <= keys:
+            at -= 1
+            keys += runs[at]["keys"]
+        doomed = runs[at:]
+        merged = np.concatenate([np.load(self._folder / run["file"]) for run in doomed])
+        merged.sort(kind="stable")
+        span = reduce(_both, (run["range"] for run in doomed))
+        return [
+            *runs[:at],
+            self._write(merged, first=doomed[0]["first"], last=doomed[-1]["last"], range=span),
+        ]
 
     def _write(self, run: Hashes, *, first: int, last: int, range: Range | None) -> dict[str, Any]:  # noqa: A002 - of keys
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -143,9 +152,9 @@ class KeyIndex:
         return []
 
 
-def hashes(keys: pl.DataFrame) -> Hashes:
+def hashes(keys: pl.DataFrame) -> pl.Series:
     """Return the hash of each row; the same on one machine and release of Polars, which is all that a cache needs."""
-    return keys.select(pl.struct(pl.all()).hash()).to_series().to_numpy()
+    return keys.select(pl.struct(pl.all()).hash()).to_series()
 
 
 def look_up(

@@ -10,6 +10,7 @@ from deltalake import ColumnProperties, CommitProperties, DeltaTable, Field, Sch
 
 #: Rows of a sample, which costs next to nothing.
 _SAMPLED = 4096
+_ROWS = "_rows of the sample"
 _STEPS = ColumnProperties(dictionary_enabled=False, encoding="DELTA_BINARY_PACKED")
 _PLAIN = ColumnProperties(dictionary_enabled=False)
 
@@ -25,20 +26,23 @@ def encoding(rows: pl.DataFrame) -> WriterProperties:
     A column has no use for a dictionary if most values in a sample of it come once. The numbers and moments that
     Treadle gives to rows grow by small steps or stand still.
     """
-    sample = rows.gather_every(max(1, rows.height // _SAMPLED))
-    found = {}
-    for name, kind in rows.schema.items():
-        by_steps = kind.is_integer() or isinstance(kind, pl.Datetime)
-        if name.startswith("_") and by_steps:
-            found[name] = _STEPS
-        elif not kind.is_nested() and rows.height > _SAMPLED and _mostly_once(sample[name]):
-            found[name] = _STEPS if by_steps else _PLAIN
+    growing = {
+        name for name, kind in rows.schema.items() if kind.is_integer() or isinstance(kind, pl.Datetime)
+    }
+    found = {name: _STEPS for name in growing if name.startswith("_")}
+    if rows.height > _SAMPLED:
+        found |= {name: _STEPS if name in growing else _PLAIN for name in _mostly_once(rows)}
     return WriterProperties(compression="SNAPPY", column_properties=found)
 
 
-def _mostly_once(sample: pl.Series) -> bool:
-    there = sample.drop_nulls()
-    return len(there) * 2 > len(sample) and there.n_unique() * 2 > len(there)
+def _mostly_once(rows: pl.DataFrame) -> list[str]:
+    """Return the columns of which more than half of a sample comes once."""
+    flat = [name for name, kind in rows.schema.items() if not kind.is_nested()]
+    sample = rows.lazy().select(flat).gather_every(rows.height // _SAMPLED)
+    counts = (
+        sample.select(pl.len().alias(_ROWS), *(pl.col(name).n_unique() for name in flat)).collect().row(0)
+    )
+    return [name for name, count in zip(flat, counts[1:], strict=True) if count * 2 > counts[0]]
 
 
 def quoted(column: str) -> str:
