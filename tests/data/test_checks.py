@@ -155,9 +155,10 @@ def test_stored_rows_are_counted_against_a_narrower_contract():
 
 def test_rows_can_have_numbers_of_their_own():
     frame = pl.DataFrame([GOOD, {**GOOD, "distance": "0"}, GOOD], schema=dict.fromkeys(GOOD, pl.String))
-    raw = Raw(file="f.csv", frame=frame, form="text", broken={9: "has 1 cells"})
+    places = pl.DataFrame({"_file": ["f.csv"] * 3, "_row": [7, 8, 9]})
+    raw = Raw(file="f.csv", frame=frame, form="text", broken={9: "has 1 cells"}, given_places=places)
 
-    found = check(raw, Flight.spec(), rules=Flight.rules(), numbers=pl.Series([7, 8, 9]))
+    found = check(raw, Flight.spec(), rules=Flight.rules())
 
     assert found.good["_row"].to_list() == [7]
     assert found.bad.select("_row", "_reason").rows() == [

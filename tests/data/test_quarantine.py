@@ -13,7 +13,8 @@ from treadle.data.quarantine import as_text, quarantined
 def raws(frame, *, mixed=()):
     frame = pl.DataFrame(frame)
     reasons, numbers = pl.Series(["r"] * frame.height), pl.int_range(1, frame.height + 1, eager=True)
-    found = quarantined(frame, reasons, file="f", numbers=numbers, mixed=mixed)
+    places = pl.select(pl.lit("f").alias("_file"), numbers.alias("_row"))
+    found = quarantined(frame, reasons, places=places, mixed=mixed)
 
     assert found.columns == ["_reason", "_file", "_row", "_raw"]
     return [json.loads(text) for text in found["_raw"]]

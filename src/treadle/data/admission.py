@@ -133,7 +133,7 @@ class Admission:
             spec = commit.contracts[name]
             good = []
             for one in (one for one in found if one.part == name):
-                checked = check(one.raw, spec, rules=part.rules(), needed=part.needed, numbers=one.numbers)
+                checked = check(one.raw, spec, rules=part.rules(), needed=part.needed)
                 bad.append(checked.bad)
                 good.append(checked.good.with_columns(pl.lit(one.version, dtype=pl.Int64).alias("_was")))
             if not good:

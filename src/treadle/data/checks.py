@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -24,7 +24,7 @@ _NO_EPOCH = ": a number of seconds or milliseconds is not read as a moment: land
 
 @dataclass(frozen=True)
 class Checked:
-    """The rows of one file after the check; every row is in exactly one of the two."""
+    """Rows after the check; every row is in exactly one of the two."""
 
     #: The contract's columns, then `_file` and `_row`.
     good: pl.DataFrame
@@ -49,14 +49,14 @@ class Finding:
 
 @dataclass(frozen=True)
 class _Rows:
-    """The same rows three times: as they landed, typed, and their numbers in the file."""
+    """The same rows three times: as they landed, typed, and where they stood."""
 
     landed: pl.DataFrame
     typed: pl.DataFrame
-    numbers: pl.Series
+    places: pl.DataFrame
 
-    def gather(self, places: pl.Series) -> _Rows:
-        return _Rows(self.landed[places], self.typed[places], self.numbers[places])
+    def gather(self, wanted: pl.Series) -> _Rows:
+        return _Rows(self.landed[wanted], self.typed[wanted], self.places[wanted])
 
 
 def check(
@@ -65,32 +65,28 @@ def check(
     *,
     rules: Mapping[str, pl.Expr],
     needed: Sequence[str] = (),
-    numbers: pl.Series | None = None,
 ) -> Checked:
-    """Divide the rows of a file into good and bad ones.
+    """Divide rows into good and bad ones.
 
-    `needed` names columns (key, time) that must have a value whatever the contract says. `numbers` are the rows' numbers in
-    their file, int64 of shape (rows,), where they are not 1, 2, 3, …; those of `raw.broken` are of the same count.
+    `needed` names columns (key, time) that must have a value whatever the contract says.
 
     Raises:
         ContractBroken: a column is missing or unknown, so no row can be judged, or a rule cannot be computed.
     """
     landed = _columns(raw, spec)
-    if numbers is None:
-        numbers = pl.int_range(1, landed.height + 1, dtype=pl.Int64, eager=True)
-    broken = _broken(raw, landed, numbers)
+    places = raw.places
+    broken = _broken(raw, landed, places)
     if raw.broken:
-        whole = ~numbers.is_in(list(raw.broken))
-        landed, numbers = landed.filter(whole), numbers.filter(whole)
-    rows = _Rows(landed, _typed(raw, landed, spec), numbers)
+        whole = ~places["_row"].is_in(list(raw.broken))
+        landed, places = landed.filter(whole), places.filter(whole)
+    rows = _Rows(landed, _typed(raw, landed, spec), places)
     findings = [*_missing(rows, spec, needed), *_mistyped(rows, spec), *_limited(rows, spec, rules)]
     if not findings:
-        return Checked(_good(rows.typed, raw.file, numbers), broken)
+        return Checked(rows.typed.hstack(places), broken)
     bad = functools.reduce(operator.or_, (finding.mask for finding in findings))
-    told = _told(rows, findings, bad=bad, raw=raw)
+    told = _told(rows, findings, bad=bad, mixed=raw.mixed)
     told = told if broken.is_empty() else pl.concat([told, broken]).sort("_row", maintain_order=True)
-    good = ~bad
-    return Checked(_good(rows.typed.filter(good), raw.file, numbers.filter(good)), told)
+    return Checked(rows.typed.hstack(places).filter(~bad), told)
 
 
 def failures(rows: pl.LazyFrame, spec: ContractSpec, *, rules: Mapping[str, pl.Expr]) -> list[str]:
@@ -137,14 +133,14 @@ def _columns(raw: Raw, spec: ContractSpec) -> pl.DataFrame:
     return pl.DataFrame([without_nan(frame[name]) for name in frame.columns])
 
 
-def _broken(raw: Raw, landed: pl.DataFrame, numbers: pl.Series) -> pl.DataFrame:
+def _broken(raw: Raw, landed: pl.DataFrame, places: pl.DataFrame) -> pl.DataFrame:
     """Return the rows that could not be split into cells, as quarantined rows."""
     if not raw.broken:
         return pl.DataFrame(schema=QUARANTINE)
-    is_broken = numbers.is_in(list(raw.broken))
-    rows = numbers.filter(is_broken)
-    reasons = pl.Series([NOT_A_ROW + raw.broken[row].removeprefix(NOT_A_ROW) for row in rows])
-    return quarantined(landed.filter(is_broken), reasons, file=raw.file, numbers=rows, mixed=raw.mixed)
+    is_broken = places["_row"].is_in(list(raw.broken))
+    where = places.filter(is_broken)
+    reasons = pl.Series([NOT_A_ROW + raw.broken[row].removeprefix(NOT_A_ROW) for row in where["_row"]])
+    return quarantined(landed.filter(is_broken), reasons, places=where, mixed=raw.mixed)
 
 
 def _typed(raw: Raw, landed: pl.DataFrame, spec: ContractSpec) -> pl.DataFrame:
@@ -234,21 +230,23 @@ def _failed(good: pl.Series) -> pl.Series | None:
     return good.not_().fill_null(value=False)
 
 
-def _told(rows: _Rows, findings: Sequence[Finding], *, bad: pl.Series, raw: Raw) -> pl.DataFrame:
+def _told(
+    rows: _Rows, findings: Sequence[Finding], *, bad: pl.Series, mixed: Collection[str]
+) -> pl.DataFrame:
     """Return the bad rows as quarantined rows, each with all its reasons."""
-    places = bad.arg_true()
-    rows = rows.gather(places)
+    wanted = bad.arg_true()
+    rows = rows.gather(wanted)
     reasons = [
-        pl.when(_kept(finding, rows, places).not_()).then(_reason(finding, rows)) for finding in findings
+        pl.when(_kept(finding, rows, wanted).not_()).then(_reason(finding, rows)) for finding in findings
     ]
     joined = pl.select(pl.concat_str(reasons, separator=BETWEEN, ignore_nulls=True)).to_series()
-    return quarantined(rows.landed, joined, file=raw.file, numbers=rows.numbers, mixed=raw.mixed)
+    return quarantined(rows.landed, joined, places=rows.places, mixed=mixed)
 
 
-def _kept(finding: Finding, rows: _Rows, places: pl.Series) -> pl.Expr:
+def _kept(finding: Finding, rows: _Rows, wanted: pl.Series) -> pl.Expr:
     """Return which of the bad rows have not this reason."""
     if finding.good is None:
-        return pl.lit(finding.mask[places].not_())
+        return pl.lit(finding.mask[wanted].not_())
     return pl.lit(rows.typed.select(finding.good).to_series().fill_null(value=True))
 
 
@@ -258,7 +256,3 @@ def _reason(finding: Finding, rows: _Rows) -> pl.Expr:
     cells = (rows.landed if finding.as_landed else rows.typed)[finding.column]
     before, _, after = finding.words.partition("{}")
     return pl.concat_str(pl.lit(before), pl.lit(as_text(cells)), pl.lit(after))
-
-
-def _good(typed: pl.DataFrame, file: str, numbers: pl.Series) -> pl.DataFrame:
-    return typed.with_columns(pl.lit(file).alias("_file"), numbers.alias("_row"))

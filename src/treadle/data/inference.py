@@ -14,6 +14,11 @@ from treadle.data.types import Kind, convert, kind_of_dtype, without_nan
 
 #: The order in which text is tried; what fits none is text.
 _TRIED: tuple[Kind, ...] = ("int", "float", "bool", "datetime", "date", "vector")
+#: What holds both of two kinds.
+_WIDER: dict[frozenset[Kind], Kind] = {
+    frozenset({"int", "float"}): "float",
+    frozenset({"date", "datetime"}): "datetime",
+}
 #: An integer with leading zeros is a code, such as a postcode, and stays text.
 _CODE = r"^[+-]?0\d"
 
@@ -22,7 +27,7 @@ def inferred(raws: Iterable[Raw], *, name: str) -> ContractSpec:
     """Return the contract that the rows of these files meet.
 
     The first file says which columns there are (JSON lines may add more). Types that differ between files become
-    text, integers beside other numbers become floats.
+    text, but integers beside other numbers become floats, and days beside moments become moments.
 
     Raises:
         InvalidInput: there is no row to learn from.
@@ -84,4 +89,4 @@ def _narrowest(cells: pl.Series, raw: Raw, *, tried: Iterable[Kind]) -> Kind:
 def _common(one: Kind | None, other: Kind | None) -> Kind | None:
     if one is None or other is None or one == other:
         return one or other
-    return "float" if {one, other} == {"int", "float"} else "str"
+    return _WIDER.get(frozenset({one, other}), "str")

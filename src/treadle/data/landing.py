@@ -17,9 +17,12 @@ from treadle.data.checks import QUARANTINE, Checked, check
 from treadle.data.contracts import ContractSpec
 from treadle.data.declarations import Part
 from treadle.data.inference import inferred
-from treadle.data.raw import Batch, Raw, Source, SourceFile
+from treadle.data.raw import Batch, Raw, Source, SourceFile, joined
 from treadle.data.state import FileRecord, State
 from treadle.data.types import Kind
+
+#: Rows of small files that are checked together: one by one they would cost more than their rows do.
+JOINED_ROWS = 100_000
 
 
 @dataclass(frozen=True)
@@ -174,22 +177,48 @@ def _same(record: FileRecord, state: State, reader: str) -> FileRecord | None:
 def _checked(
     found: Found, raws: Iterable[tuple[FileRecord, Raw]], landed: Landed, spec: ContractSpec
 ) -> Iterator[Checked]:
-    rules = found.part.rules()
+    for group in _alike(raws):
+        yield from _checked_together(found, group, landed, spec)
+
+
+def _checked_together(
+    found: Found, group: list[tuple[FileRecord, Raw]], landed: Landed, spec: ContractSpec
+) -> Iterator[Checked]:
+    """Check files of one shape as one; if they cannot be judged, each by itself."""
+    try:
+        rows = joined([raw for _, raw in group])
+        checked = check(rows, spec, rules=found.part.rules(), needed=found.part.needed)
+    except ContractBroken as error:
+        if len(group) == 1:
+            landed.files.append(_problem(group[0][0], found.reader, error))
+            return
+        for one in group:
+            yield from _checked_together(found, [one], landed, spec)
+        return
+    landed.files += [record for record, _ in group]
+    yield checked
+
+
+def _alike(raws: Iterable[tuple[FileRecord, Raw]]) -> Iterator[list[tuple[FileRecord, Raw]]]:
+    """Yield the files in order, small ones that follow each other and are of one shape together."""
+    group: list[tuple[FileRecord, Raw]] = []
+    shape, rows = None, 0
     for record, raw in raws:
-        try:
-            checked = check(raw, spec, rules=rules, needed=found.part.needed)
-        except ContractBroken as error:
-            landed.files.append(_problem(record, found.reader, error))
-            continue
-        landed.files.append(record)
-        yield checked
+        if group and (raw.shape != shape or shape is None or rows + raw.frame.height > JOINED_ROWS):
+            yield group
+            group, rows = [], 0
+        group.append((record, raw))
+        shape, rows = raw.shape, rows + raw.frame.height
+    if group:
+        yield group
 
 
 def _inferred(
     found: Found, raws: list[tuple[FileRecord, Raw]], landed: Landed, kinds: Mapping[str, Kind]
 ) -> ContractSpec | None:
     try:
-        spec = inferred((raw for _, raw in raws), name=found.part.name)
+        groups = (joined([raw for _, raw in group]) for group in _alike(raws))
+        spec = inferred(groups, name=found.part.name)
     except (InvalidInput, ContractBroken) as error:
         landed.files += [_problem(record, found.reader, error) for record, _ in raws]
         return None

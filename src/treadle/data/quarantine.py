@@ -22,12 +22,15 @@ _INT64 = 2**63
 
 
 def quarantined(
-    rows: pl.DataFrame, reasons: pl.Series, *, file: str, numbers: pl.Series, mixed: Collection[str] = ()
+    rows: pl.DataFrame, reasons: pl.Series, *, places: pl.DataFrame, mixed: Collection[str] = ()
 ) -> pl.DataFrame:
-    """Return rows as they landed as quarantined rows; cells of `mixed` columns are JSON texts already."""
+    """Return rows as they landed as quarantined rows; cells of `mixed` columns are JSON texts already.
+
+    `places` holds `_file` and `_row` of each.
+    """
     return pl.DataFrame(
-        [reasons.alias("_reason"), numbers.alias("_row"), _raw(rows, mixed).alias("_raw")]
-    ).select("_reason", pl.lit(file).alias("_file"), "_row", "_raw")
+        [reasons.alias("_reason"), places["_file"], places["_row"], _raw(rows, mixed).alias("_raw")]
+    )
 
 
 def as_json(rows: pl.DataFrame) -> pl.Expr:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -33,9 +33,9 @@ class SourceFile(Record, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, kw_only=True)
 class Raw:
-    """The rows of one file as they landed."""
+    """Rows as they landed, of one file or of several that are alike."""
 
-    #: Path of the file.
+    #: Path of the file, or of the first.
     file: str
     #: One column for each column of the file; the first row is row 1.
     frame: pl.DataFrame
@@ -44,11 +44,42 @@ class Raw:
     mixed: frozenset[str] = frozenset()
     #: Rows that could not be split into cells: row number → reason.
     broken: dict[int, str] = field(default_factory=dict)
+    #: `_file` and `_row` of each row, where they are not the rows 1, 2, 3, … of `file`.
+    given_places: pl.DataFrame | None = None
+
+    @property
+    def places(self) -> pl.DataFrame:
+        """Where each row stood: `_file`, and `_row`, which counts from 1."""
+        if self.given_places is not None:
+            return self.given_places
+        numbers = pl.int_range(1, self.frame.height + 1, dtype=pl.Int64, eager=True)
+        return pl.select(pl.lit(self.file).alias("_file"), numbers.alias("_row"))
+
+    @property
+    def shape(self) -> tuple[object, ...] | None:
+        """What files must have in common to be `joined`; None: this one stands alone."""
+        if self.broken or self.mixed:
+            return None
+        return (self.form, *self.frame.schema.items())
 
     @property
     def may_omit(self) -> bool:
         """Whether a column that is not there means `no value` (JSON) rather than a broken file."""
         return self.form == "json"
+
+
+def joined(raws: Sequence[Raw]) -> Raw:
+    """Return the rows of files of one shape, in order, as one."""
+    if len(raws) == 1:
+        return raws[0]
+    sizes = pl.Series([raw.frame.height for raw in raws], dtype=pl.UInt32)
+    numbers = pl.int_ranges(1, sizes + 1, dtype=pl.Int64, eager=True)
+    files = pl.DataFrame({"_file": [raw.file for raw in raws], "_row": numbers})
+    return replace(
+        raws[0],
+        frame=pl.concat([raw.frame for raw in raws]),
+        given_places=files.filter(sizes > 0).explode("_row"),
+    )
 
 
 def nothing() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -32,8 +32,6 @@ class Readmission:
     part: str
     version: int
     raw: Raw
-    #: The rows' numbers in their file, int64 of shape (rows,): `check(raw, …, numbers=numbers)`.
-    numbers: pl.Series
 
 
 def form_of(file: str) -> Form | None:
@@ -74,9 +72,9 @@ def readmissions(
         raw = _mended(raw, mend) if mend is not None else raw
         broken = _broken(rows, before, raw.frame)
         frame = _completed(raw.frame, specs[str(part)])
-        raw = Raw(file=raw.file, frame=frame, form=raw.form, mixed=raw.mixed, broken=broken)
+        raw = replace(raw, frame=frame, broken=broken, given_places=rows.select("_file", "_row"))
         version = version if isinstance(version, int) else 0
-        found.append(Readmission(part=str(part), version=version, raw=raw, numbers=rows["_row"]))
+        found.append(Readmission(part=str(part), version=version, raw=raw))
     return found
 
 
