@@ -21,6 +21,7 @@ from treadle.core.errors import StoreUnavailable
 from treadle.serving import wal
 from treadle.serving.entries import Entry, pack
 from treadle.store.failures import of_os_error
+from treadle.store.files import make_folder
 
 #: Where logs are in a project, one folder for each process that writes one.
 LOGS = Path(".treadle/log")
@@ -195,7 +196,7 @@ class PredictionLog:
         if self._lock >= 0 and (self.folder / LOCK).exists():
             return
         self._release()
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folder(self.folder, mode=0o700)
         handle = os.open(self.folder / LOCK, os.O_CREAT | os.O_RDWR, 0o600)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -48,10 +48,10 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     flush_folder(path.parent)
 
 
-def make_folder(path: Path) -> None:
-    """Make a folder and those above it, durably."""
+def make_folder(path: Path, *, mode: int = 0o777) -> None:
+    """Make a folder and those above it, durably; `mode` is that of the folder itself."""
     missing = [folder for folder in (path, *path.parents) if not folder.exists()]
-    path.mkdir(parents=True, exist_ok=True)
+    path.mkdir(parents=True, exist_ok=True, mode=mode)
     for folder in missing:
         flush_folder(folder.parent)
 

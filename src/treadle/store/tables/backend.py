@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 from treadle.store.places import Place
@@ -37,6 +38,22 @@ class Backend(Protocol):
 
     def mend(self, name: str, *, base: int | None) -> bool:
         """Remove log entries after `base` that a power cut left unreadable; return whether there were any."""
+        ...
+
+    def sharing(self, name: str) -> AbstractContextManager[None]:
+        """Write to a table that many writers share and no ledger counts: what is not settled is taken back first."""
+        ...
+
+    def settled(self, name: str) -> int | None:
+        """Return the version of a shared table that counts, -1 for none yet; None: the newest one does."""
+        ...
+
+    def note_settled(self, name: str, version: int) -> None:
+        """Let a version of a shared table count, after `settle`."""
+        ...
+
+    def checkpoint(self, name: str) -> None:
+        """Write a checkpoint of a table's newest version, durably and in one step."""
         ...
 
     def files(self, name: str) -> list[str]:

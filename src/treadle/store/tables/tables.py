@@ -19,6 +19,7 @@ from deltalake import (
     Transaction,
     write_deltalake,
 )
+from deltalake.exceptions import TableNotFoundError
 
 from treadle.core import plugins
 from treadle.core.errors import InvalidInput, NotFound, StoreUnavailable
@@ -102,16 +103,7 @@ class Tables:
             if table is None or base is None:
                 version = self._create(name, rows, commit=commit, over=table)
             else:
-                schemas.check(rows, against=commits.columns_of(table), table=name)
-                write_deltalake(
-                    table,
-                    rows,
-                    mode="append",
-                    commit_properties=commit,
-                    post_commithook_properties=_AFTER,
-                    writer_properties=commits.encoding(rows),
-                )
-                version = table.version()
+                version = self._add(table, rows, commit=commit, name=name)
         self._backend.settle(name, after=-1 if base is None else base, to=version)
         return version
 
@@ -128,25 +120,17 @@ class Tables:
         """
         rows = schemas.stored(frame)
         commit = CommitProperties(app_transactions=[Transaction(app_id=sender, version=number)])
-        table = self._find(name)
-        before = -1 if table is None else table.version()
-        with speaking(self._backend.shown, table=name):
-            if table is None:
-                version = self._create(name, rows, commit=commit, over=None)
-            elif (table.transaction_version(sender) or 0) >= number:
-                return False
-            else:
-                schemas.check(rows, against=commits.columns_of(table), table=name)
-                write_deltalake(
-                    table,
-                    rows,
-                    mode="append",
-                    commit_properties=commit,
-                    post_commithook_properties=_AFTER,
-                    writer_properties=commits.encoding(rows),
-                )
-                version = table.version()
-        self._backend.settle(name, after=before, to=version)
+        with self._backend.sharing(name):
+            table = self._find(name)
+            before = -1 if table is None else table.version()
+            with speaking(self._backend.shown, table=name):
+                if table is None:
+                    version = self._create(name, rows, commit=commit, over=None)
+                elif (table.transaction_version(sender) or 0) >= number:
+                    return False
+                else:
+                    version = self._add(table, rows, commit=commit, name=name)
+            self._settle_shared(name, after=before, to=version)
         return True
 
     def delivered(self, name: str, *, sender: str) -> int:
@@ -162,17 +146,18 @@ class Tables:
         Raises:
             Conflict: another writer tidied meanwhile.
         """
-        table = self._load(name, version=None)
-        before = table.version()
-        with speaking(self._backend.shown, table=name):
-            table.optimize.compact(post_commithook_properties=_AFTER)
-            table.vacuum(
-                retention_hours=1,
-                dry_run=False,
-                enforce_retention_duration=False,
-                post_commithook_properties=_AFTER,
-            )
-        self._backend.settle(name, after=before, to=table.version())
+        with self._backend.sharing(name):
+            table = self._load(name, version=None)
+            before = table.version()
+            with speaking(self._backend.shown, table=name):
+                table.optimize.compact(post_commithook_properties=_AFTER)
+                table.vacuum(
+                    retention_hours=1,
+                    dry_run=False,
+                    enforce_retention_duration=False,
+                    post_commithook_properties=_AFTER,
+                )
+            self._settle_shared(name, after=before, to=table.version())
 
     def scan(self, name: str, *, version: int | None = None) -> pl.LazyFrame:
         """Return a table's rows at a version (the newest by default), to be read when they are needed.
@@ -301,11 +286,9 @@ class Tables:
         Raises:
             NotFound: the table has no version `base`.
         """
-        table = self._must(name, base=base)
-        newest = table.version()
-        with speaking(self._backend.shown, table=name):
-            table.create_checkpoint()
-        self._backend.settle(name, after=base - 1, to=newest)
+        newest = self._must(name, base=base).version()
+        self._backend.settle(name, after=base, to=newest)
+        self._backend.checkpoint(name)
         log = self._backend.log(name)
         # A version can be read from a checkpoint that is not younger than it, and the entries since.
         whole = [
@@ -339,6 +322,22 @@ class Tables:
             writer_properties=commits.encoding(rows),
         )
         return over.version() if over else 0
+
+    def _add(self, table: DeltaTable, rows: pl.DataFrame, *, commit: CommitProperties, name: str) -> int:
+        schemas.check(rows, against=commits.columns_of(table), table=name)
+        write_deltalake(
+            table,
+            rows,
+            mode="append",
+            commit_properties=commit,
+            post_commithook_properties=_AFTER,
+            writer_properties=commits.encoding(rows),
+        )
+        return table.version()
+
+    def _settle_shared(self, name: str, *, after: int, to: int) -> None:
+        self._backend.settle(name, after=after, to=to)
+        self._backend.note_settled(name, to)
 
     def _at(self, name: str, *, base: int | None) -> DeltaTable | None:
         """Return the table in the state of `base`, after undoing commits that no ledger knows."""
@@ -382,10 +381,13 @@ class Tables:
 
     def _load(self, name: str, *, version: int | None) -> DeltaTable:
         schemas.check_name(name)
+        counts = self._backend.settled(name) if version is None else version
         try:
             with speaking(self._backend.shown, table=name):
+                if counts is not None and counts < 0:
+                    raise TableNotFoundError
                 return DeltaTable(
-                    self._backend.uri(name), version=version, storage_options=self._backend.options
+                    self._backend.uri(name), version=counts, storage_options=self._backend.options
                 )
         except StoreUnavailable as error:
             newest = None if version is None else self._load(name, version=None).version()

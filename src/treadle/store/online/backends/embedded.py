@@ -10,7 +10,7 @@ from __future__ import annotations
 import fcntl
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +33,8 @@ _READERS = 1024
 _PUT_AT_ONCE, _SCAN_AT_ONCE, _COPY_AT_ONCE = 20_000, 10_000, 200_000
 _MOVED, _SOILED = b"moved", b"soiled"
 _COUNT_BYTES = 8
+#: The file that is being made, by whoever holds the folder's lock.
+_FRESH = "fresh.mdb"
 
 
 class _File:
@@ -148,7 +150,7 @@ class Backend:
             if transaction.get(_SOILED) is None or transaction.get(_MOVED) is not None:
                 return
             number = max(self._numbers()) + 1
-            self._copy(file, transaction, to=self._path(number))
+            self._make(self._path(number), lambda fresh: _copy(file, transaction, to=fresh))
             for database in (file.values, file.states):
                 transaction.drop(database, delete=False)
             transaction.put(_MOVED, str(number).encode())
@@ -173,37 +175,35 @@ class Backend:
 
     def _opened(self, number: int) -> _File:
         path = self._path(number)
-        known = _OPEN.get(_identity(path)) if path.exists() else None
+        if not path.exists():
+            self._make(path, lambda _: None)
+        known = _OPEN.get(_identity(path))
         if known is not None:
             return known
-        options = {"map_size": _MAP_BYTES, "max_dbs": 3, "max_readers": _READERS, "mode": 0o600}
-        environment = self._lmdb.open(str(path), subdir=False, **options)
+        environment = self._environment(path)
         environment.reader_check()  # a killed reader would keep old pages from being used again
         file = _File(environment)
         _OPEN[_identity(path)] = file
-        flush_folder(self._folder)
         return file
+
+    def _make(self, path: Path, fill: Callable[[_File], None]) -> None:
+        """Make a file that is there as a whole or not at all, also after a power cut: LMDB cannot open half of one."""
+        fresh = self._folder / _FRESH
+        _remove(fresh)  # left by a process that was killed while it made one
+        with self._environment(fresh) as environment:
+            fill(_File(environment))
+            environment.sync(True)
+        fresh.rename(path)
+        _remove(fresh)
+        flush_folder(self._folder)
+
+    def _environment(self, path: Path) -> Any:
+        options = {"map_size": _MAP_BYTES, "max_dbs": 3, "max_readers": _READERS, "mode": 0o600}
+        return self._lmdb.open(str(path), subdir=False, **options)
 
     def _leave(self, file: _File) -> None:
         if self._current is file:
             self._current = None
-
-    def _copy(self, file: _File, transaction: Transaction, *, to: Path) -> None:
-        _remove(to)  # left by a process that was killed while it copied
-        with self._lmdb.open(
-            str(to), subdir=False, map_size=_MAP_BYTES, max_dbs=3, mode=0o600
-        ) as environment:
-            fresh = _File(environment)
-            for source, target in ((file.values, fresh.values), (file.states, fresh.states)):
-                cursor = transaction.cursor(db=source)
-                there = cursor.first()
-                while there:
-                    with environment.begin(write=True, db=target) as writing:
-                        for _ in range(_COPY_AT_ONCE):
-                            writing.put(*cursor.item(), append=True)
-                            there = cursor.next()
-                            if not there:
-                                break
 
     def _some(self, namespace: bytes, after: bytes) -> list[tuple[bytes, bytes]]:
         found: list[tuple[bytes, bytes]] = []
@@ -269,6 +269,20 @@ class Backend:
         if isinstance(error, self._lmdb.ReadonlyError):
             return read_only("online", self.shown, str(error))
         return of_os_error(OSError(str(error)), store="online", place=self.shown)
+
+
+def _copy(file: _File, transaction: Transaction, *, to: _File) -> None:
+    """Write the values and the states that a transaction sees into another file."""
+    for source, target in ((file.values, to.values), (file.states, to.states)):
+        cursor = transaction.cursor(db=source)
+        there = cursor.first()
+        while there:
+            with to.environment.begin(write=True, db=target) as writing:
+                for _ in range(_COPY_AT_ONCE):
+                    writing.put(*cursor.item(), append=True)
+                    there = cursor.next()
+                    if not there:
+                        break
 
 
 def _state(file: _File, transaction: Transaction, namespace: bytes) -> State | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -10,11 +11,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote
 
+from deltalake import DeltaTable
+
 from treadle.store.failures import of_os_error
-from treadle.store.files import flush_file, flush_folder
+from treadle.store.files import flush_file, flush_folder, make_folder, replacing
 from treadle.store.places import Place
+from treadle.store.tables.failures import speaking
 
 _LOG = "_delta_log"
+#: Beside the log of a table that many writers share: the version up to which a power cut changes nothing.
+_SETTLED = "_settled"
+#: Which checkpoint to begin with.
+_POINTER = "_last_checkpoint"
+#: Where a checkpoint is made; names with this beginning are no data to Delta.
+_BESIDE = "_checkpoint"
 #: Part of the name of a log entry that was being written when its writer died.
 _STAGED = "#"
 
@@ -47,7 +57,7 @@ class Backend:
             for version in range(after + 1, to + 1):
                 entry = log / f"{version:020d}.json"
                 checkpoints = log.glob(f"{version:020d}.checkpoint*") if is_checkpointed else ()
-                for path in (*_data_files(table, entry), *checkpoints, log / "_last_checkpoint", entry):
+                for path in (*_data_files(table, entry), *checkpoints, log / _POINTER, entry):
                     if path.exists():
                         flush_file(path)
             above = [table, *(folder for folder in table.parents if folder.is_relative_to(self._root.parent))]
@@ -66,15 +76,75 @@ class Backend:
             for path in sorted(later, reverse=True):
                 path.unlink()
             if later:
-                (log / "_last_checkpoint").unlink(missing_ok=True)
+                (log / _POINTER).unlink(missing_ok=True)
                 flush_folder(log)
         return bool(later)
+
+    @contextmanager
+    def sharing(self, name: str) -> Iterator[None]:
+        """Keep other writers from a table, and take back what one that died had not settled.
+
+        Whether a power cut has torn it cannot be told for certain, and its rows still wait where they came from.
+        """
+        table = self._root / name
+        with self._failures():
+            make_folder(table)
+            handle = os.open(table, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            with self._failures():
+                fcntl.flock(handle, fcntl.LOCK_EX)
+                known = self.settled(name)
+                if known is None:  # a table from before this was noted, or a new one
+                    self.note_settled(name, self._newest(name))
+                elif self._newest(name) > known:
+                    self.mend(name, base=known)
+            yield
+        finally:
+            os.close(handle)
+
+    def settled(self, name: str) -> int | None:
+        """Return the version of a shared table that counts, -1 for none yet; None: the newest one does."""
+        table = self._root / name
+        with self._failures():
+            try:
+                known = int((table / _SETTLED).read_text())
+            except FileNotFoundError:
+                return None
+            # A backup that was made meanwhile may hold an older log than note.
+            is_there = known < 0 or (table / _LOG / f"{known:020d}.json").exists()
+            return known if is_there else None
+
+    def note_settled(self, name: str, version: int) -> None:
+        """Let a version of a shared table count, after `settle`."""
+        with self._failures(), replacing(self._root / name / _SETTLED) as file:
+            file.write(f"{version}".encode())
+
+    def checkpoint(self, name: str) -> None:
+        """Write a checkpoint of the newest version, whole or not at all, also after a power cut.
+
+        delta-rs gives it its name before it is on the disk, so it is made beside the log first.
+        """
+        log, beside = self._root / name / _LOG, self._root / name / _BESIDE
+        with self._failures():
+            shutil.rmtree(beside, ignore_errors=True)  # left by one that was killed
+            shutil.copytree(log, beside / _LOG, copy_function=_linked)
+        with speaking(self.shown, table=name):
+            DeltaTable(str(beside.resolve())).create_checkpoint()
+        with self._failures():
+            fresh = {path.name for path in (beside / _LOG).iterdir()} - {path.name for path in log.iterdir()}
+            # The pointer goes last: it may not point at nothing.
+            for some in (fresh - {_POINTER}, {_POINTER}):
+                for each in some:
+                    flush_file(beside / _LOG / each)
+                    (beside / _LOG / each).replace(log / each)
+                flush_folder(log)
+            shutil.rmtree(beside)
 
     def files(self, name: str) -> list[str]:
         """Return the names of a table's data files, and of what writers that were killed left beside them."""
         table = self._root / name
         with self._failures():
-            data = [path.name for path in table.iterdir() if path.is_file()]
+            data = [path.name for path in table.iterdir() if path.is_file() and path.name != _SETTLED]
             staged = [f"{_LOG}/{path.name}" for path in (table / _LOG).iterdir() if _STAGED in path.name]
         return data + staged
 
@@ -105,6 +175,10 @@ class Backend:
             if (self._root / name).exists():
                 shutil.rmtree(self._root / name)
 
+    def _newest(self, name: str) -> int:
+        entries = (self._root / name / _LOG).glob("[0-9]*.json")
+        return max((int(path.stem) for path in entries if path.stem.isdigit()), default=-1)
+
     @contextmanager
     def _failures(self) -> Iterator[None]:
         try:
@@ -116,12 +190,19 @@ class Backend:
 def _is_checkpointed(log: Path, *, since: int) -> bool:
     """Say whether one of the commits after a version made a checkpoint."""
     try:
-        newest: int = json.loads((log / "_last_checkpoint").read_bytes())["version"]
+        newest: int = json.loads((log / _POINTER).read_bytes())["version"]
     except FileNotFoundError:
         return False
     except (ValueError, KeyError, TypeError):
         return True
     return newest > since
+
+
+def _linked(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # a file system without links
+        shutil.copyfile(source, target)
 
 
 def _data_files(table: Path, entry: Path) -> list[Path]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from contextlib import AbstractContextManager, nullcontext
 
 import obstore
+from deltalake import DeltaTable
 
 from treadle.store.places import Place
 from treadle.store.s3 import probe, scan_options, speaking, store_of, table_options
+from treadle.store.tables.failures import speaking as speaking_of_table
 
 _LOG = "_delta_log"
 
@@ -39,6 +42,22 @@ class Backend:
     def mend(self, name: str, *, base: int | None) -> bool:  # noqa: ARG002 - one bucket entry is never torn
         """Return False: what a bucket holds is whole."""
         return False
+
+    def sharing(self, name: str) -> AbstractContextManager[None]:  # noqa: ARG002 - the bucket refuses to overwrite
+        """Keep nobody out: of two writers of one version the bucket lets one win."""
+        return nullcontext()
+
+    def settled(self, name: str) -> int | None:  # noqa: ARG002 - every version is
+        """Return None: what a bucket holds counts."""
+        return None
+
+    def note_settled(self, name: str, version: int) -> None:
+        """Do nothing: what a bucket has acknowledged is durable."""
+
+    def checkpoint(self, name: str) -> None:
+        """Write a checkpoint of the newest version."""
+        with speaking_of_table(self.shown, table=name):
+            DeltaTable(self.uri(name), storage_options=self.options).create_checkpoint()
 
     def files(self, name: str) -> list[str]:
         """Return the names of a table's data files; a bucket shows no half-written ones."""
