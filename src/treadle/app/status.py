@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from treadle.core.errors import NotFound, TreadleError
 from treadle.core.records import Alert, Decision, Record, Run, ServerState, Variant
+from treadle.features import materialisations
+from treadle.features.materialisations import ViewFreshness
 
 if TYPE_CHECKING:
     from treadle.app.workspace import Workspace
@@ -61,6 +63,8 @@ class Status(Record, frozen=True, kw_only=True):
     project: str
     at: datetime
     datasets: tuple[DatasetStatus, ...]
+    #: Feature views that are read online, with how fresh their values are there.
+    online: tuple[ViewFreshness, ...]
     models: tuple[ModelStatus, ...]
     endpoints: tuple[EndpointStatus, ...]
     alerts: tuple[Alert, ...]
@@ -73,6 +77,7 @@ def status(workspace: Workspace) -> Status:
         project=workspace.settings.project.name,
         at=workspace.clock.now(),
         datasets=tuple(_dataset(workspace, name) for name in project.datasets),
+        online=_online(workspace),
         models=tuple(_model(workspace, name) for name in project.models),
         endpoints=tuple(_endpoint(workspace, name) for name in workspace.endpoints.names()),
         alerts=tuple(workspace.alerts.open()),
@@ -105,6 +110,17 @@ def _contradictions(workspace: Workspace, name: str) -> tuple[str, ...]:
     except TreadleError as error:
         return (str(error),)
     return ()
+
+
+def _online(workspace: Workspace) -> tuple[ViewFreshness, ...]:
+    known = materialisations.served(workspace.ledger)
+    served = [name for name in workspace.project.views if name in known]
+    if not served:
+        return ()
+    try:
+        return tuple(one for one in workspace.online.freshness() if one.view in served)
+    except TreadleError as error:  # it cannot even be opened
+        return tuple(ViewFreshness(view=name, store="", problem=str(error)) for name in served)
 
 
 def _model(workspace: Workspace, name: str) -> ModelStatus:

@@ -221,6 +221,7 @@ class Wiring:
             clock=self.clock,
             datasets=self.datasets,
             trees=self.trees,
+            online=lambda: self.online,
             runs=self.runs,
             models=self.models,
             verdicts=self.verdicts,

@@ -13,6 +13,9 @@ from treadle.core.records import Record, from_json, to_json
 from treadle.store.ledger import tables
 from treadle.store.ledger.ledger import Ledger
 
+#: Seconds for which another process that writes the same view is waited for.
+PATIENCE = 600.0
+
 
 class Materialisation(Record, frozen=True, kw_only=True):
     """How far a feature view has been written to an online store."""
@@ -80,3 +83,9 @@ def remembered(ledger: Ledger, view: str, *, store: str) -> Materialisation | No
     with ledger.read() as connection:
         body = connection.execute(query).scalar()
     return None if body is None else from_json(body, Materialisation)
+
+
+def served(ledger: Ledger) -> set[str]:
+    """Return the views that were written to an online store once, whichever that was: somebody reads them there."""
+    with ledger.read() as connection:
+        return set(connection.execute(select(tables.materialisations.c.view)).scalars())

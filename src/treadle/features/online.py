@@ -59,7 +59,12 @@ class OnlineFeatures:
         self._lookups: dict[tuple[str, ...], Lookup] = {}
 
     def materialise(
-        self, view: str, *, until: datetime | None = None, again: bool = False
+        self,
+        view: str,
+        *,
+        until: datetime | None = None,
+        again: bool = False,
+        patience: float = materialisations.PATIENCE,
     ) -> Materialisation:
         """Bring into the store what has landed since the last time and can be seen at `until` (by default: now).
 
@@ -69,7 +74,7 @@ class OnlineFeatures:
         Raises:
             NotFound: there is no such view, or nothing has been ingested for it yet.
             Conflict: the store was emptied, or somebody else wrote, meanwhile; to be repeated.
-            Busy: another process has been at it for ten minutes.
+            Busy: another process has been at it for `patience` seconds.
             StoreUnavailable: the store does not answer.
         """
         declared = self._view(view)
@@ -79,7 +84,7 @@ class OnlineFeatures:
         heads = [target.head for target in targets]
         if not again and all(head.is_current(version=version, until=micros(limit)) for head in heads):
             return self._materialisation(declared, targets, version=version)
-        with self._lease(view) as lease:
+        with self._lease(view, patience=patience) as lease:
             version = self._rows.version(view).version
             written = sum(
                 self._write(declared, target, version=version, limit=limit, again=again) for target in targets
@@ -119,7 +124,12 @@ class OnlineFeatures:
 
     def freshness(self) -> list[ViewFreshness]:
         """Return how fresh the online values of each view are; never fails because the store does."""
-        return [self._freshness(name) for name in self._views]
+        found: list[ViewFreshness] = []
+        for name in self._views:
+            # A store that hangs is waited for once, and not once for each view.
+            lost = next((one.problem for one in found if one.problem), "")
+            found.append(self._freshness(name, problem=lost))
+        return found
 
     def forget(self, view: str, entity: Any) -> int:
         """Remove an entity's values, and return how many there were; its rows must be gone from the dataset.
@@ -288,26 +298,30 @@ class OnlineFeatures:
             schema=schema, rows=[[None] * len(schema) for _ in range(count)], at=at, problem=problem
         )
 
-    def _freshness(self, name: str) -> ViewFreshness:
+    def _freshness(self, name: str, *, problem: str) -> ViewFreshness:
         view = self._view(name)
         try:
             newest = self._rows.version(name).version
         except NotFound:
             return ViewFreshness(view=name, store=self._store.shown)
-        problem, found = "", None
+        found = None
         try:
-            targets = self._targets(view)
-            version = min(target.head.version for target in targets)
-            found = self._materialisation(view, targets, version=version) if version else None
+            if not problem:
+                targets = self._targets(view)
+                version = min(target.head.version for target in targets)
+                found = self._materialisation(view, targets, version=version) if version else None
         except StoreUnavailable as error:
             problem = str(error)
+        if problem:
             found = materialisations.remembered(self._ledger, name, store=self._store.shown)
         if found is None:
             return ViewFreshness(view=name, store=self._store.shown, behind=newest, problem=problem)
         return ViewFreshness.of(found, now=self._clock.now(), newest_version=newest, problem=problem)
 
-    def _lease(self, view: str) -> AbstractContextManager[Lease]:
-        return self._ledger.turn(f"online:{view}", holder="materialise", clock=self._clock)
+    def _lease(
+        self, view: str, *, patience: float = materialisations.PATIENCE
+    ) -> AbstractContextManager[Lease]:
+        return self._ledger.turn(f"online:{view}", holder="materialise", clock=self._clock, patience=patience)
 
 
 def _values(entity: Any, view: FeatureView) -> tuple[Any, ...]:

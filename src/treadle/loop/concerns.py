@@ -17,6 +17,8 @@ FAILED_RUN, UNFINISHED_RUN, STALE_MODEL, STALE_DATA = (
     "stale-data",
 )
 RULES = (FAILED_RUN, UNFINISHED_RUN, STALE_MODEL, STALE_DATA)
+#: Rule of the alert, on a feature view, that its values could not be brought into the online store.
+STALE_ONLINE = "stale-online"
 #: A run that was begun so often and has not ended is told of: something takes its process down.
 MANY_ATTEMPTS = 3
 

@@ -18,7 +18,7 @@ from treadle.core.clock import parse_span
 from treadle.core.errors import Conflict, NotFound, RunFailed, StoreUnavailable, TreadleError
 from treadle.core.ids import new_id
 from treadle.core.records import ModelVersion, Run, StepResult, Verdict, Window
-from treadle.loop import fitting, judging
+from treadle.loop import fitting, judging, online
 from treadle.loop.frames import Frames
 from treadle.loop.models import Model
 from treadle.loop.releases import Release
@@ -58,7 +58,7 @@ class Pipelines:
         self._frames = Frames(rooms.datasets)
 
     def ingest(self, model: Model) -> dict[str, int]:
-        """Read what is new for a model's dataset, views and trees; return the newest version of each.
+        """Read what is new for a model's dataset, views and trees, also into the online store; return the newest version of each.
 
         Raises:
             NotFound: the dataset has no rows yet.
@@ -74,6 +74,7 @@ class Pipelines:
             self._rooms.progress.step(f"add {tree.name}")
             self._rooms.trees.add(tree)
             found[tree.name] = self._rooms.trees.version(tree.name).version
+        online.refresh(model, self._rooms)
         return found
 
     def ingest_if_any(self, model: Model) -> None:
@@ -82,6 +83,7 @@ class Pipelines:
             self._ingest(name)
         for tree in model.trees:
             self._rooms.trees.add(tree)
+        online.refresh(model, self._rooms)
 
     def _ingest(self, name: str) -> None:
         made = self._rooms.datasets.ingest(self._rooms.project.dataset(name))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from treadle.core.progress import Progress
 from treadle.data.datasets import Datasets
 from treadle.data.trees import Trees
 from treadle.evaluation.verdicts import Verdicts
+from treadle.features.online import OnlineFeatures
 from treadle.loop.projects import Project
 from treadle.monitoring.alerts import Alerts
 from treadle.registry.models import Models
@@ -31,6 +33,8 @@ class Rooms:
     clock: Clock
     datasets: Datasets
     trees: Trees
+    #: Opens the online store: most turns of most loops do not need it.
+    online: Callable[[], OnlineFeatures]
     runs: Runs
     models: Models
     verdicts: Verdicts

@@ -11,6 +11,7 @@ from typing import Any
 import click
 import msgspec
 
+from treadle.core.clock import span_text
 from treadle.core.errors import InvalidInput, RunFailed, TreadleError
 
 #: Warnings that are printed before the rest is only counted.
@@ -72,6 +73,11 @@ def warnings(texts: Sequence[str], *, of: str = "") -> None:
         click.secho(plain(f"{of}{text}"), fg="yellow")
     if len(texts) > MOST_WARNINGS:
         click.secho(f"{of}… {len(texts) - MOST_WARNINGS:,} more: --json lists all", fg="yellow")
+
+
+def span(seconds: float | None) -> str | None:
+    """Return a number of seconds as people say it, or None."""
+    return None if seconds is None else span_text(seconds)
 
 
 def on_terminal() -> bool:

@@ -8,7 +8,6 @@ from pathlib import Path
 import click
 
 from treadle.app.cli import options, output
-from treadle.core.clock import span_text
 
 
 @click.group("features", invoke_without_command=True)
@@ -27,7 +26,7 @@ def command(context: click.Context, project: Path | None, *, as_json: bool) -> N
     output.table(
         ["view", "entities", "newest value", "age", "materialised until", "version", "behind"],
         [
-            (one.view, one.entities, one.newest, _span(one.age), one.until, one.version, one.behind)
+            (one.view, one.entities, one.newest, output.span(one.age), one.until, one.version, one.behind)
             for one in found
         ],
     )
@@ -75,13 +74,9 @@ def read(view: str, entity: tuple[str, ...], project: Path | None, *, as_json: b
         return
     output.table(["feature", "value"], features.items())
     for one in fresh:
-        click.echo(f"{one.view}: {'no value' if one.newest is None else f'{_span(one.newest)} old'}")
+        click.echo(f"{one.view}: {'no value' if one.newest is None else f'{output.span(one.newest)} old'}")
     if found.problem:
         click.secho(found.problem, fg="yellow")
-
-
-def _span(seconds: float | None) -> str | None:
-    return None if seconds is None else span_text(seconds)
 
 
 def _pair(text: str) -> tuple[str, str]:

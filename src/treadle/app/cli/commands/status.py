@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from treadle.app.cli import options, output
 
 if TYPE_CHECKING:
     from treadle.app.status import ModelStatus, Status
+    from treadle.features.materialisations import ViewFreshness
 
 
 @click.command("status")
@@ -35,6 +37,8 @@ def _print(found: Status) -> None:
     for dataset in found.datasets:
         output.warnings(dataset.problems, of=f"  {dataset.name}: ")
     click.echo()
+    if found.online:
+        _print_online(found.online)
     for model in found.models:
         _print_model(model)
     for endpoint in found.endpoints:
@@ -48,6 +52,15 @@ def _print(found: Status) -> None:
         click.secho(output.plain(text), fg="red")
     if not found.alerts:
         click.echo("no open alerts")
+
+
+def _print_online(views: Sequence[ViewFreshness]) -> None:
+    output.table(
+        ["online", "entities", "newest value", "age", "materialised until", "versions behind"],
+        [(v.view, v.entities, v.newest, output.span(v.age), v.until, v.behind) for v in views],
+    )
+    output.warnings(list(dict.fromkeys(view.problem for view in views if view.problem)), of="  ")
+    click.echo()
 
 
 def _print_model(model: ModelStatus) -> None:
