@@ -18,6 +18,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import obstore
 import pytest
@@ -243,7 +244,7 @@ class PrivateRedis:
     def start(self) -> None:
         """Start the server and wait until it answers."""
         options = ["--bind", self._host, "--port", str(self.port), "--dir", str(self._folder)]
-        options += ["--appendonly", "yes", "--save", "", "--protected-mode", "no"]
+        options += ["--appendonly", "yes", "--save", "", "--protected-mode", "no", "--rdbcompression", "no"]
         self._process = subprocess.Popen(
             [*_dies_with_us(), *self._prefix, "redis-server", *options],
             stdout=subprocess.DEVNULL,
@@ -267,6 +268,16 @@ class PrivateRedis:
         """Remove everything that the server holds."""
         assert self._ask(b"FLUSHALL") == b"+OK\r\n"
 
+    def dump(self) -> bytes:
+        """Return every key and value, and every byte of the files, once the server has written these anew."""
+        import redis
+
+        with redis.Redis.from_url(self.url) as client:
+            client.bgrewriteaof()
+            assert _eventually(lambda: not _rewrites(client.info("persistence")))
+            held = [key + repr(_held(client, key)).encode() for key in client.scan_iter()]
+        return b"".join([*held, *(file.read_bytes() for file in self._folder.rglob("*") if file.is_file())])
+
     def _pongs(self) -> bool:
         try:
             return self._ask(b"PING") == b"+PONG\r\n"
@@ -277,6 +288,14 @@ class PrivateRedis:
         with socket.create_connection((self._host, self.port), timeout=5) as talk:
             talk.sendall(command + b"\r\n")
             return talk.recv(100)
+
+
+def _rewrites(persistence: dict[str, int]) -> bool:
+    return any(persistence[f"aof_rewrite_{state}"] for state in ("in_progress", "scheduled"))
+
+
+def _held(client: Any, key: bytes) -> Any:
+    return client.hgetall(key) if client.type(key) == b"hash" else client.get(key)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from treadle.core.errors import ContractChanged, InvalidDeclaration, InvalidInput, NotFound
-from treadle.data import ingest
+from treadle.data import ingest, upkeep
 from treadle.data.contracts import Column, Contract
 from treadle.data.datasets import Dataset, Outcomes
 from treadle.data.raw import Batch, Raw
@@ -255,6 +255,56 @@ def test_what_is_forgotten_leaves_no_byte(datasets, tags, pushed, declared, land
     assert datasets.ingest(declared).rows == 2
     with pytest.raises(NotFound, match="Nothing was changed"):
         datasets.forget("d", where={"id": secret}, reason="twice")
+
+
+def test_what_is_forgotten_can_be_collected_at_once(datasets, pushed, declared):
+    pushed.put(("a", 1, 1, False), ("b", 2, 1, False))
+    datasets.ingest(declared)
+    datasets.forget("d", where={"id": "a"}, reason="a request")
+
+    done = datasets.collect("d", keep=[], dry_run=False)
+
+    assert (done.versions, done.files) == ((), ())
+    assert held(datasets, 1) == held(datasets) == {"b": (2, 1)}
+
+
+def test_a_killed_forgetting_is_finished_by_the_next_collection(
+    datasets, pushed, declared, tmp_path, monkeypatch
+):
+    def killed(*_, **__):
+        raise KeyboardInterrupt
+
+    pushed.put(("Zaphod-Beeblebrox", 1, 1, False), ("b", 2, 1, False))
+    datasets.ingest(declared)
+    with monkeypatch.context() as dying:
+        dying.setattr(upkeep.Upkeep, "_remove_files", killed)
+        with pytest.raises(KeyboardInterrupt):
+            datasets.forget("d", where={"id": "Zaphod-Beeblebrox"}, reason="a request")
+    files = [path for path in (tmp_path / "tables").rglob("*") if path.is_file()]
+    before = [path for path in files if holds(path, "Zaphod-Beeblebrox")]
+
+    datasets.collect("d", keep=[], dry_run=False)
+
+    assert before
+    assert not [path for path in before if path.exists() and holds(path, "Zaphod-Beeblebrox")]
+    assert held(datasets, 1) == held(datasets) == {"b": (2, 1)}
+
+
+def test_what_lands_while_something_is_forgotten_stays(datasets, pushed, declared, monkeypatch):
+    commit = upkeep.Upkeep._commit
+
+    def and_more_lands(*arguments, **options):
+        version = commit(*arguments, **options)
+        pushed.put(("c", 3, 1, False))
+        datasets.ingest(declared)
+        return version
+
+    pushed.put(("a", 1, 1, False), ("b", 2, 1, False))
+    datasets.ingest(declared)
+    monkeypatch.setattr(upkeep.Upkeep, "_commit", and_more_lands)
+    datasets.forget("d", where={"id": "a"}, reason="a request")
+
+    assert held(datasets) == {"b": (2, 1), "c": (3, 1)}
 
 
 def holds(path, secret):

@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from treadle.core.errors import StoreUnavailable
 from treadle.core.records import ModelVersion, Record
+from treadle.features import materialisations
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,22 +40,30 @@ def kept(workspace: Workspace, dataset: str, *, last: int, younger_than: timedel
 def collect(
     workspace: Workspace, names: list[str], *, last: int, younger_than: timedelta, dry_run: bool
 ) -> list[Collected]:
-    """Collect some datasets, or say what would be removed."""
-    return [
+    """Collect some datasets and what of them is online, or say what would be removed."""
+    found = [
         workspace.datasets.collect(
             name, keep=kept(workspace, name, last=last, younger_than=younger_than), dry_run=dry_run
         )
         for name in names
     ]
+    if not dry_run and any(_is_online(workspace, name) for name in names):
+        workspace.online.collect(dry_run=False)
+    return found
 
 
 def forget(workspace: Workspace, dataset: str, *, where: Mapping[str, Any], reason: str) -> Forgotten:
-    """Forget rows of a dataset, and name the model versions that saw them."""
+    """Forget rows of a dataset, and name the model versions that saw them.
+
+    Raises:
+        StoreUnavailable: the dataset holds a feature view that is online, and the online store does not answer.
+    """
+    is_online = _is_online(workspace, dataset)
+    if is_online:
+        _must_answer(workspace, dataset)
     done = workspace.datasets.forget(dataset, where=where, reason=reason)
-    if _is_online(workspace, dataset):
-        # A view whose rows were taken out is written anew; what it had held leaves the store's files.
-        workspace.online.materialise(dataset)
-        workspace.online.collect(dry_run=False)
+    if is_online:
+        _forget_online(workspace, dataset)
     models = [
         f"{version.model}/{version.version}"
         for version, number in seen_by(workspace, dataset)
@@ -65,10 +75,29 @@ def forget(workspace: Workspace, dataset: str, *, where: Mapping[str, Any], reas
 
 
 def _is_online(workspace: Workspace, dataset: str) -> bool:
-    """Say whether a dataset holds a feature view that has been written to the online store."""
-    if dataset not in workspace.project.views:
-        return False
-    return any(one.view == dataset and one.version is not None for one in workspace.online.freshness())
+    """Say whether a dataset holds a feature view that has been written to an online store."""
+    return dataset in workspace.project.views and dataset in materialisations.served(workspace.ledger)
+
+
+def _must_answer(workspace: Workspace, view: str) -> None:
+    """Make sure, before anything is changed, that what is forgotten can be forgotten everywhere."""
+    problem = next(one.problem for one in workspace.online.freshness() if one.view == view)
+    if problem:
+        msg = f"Nothing was forgotten, as it would stay online: {problem}"
+        raise StoreUnavailable(msg)
+
+
+def _forget_online(workspace: Workspace, view: str) -> None:
+    try:
+        # A view whose rows were taken out is written anew; what it had held leaves the store's files.
+        workspace.online.materialise(view)
+        workspace.online.collect(dry_run=False)
+    except StoreUnavailable as error:
+        msg = (
+            f"The rows are forgotten, but not yet in the online store: {error} Once it answers: treadle features "
+            f"materialise {view}, then treadle datasets collect {view} --remove."
+        )
+        raise StoreUnavailable(msg) from error
 
 
 def seen_by(workspace: Workspace, dataset: str) -> list[tuple[ModelVersion, int]]:

@@ -51,6 +51,7 @@ class Commit:
     #: By part: the fingerprints of all keys that are about to be there.
     prints: dict[str, Fingerprints] = field(default_factory=dict)
     collected: tuple[tuple[int, int], ...] = ()
+    forgotten: int = 0
     summary: Summary = field(default_factory=Summary)
     #: What rules that only warn say of the new rows.
     warnings: tuple[str, ...] = ()
@@ -65,6 +66,7 @@ class Commit:
             columns=dict(pin.columns),
             contracts=dict(pin.contracts),
             collected=pin.collected,
+            forgotten=pin.forgotten,
             summary=pin.summary,
         )
 

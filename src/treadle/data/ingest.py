@@ -349,6 +349,7 @@ def pin_of(dataset: Dataset, stored_as: Pin | Commit) -> Pin:
         compacted=stored_as.compacted,
         columns=stored_as.columns,
         collected=stored_as.collected,
+        forgotten=stored_as.forgotten,
         summary=stored_as.summary,
     )
 

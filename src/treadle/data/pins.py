@@ -36,6 +36,8 @@ class Pin(Record, frozen=True, kw_only=True):
     columns: dict[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
     #: Ranges of versions, first and last, that were collected: they can no longer be read as they were.
     collected: tuple[tuple[int, int], ...] = ()
+    #: The newest version that was made by forgetting; 0: none. No earlier state of the tables may stay on disk.
+    forgotten: int = 0
     #: How the columns are distributed that a dataset rule compares with the last version.
     summary: Summary = Summary()
 
@@ -47,6 +49,7 @@ def declared(
     compacted: Mapping[str, int],
     columns: Mapping[str, tuple[str, ...]],
     collected: tuple[tuple[int, int], ...] = (),
+    forgotten: int = 0,
     summary: Summary = Summary(),  # noqa: B008 - a frozen record
 ) -> Pin:
     """Return what a declaration pins, with the contracts of its parts."""
@@ -64,6 +67,7 @@ def declared(
         compacted=dict(compacted),
         columns=dict(columns),
         collected=collected,
+        forgotten=forgotten,
         summary=summary,
     )
 

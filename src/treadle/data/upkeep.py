@@ -104,7 +104,8 @@ class Upkeep:
         """Take rows with these values out of every version, history and quarantine, with their outcomes, for ever.
 
         Returns the version that no longer has them, and the first version that had. Their bytes are gone from the tables
-        when this returns; landed files are the caller's. The values themselves are not written down.
+        when this returns, or after the next collection where it was killed; landed files are the caller's. The values
+        themselves are not written down.
 
         Raises:
             NotFound: no row has them, in any version or in quarantine.
@@ -121,6 +122,7 @@ class Upkeep:
             first = min([*now["_version"], *past["_version"], work.number])
             keys = pl.concat([now.select(work.pin.key), past.select(work.pin.key)]).unique()
             known_gone = self._erase(work, keys, bad)
+            work.commit.forgotten = work.number
             live = _live(work.pin, now)
             work.says = {
                 "rows": work.last.rows - live.height,
@@ -129,9 +131,11 @@ class Upkeep:
             }
 
         version = self._commit(name, do, why=f"forgot rows by {', '.join(where)}: {reason}")
-        with self._ingestion.lease(name):
-            self._remove_files([version], dry_run=False)
-            self._trim([version])
+        with self._ingestion.lease(name) as lease:
+            # Somebody may have committed since: what is the newest now has to stay.
+            newest = self._work(name, lease).last
+            self._remove_files([newest], dry_run=False)
+            self._trim([newest])
         return version, first
 
     def collect(self, name: str, *, keep: Collection[int], dry_run: bool) -> Collected:
@@ -144,7 +148,7 @@ class Upkeep:
         """
         with self._ingestion.lease(name) as lease:
             work = self._work(name, lease)
-            recent = self._recent(name, work.last)
+            recent = self._recent(work)
             kept = {*keep, *(one.version for one in recent)}
             pruned = {part: to_prune(self._spans(work, part), kept) for part in _PARTS}
             forms = sum(
@@ -202,6 +206,7 @@ class Upkeep:
             compacted=dict(commit.compacted),
             columns=dict(commit.columns),
             collected=commit.collected,
+            forgotten=commit.forgotten,
         )
 
     def _rewrite(self, work: Work, last: DatasetVersion) -> None:
@@ -289,13 +294,13 @@ class Upkeep:
             work.writer.remove(table_name(work.name, part) + SUFFIX, gone)
         return count
 
-    def _recent(self, name: str, newest: DatasetVersion) -> list[DatasetVersion]:
-        """Return the newest version, and those that were the newest at some moment of the last hour."""
+    def _recent(self, work: Work) -> list[DatasetVersion]:
+        """Return the newest version, and those that were the newest at some moment of the last hour, since the last forgetting."""
         since = self._clock.now() - GRACE
         with self._ledger.read() as connection:
-            versions = stored.read_versions(connection, name)
+            versions = stored.read_versions(connection, work.name)
         begun = [one for one, after in pairwise(versions) if after.created_at >= since]
-        return [newest, *begun]
+        return [work.last, *(one for one in begun if one.version >= work.commit.forgotten)]
 
     def _trim(self, kept: list[DatasetVersion]) -> None:
         """Remove the logs of what was before the oldest of these states of the tables; the first is the newest."""
