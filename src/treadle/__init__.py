@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from treadle.data.sources.table import Table as Table
     from treadle.data.splits import HashSplit as HashSplit
     from treadle.data.splits import TimeSplit as TimeSplit
+    from treadle.data.trees import ArchiveLimits as ArchiveLimits
     from treadle.data.trees import Tree as Tree
     from treadle.data.windows import Decayed as Decayed
     from treadle.data.windows import Expanding as Expanding
@@ -52,6 +53,7 @@ __version__ = "0.1.0.dev0"
 
 _PLACES = {
     "Age": ("treadle.loop.triggers.age", "Age"),
+    "ArchiveLimits": ("treadle.data.trees", "ArchiveLimits"),
     "Classification": ("treadle.training.tasks.classification", "Classification"),
     "Column": ("treadle.data.contracts", "Column"),
     "Contract": ("treadle.data.contracts", "Contract"),

@@ -13,6 +13,7 @@ from treadle.core.records import Record
 from treadle.data.tree import collection
 from treadle.data.tree.additions import Additions
 from treadle.data.tree.additions import TreeStatus as TreeStatus
+from treadle.data.tree.archive import ArchiveLimits as ArchiveLimits
 from treadle.data.tree.checkout import Checkout, Mode, check_out
 from treadle.data.tree.collection import Collected
 from treadle.data.tree.declaration import Tree as Tree
@@ -87,7 +88,7 @@ class Trees:
         file, which mends a damaged store; `empty` allows a version without files where there were some.
 
         Raises:
-            SourceUnreadable: the folder is not there.
+            SourceUnreadable: the folder is not there, or the archive is refused.
             InvalidInput: the folder is empty all at once.
             Busy: another process has been adding the same tree for ten minutes.
             StoreUnavailable: the contents cannot be stored; there is no new version.

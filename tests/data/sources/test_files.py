@@ -320,3 +320,23 @@ def test_a4_a_bomb_is_refused_before_it_is_unpacked(tmp_path, packing):
 
     with pytest.raises(SourceUnreadable, match=r"unpacks to more than 200 times its [\d,]+ bytes"):
         source.parse(file, source.fetch(file))
+
+
+def test_a4_a_zip_of_a_million_members_is_refused_before_they_are_listed(tmp_path):
+    directory = (b"PK\1\2" + bytes(42)) * 1_000_000
+    end = b"PK\5\6" + bytes(8) + len(directory).to_bytes(4, "little") + bytes(6)
+    (tmp_path / "a.csv.zip").write_bytes(directory + end)
+    source = Files("*.zip")
+    [file] = source.listing(tmp_path)
+
+    with pytest.raises(SourceUnreadable, match="it has more than 1,000 members"):
+        source.parse(file, source.fetch(file))
+
+
+def test_a4_an_encrypted_member_is_told(tmp_path):
+    data = bytearray(zipped(**{"a.csv": CSV}))
+    for signature, at in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
+        data[data.index(signature) + at] |= 1
+
+    with pytest.raises(SourceUnreadable, match="'a.csv' is encrypted"):
+        parse(tmp_path, "a.csv.zip", bytes(data))

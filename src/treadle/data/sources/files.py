@@ -18,6 +18,7 @@ from treadle.core.errors import InvalidDeclaration, SourceUnreadable
 from treadle.core.settings import aws_options
 from treadle.data.raw import Raw, SourceFile
 from treadle.data.sources import _csv, _jsonl, _listing
+from treadle.data.zips import open_zip
 
 if TYPE_CHECKING:
     from treadle.data.sources._objects import Bucket
@@ -37,6 +38,8 @@ _FORMATS = {
 #: A packed file may grow by so much, or to so many bytes, when it is unpacked.
 _MOST_TIMES = 200
 _ALWAYS_UNPACKED = 64 * 1024 * 1024
+#: Members that are looked through for the one file, beside those that packing programs add.
+_MOST_MEMBERS = 1_000
 _PACKED = {"gz", "zip"}
 _S3 = "s3://"
 _ARROW = b"ARROW1"
@@ -162,7 +165,7 @@ def _unpacked(path: str, data: bytes, packing: str) -> bytes:
 
 
 def _only_member(path: str, data: bytes) -> bytes:
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+    with open_zip(io.BytesIO(data), most=_MOST_MEMBERS) as archive:
         names = [
             name
             for name in archive.namelist()

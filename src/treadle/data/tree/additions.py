@@ -17,8 +17,9 @@ from treadle.data.tree import manifest as manifests
 from treadle.data.tree import stat_cache
 from treadle.data.tree.declaration import Tree
 from treadle.data.tree.manifest import Manifest
-from treadle.data.tree.scan import Listing, Scan
+from treadle.data.tree.scan import Listing, Scan, packed
 from treadle.data.tree.survey import Found, Known, Survey
+from treadle.data.tree.unpacking import Unpacking
 from treadle.data.tree.versions import COMMIT, TreeVersion, read_collections, read_version, write_version
 from treadle.store.ledger.leases import Lease
 from treadle.store.ledger.ledger import Ledger
@@ -83,8 +84,8 @@ class Additions:
         last = survey.known.last
         number = last.version if last else None
         if survey.quick():
-            return TreeStatus(tree=tree.name, version=number, files=len(survey.listing.files))
-        if last is None:
+            return TreeStatus(tree=tree.name, version=number, files=survey.count)
+        if last is None and not tree.is_packed:
             there = tuple(sorted(survey.listing.files))
             found = Found(problems=survey.listing.problems)
             return TreeStatus(
@@ -107,6 +108,8 @@ class Additions:
         return status
 
     def _scan(self, tree: Tree) -> Listing:
+        if tree.is_packed:
+            return packed(tree, self._root / tree.source)
         return Scan(tree, self._root / tree.source, avoid=self._avoid).run()
 
     def _survey(self, tree: Tree, listing: Listing) -> Survey:
@@ -115,7 +118,10 @@ class Additions:
             collection = read_collections(connection)
         file = self._state / f"{tree.name}.cache"
         cache = stat_cache.load(file, source=listing.root, place=self._contents.shown)
-        return Survey(listing, Known(last, collection, file, cache), self._contents, progress=self._progress)
+        known = Known(last, collection, file, cache)
+        if tree.is_packed:
+            return Unpacking(tree, listing, known, self._contents, progress=self._progress)
+        return Survey(listing, known, self._contents, progress=self._progress)
 
     def _attempt(
         self, tree: Tree, survey: Survey, lease: Lease, *, rehash: bool, empty: bool

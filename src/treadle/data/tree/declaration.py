@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from treadle.core.errors import InvalidDeclaration
+from treadle.data.tree.archive import ArchiveLimits, is_archive
 from treadle.data.tree.patterns import Patterns
 
 
@@ -19,6 +20,9 @@ class Tree:
     without a second copy, but the files become read-only, and a program that runs as root and writes into one in place
     destroys the stored content too (it is noticed, and cannot be undone).
 
+    A source whose name ends in `.zip`, `.tar`, `.tar.gz` or `.tgz` is an archive, and its files are the tree's; `limits` says
+    how much it may hold.
+
     >>> Tree("photos", source="landing/photos", include=["*.jpg"]).name
     'photos'
     """
@@ -28,6 +32,7 @@ class Tree:
     include: Sequence[str] = ()
     exclude: Sequence[str] = ()
     link: bool = False
+    limits: ArchiveLimits | None = None
 
     def __post_init__(self) -> None:
         """Check what was declared."""
@@ -39,6 +44,7 @@ class Tree:
         if not self.source or "\0" in self.source:
             msg = f"{where}: source is {self.source!r}; expected a folder, as 'landing/photos'."
             raise InvalidDeclaration(msg, field="source")
+        self._check_packing(where)
         for field in ("include", "exclude"):
             given = getattr(self, field)
             if isinstance(given, str):
@@ -49,3 +55,16 @@ class Tree:
             except InvalidDeclaration as error:
                 msg = f"{where}: {field}: {error}"
                 raise InvalidDeclaration(msg, field=field) from error
+
+    @property
+    def is_packed(self) -> bool:
+        """Whether the source is an archive."""
+        return is_archive(self.source)
+
+    def _check_packing(self, where: str) -> None:
+        if self.link and self.is_packed:
+            msg = f"{where}: link=True has no meaning for an archive, whose files are nowhere on a disk. Leave it out."
+            raise InvalidDeclaration(msg, field="link")
+        if self.limits is not None and not self.is_packed:
+            msg = f"{where}: limits are those of an archive, and source is {self.source!r}. Leave them out."
+            raise InvalidDeclaration(msg, field="limits")

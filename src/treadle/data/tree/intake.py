@@ -19,6 +19,8 @@ from treadle.store.objects.contents import DIGEST, Bytes, Contents, Way, digest_
 
 #: Larger files are kept in pieces of `PIECE` bytes, so that a file that grows at its end stores only its end again.
 WHOLE, PIECE = 32 * 2**20, 4 * 2**20
+#: Bytes that are read of a stream at once.
+_AT_ONCE = 2**20
 _TRIES = 3
 _BATCH = 64
 _OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -77,6 +79,21 @@ class Intake:
             except BaseException:
                 pool.shutdown(wait=True, cancel_futures=True)
                 raise
+
+    def stream(self, read: Callable[[int], bytes], size: int) -> tuple[bytes, bytes]:
+        """Take in a content of so many bytes from whatever reads them; return its digest, and that of the list of its pieces.
+
+        Raises:
+            EOFError: there are fewer.
+        """
+        if size <= WHOLE:
+            return self._stored(_exactly(read, size)), b""
+        whole, parts = self._hash(), bytearray()
+        for start in range(0, size, PIECE):
+            piece = _exactly(read, min(PIECE, size - start))
+            whole.update(piece)
+            parts += self._stored(piece)
+        return self._whole_of(whole.digest(), parts)
 
     def hold(self, digests: Iterable[bytes]) -> None:
         """Note that the store holds contents."""
@@ -157,7 +174,15 @@ class Intake:
             whole.update(piece)
             parts += self._stored(piece)
             done += len(piece)
-        return whole.digest(), self._stored(bytes(parts))
+        return self._whole_of(whole.digest(), parts)
+
+    def _whole_of(self, digest: bytes, parts: bytearray) -> tuple[bytes, bytes]:
+        """Return the digest of a content whose pieces are all held, and that of their list."""
+        found = digest, self._stored(bytes(parts))
+        if self._contents is not None:
+            with self._lock:
+                self._held.add(digest)
+        return found
 
     def _piece(self, file: int, size: int) -> memoryview:
         buffer = getattr(self._local, "piece", None)
@@ -192,6 +217,18 @@ class Intake:
     def _count(self, size: int) -> None:
         with self._lock:
             self.stored += size
+
+
+def _exactly(read: Callable[[int], bytes], size: int) -> bytes:
+    pieces, left = [], size
+    while left:
+        piece = read(min(left, _AT_ONCE))
+        if not piece:
+            msg = f"{left:,} bytes are missing at its end"
+            raise EOFError(msg)
+        pieces.append(piece)
+        left -= len(piece)
+    return b"".join(pieces)
 
 
 def _unchanged(file: int, before: os.stat_result, *, names: int = 0) -> os.stat_result:

@@ -44,6 +44,8 @@ class Listing:
     #: The folder itself, without symbolic links.
     root: str
     files: dict[str, Stamp] = field(default_factory=dict)
+    #: Of an archive: its own stamp; what is in it is not known without opening it.
+    archive: Stamp | None = None
     #: By path: where the content really is, for symbolic links.
     places: dict[str, str] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
@@ -89,9 +91,7 @@ class Scan:
         files, chooses = self._listing.files, bool(self._include or self._exclude)
         for entry in entries:
             name = entry.name
-            if name.endswith(_ON_THEIR_WAY) or (
-                name.startswith(".") and (name == INDEX or is_part(Path(name)))
-            ):
+            if is_passed_over(name):
                 continue
             path = prefix + name
             if entry.is_dir(follow_symlinks=False):
@@ -138,6 +138,31 @@ class Scan:
 
     def _problem(self, path: str, reason: str, *, passing: bool = False) -> None:
         self._listing.problems.append(Problem(shown(path), reason, passing))
+
+
+def packed(tree: Tree, root: Path) -> Listing:
+    """Return what the file system tells of an archive.
+
+    Raises:
+        SourceUnreadable: it is not there, or is no file.
+    """
+    place = os.path.realpath(root)
+    try:
+        state = Path(place).stat()
+    except OSError as error:
+        msg = f"The archive {place} cannot be read: {error.strerror}. See whether it is there and whether you may read it."
+        raise SourceUnreadable(msg) from error
+    if not stat.S_ISREG(state.st_mode):
+        msg = f"{place} is no archive, as the source of tree {tree.name!r} says by its name. Give the folder another name."
+        raise SourceUnreadable(msg)
+    return Listing(place, archive=stamp_of(state))
+
+
+def is_passed_over(name: str) -> bool:
+    """Whether a file of this name is still being written, or one of Treadle's own."""
+    if name.endswith(_ON_THEIR_WAY):
+        return True
+    return name.startswith(".") and (name == INDEX or is_part(Path(name)))
 
 
 def stamp_of(state: os.stat_result) -> Stamp:

@@ -50,6 +50,8 @@ class StatCache(msgspec.Struct, kw_only=True):
     collection: int
     #: Digest of the manifest of these files; empty: they are not all of a version.
     manifest: bytes = b""
+    #: What the archive was that holds them; None: they are in a folder.
+    archive: Stamp | None = None
     rows: dict[str, Row] = {}
 
 

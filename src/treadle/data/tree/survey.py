@@ -14,7 +14,7 @@ from treadle.data.tree import manifest as manifests
 from treadle.data.tree import stat_cache
 from treadle.data.tree.intake import Intake, Wanted, split
 from treadle.data.tree.manifest import Entry, Root
-from treadle.data.tree.scan import Listing, Problem
+from treadle.data.tree.scan import Listing, Problem, Stamp
 from treadle.data.tree.stat_cache import TICK, Row, StatCache
 from treadle.data.tree.versions import TreeVersion
 from treadle.store.ledger.tables import micros
@@ -97,6 +97,11 @@ class Survey:
         """Return the newest version's files, by path."""
         return {entry.path: entry for entry in manifests.read_entries(self.root, self._contents.read)}
 
+    @property
+    def count(self) -> int:
+        """How many files there are, as far as that is known without reading one."""
+        return len(self.listing.files)
+
     def quick(self) -> bool:
         """Return whether it is certain, without reading a file or the manifest, that nothing differs."""
         cache, files = self.known.cache, self.listing.files
@@ -147,9 +152,15 @@ class Survey:
             place=self._contents.shown,
             collection=self.known.collection,
             manifest=manifest if len(rows) == len(found.rows) else b"",
+            archive=self._archive,
             rows=rows,
         )
         stat_cache.save(self.known.cache_file, fresh)
+
+    @property
+    def _archive(self) -> Stamp | None:
+        """The stamp to note of an archive."""
+        return None
 
     def _known_contents(self) -> set[bytes]:
         """Return the digests that the store certainly holds: of the newest version, and of a killed taking since."""
