@@ -19,6 +19,8 @@ from treadle.core.errors import NotFound, SettingsError, closest
 
 FILE_NAME = "treadle.toml"
 _PREFIX = "TREADLE_"
+#: Characters of the longest file of settings, dots in its longest line, and characters of a value that a message repeats.
+_LONGEST, _MOST_DOTS, _LONGEST_SHOWN = 64 * 1024, 100, 200
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -220,8 +222,13 @@ def _from_file(path: Path) -> list[tuple[str, Any, str]]:
     if not path.is_file():
         return []
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        text = path.read_text(encoding="utf-8")
+        # The time that reading takes grows with the square of a key's parts.
+        if len(text) > _LONGEST or any(line.count(".") > _MOST_DOTS for line in text.splitlines()):
+            msg = f"{path} is too long, or one of its lines is. Expected a few settings, each as key = value."
+            raise SettingsError(msg)
+        tables = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
         msg = f"{path} is not valid TOML: {error}"
         raise SettingsError(msg) from error
     found = []
@@ -277,7 +284,7 @@ def _section(kind: type[Section], name: str, values: dict[str, Any], origin: dic
         try:
             checked[key] = msgspec.convert(value, types[key], strict=not isinstance(value, str))
         except msgspec.ValidationError as error:
-            shown = "***" if key in {"token", "secret"} else repr(value)
+            shown = "***" if key in {"token", "secret"} else repr(value)[:_LONGEST_SHOWN]
             msg = f"Setting {name}.{key} = {shown} in {origin[f'{name}.{key}']}: {error}"
             raise SettingsError(msg) from error
     return kind(**checked)
