@@ -21,9 +21,9 @@ def typed(tmp_path, monkeypatch, capsys):
     (tmp_path / "landing/a.txt").write_text("1")
     monkeypatch.chdir(tmp_path)
 
-    def one(*arguments: str) -> tuple[object, str, str]:
+    def one(*arguments: str, command: str = "trees") -> tuple[object, str, str]:
         with pytest.raises(SystemExit) as end:
-            main(["trees", *arguments])
+            main([command, *arguments])
         said = capsys.readouterr()
         return end.value.code, said.out, said.err
 
@@ -48,6 +48,25 @@ def test_a_folder_goes_in_and_comes_out(typed, tmp_path):
     for words in ((), ("show", "photos"), ("status",), ("difference", "photos", "2"), ("collect", "photos")):
         assert typed(*words)[0] == 0
         json.loads(typed(*words, "--json")[1])
+
+
+def test_status_and_collect_know_trees(typed, tmp_path):
+    assert json.loads(typed("--json", command="status")[1])["trees"][0]["version"] == 0
+    for number in (1, 2, 3):
+        (tmp_path / "landing/a.txt").write_text("1" * number)
+        typed("add")
+    keep = ("--keep-last", "1", "--younger-than", "0s")
+
+    (shown,) = json.loads(typed("--json", command="status")[1])["trees"]
+    _, would, note = typed(*keep, command="collect")
+    done = json.loads(typed("photos", *keep, "--remove", "--json", command="collect")[1])
+
+    assert (shown["name"], shown["version"], shown["files"], shown["size"]) == ("photos", 3, 1, 3)
+    assert "photos  1, 2" in would
+    assert "treadle collect --remove" in note
+    assert (done["datasets"], done["trees"][0]["versions"], done["trees"][0]["kept"]) == ([], [1, 2], [3])
+    assert "photos" in typed(command="status")[1]
+    assert typed("photos", "collect", command="datasets")[0] == 2
 
 
 def test_what_is_wrong_is_said_in_a_line(typed, tmp_path):

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from treadle.core.errors import StoreUnavailable
-from treadle.core.records import ModelVersion, Record
+from treadle.core.errors import StoreUnavailable, not_found
+from treadle.core.records import DatasetVersion, ModelVersion, Record
+from treadle.data.tree.collection import Collected as CollectedTree
+from treadle.data.trees import TreeVersion
+from treadle.data.upkeep import Collected
 from treadle.features import materialisations
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from treadle.app.workspace import Workspace
-    from treadle.data.upkeep import Collected
 
 
 class Forgotten(Record, frozen=True, kw_only=True):
@@ -28,28 +29,63 @@ class Forgotten(Record, frozen=True, kw_only=True):
     models: tuple[str, ...]
 
 
-def kept(workspace: Workspace, dataset: str, *, last: int, younger_than: timedelta) -> set[int]:
-    """Return the versions of a dataset to keep: those of models, the last few, and those that are younger than a span."""
-    versions = workspace.datasets.versions(dataset)
-    since = workspace.clock.now() - younger_than
-    recent = {one.version for one in versions[-last:]} if last else set()
-    young = {one.version for one in versions if one.created_at >= since}
-    return recent | young | {number for _, number in seen_by(workspace, dataset)}
+class Garbage(Record, frozen=True, kw_only=True):
+    """What a collection removed, or would remove."""
+
+    datasets: tuple[Collected, ...] = ()
+    trees: tuple[CollectedTree, ...] = ()
 
 
 def collect(
-    workspace: Workspace, names: list[str], *, last: int, younger_than: timedelta, dry_run: bool
-) -> list[Collected]:
-    """Collect some datasets and what of them is online, or say what would be removed."""
-    found = [
-        workspace.datasets.collect(
-            name, keep=kept(workspace, name, last=last, younger_than=younger_than), dry_run=dry_run
-        )
-        for name in names
-    ]
-    if not dry_run and any(_is_online(workspace, name) for name in names):
+    workspace: Workspace,
+    names: Collection[str] | None,
+    *,
+    last: int,
+    younger_than: timedelta,
+    dry_run: bool,
+) -> Garbage:
+    """Collect some datasets and trees (None: all) and what of them is online, or say what would be removed.
+
+    Raises:
+        NotFound: there is no dataset or tree of a name.
+    """
+    since = workspace.clock.now() - younger_than
+    datasets, trees = workspace.datasets.names(), workspace.trees.names()
+    for name in names or ():
+        if name not in (*datasets, *trees):
+            raise not_found("dataset or tree", name, [*datasets, *trees])
+    found = Garbage(
+        datasets=tuple(
+            workspace.datasets.collect(name, keep=_kept(workspace, name, last, since), dry_run=dry_run)
+            for name in datasets
+            if names is None or name in names
+        ),
+        trees=tuple(
+            workspace.trees.collect(name, keep=_kept_of_tree(workspace, name, last, since), dry_run=dry_run)
+            for name in trees
+            if names is None or name in names
+        ),
+    )
+    if not dry_run and any(_is_online(workspace, one.dataset) for one in found.datasets):
         workspace.online.collect(dry_run=False)
     return found
+
+
+def _kept(workspace: Workspace, dataset: str, last: int, since: datetime) -> set[int]:
+    """Return the versions of a dataset to keep: those of models, the last few, and those that are younger than a moment."""
+    versions = workspace.datasets.versions(dataset)
+    return _recent(versions, last, since) | {number for _, number in seen_by(workspace, dataset)}
+
+
+def _kept_of_tree(workspace: Workspace, tree: str, last: int, since: datetime) -> set[int]:
+    """Return the same of a tree; versions of models and of runs under way it keeps by itself."""
+    there = [version for version in workspace.trees.versions(tree) if version.collected_at is None]
+    return _recent(there, last, since)
+
+
+def _recent(versions: Sequence[DatasetVersion | TreeVersion], last: int, since: datetime) -> set[int]:
+    newest = versions[-last:] if last else ()
+    return {one.version for one in (*newest, *(one for one in versions if one.created_at >= since))}
 
 
 def forget(workspace: Workspace, dataset: str, *, where: Mapping[str, Any], reason: str) -> Forgotten:

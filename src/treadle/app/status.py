@@ -30,6 +30,23 @@ class DatasetStatus(Record, frozen=True, kw_only=True):
     problems: tuple[str, ...] = ()
 
 
+class TreeStatus(Record, frozen=True, kw_only=True):
+    """One tree: what its newest version holds."""
+
+    name: str
+    #: Newest version; 0: nothing was added yet.
+    version: int = 0
+    #: When it was made.
+    at: datetime | None = None
+    files: int = 0
+    #: Bytes of all its files.
+    size: int = 0
+    #: Versions that can be read.
+    versions: int = 0
+    #: Files that could not be had, as `path: reason`.
+    problems: tuple[str, ...] = ()
+
+
 class ModelStatus(Record, frozen=True, kw_only=True):
     """One model: who answers, how old that is, and whether it is due."""
 
@@ -63,6 +80,7 @@ class Status(Record, frozen=True, kw_only=True):
     project: str
     at: datetime
     datasets: tuple[DatasetStatus, ...]
+    trees: tuple[TreeStatus, ...]
     #: Feature views that are read online, with how fresh their values are there.
     online: tuple[ViewFreshness, ...]
     models: tuple[ModelStatus, ...]
@@ -77,6 +95,7 @@ def status(workspace: Workspace) -> Status:
         project=workspace.settings.project.name,
         at=workspace.clock.now(),
         datasets=tuple(_dataset(workspace, name) for name in project.datasets),
+        trees=tuple(_tree(workspace, name) for name in project.trees),
         online=_online(workspace),
         models=tuple(_model(workspace, name) for name in project.models),
         endpoints=tuple(_endpoint(workspace, name) for name in workspace.endpoints.names()),
@@ -110,6 +129,23 @@ def _contradictions(workspace: Workspace, name: str) -> tuple[str, ...]:
     except TreadleError as error:
         return (str(error),)
     return ()
+
+
+def _tree(workspace: Workspace, name: str) -> TreeStatus:
+    try:
+        versions = workspace.trees.versions(name)
+    except NotFound:
+        return TreeStatus(name=name)
+    newest = versions[-1]
+    return TreeStatus(
+        name=name,
+        version=newest.version,
+        at=newest.created_at,
+        files=newest.files,
+        size=newest.size,
+        versions=sum(version.collected_at is None for version in versions),
+        problems=newest.problems,
+    )
 
 
 def _online(workspace: Workspace) -> tuple[ViewFreshness, ...]:

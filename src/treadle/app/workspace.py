@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from treadle.app import retention
-from treadle.app.retention import Forgotten
+from treadle.app.retention import Forgotten, Garbage
 from treadle.app.wiring import STATE as STATE
 from treadle.app.wiring import Wiring
 from treadle.core import settings
@@ -20,7 +20,6 @@ from treadle.core.clock import Clock, FileClock, SystemClock, parse_span
 from treadle.core.progress import Progress, Silent
 from treadle.core.records import DatasetVersion, Revision, Variant
 from treadle.core.servable import Servable
-from treadle.data.upkeep import Collected
 from treadle.features.skew import ColumnSkew
 from treadle.loop import live, promotions, served
 from treadle.loop.actions import alert
@@ -86,16 +85,20 @@ class Workspace(Wiring):
 
     def collect(
         self,
-        datasets: Sequence[str] = (),
+        names: Sequence[str] | None = None,
         *,
         keep_last: int = 10,
         younger_than: str = "30d",
         dry_run: bool = True,
-    ) -> list[Collected]:
-        """Remove what no kept dataset version needs (all datasets by default); versions of models are always kept."""
+    ) -> Garbage:
+        """Remove what no kept version of some datasets and trees needs (by default: of all); versions of models are always kept.
+
+        Raises:
+            NotFound: there is no dataset or tree of a name.
+        """
         return retention.collect(
             self,
-            list(datasets) or self.datasets.names(),
+            names,
             last=keep_last,
             younger_than=parse_span(younger_than),
             dry_run=dry_run,

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from treadle.app.cli import options, output
+
+if TYPE_CHECKING:
+    from treadle.data.upkeep import Collected
 
 
 @click.command("tag")
@@ -146,16 +150,14 @@ def collect(
 ) -> None:
     """Remove what no kept version needs. Versions that models were trained on, and tagged ones, are always kept."""
     with options.workspace(project) as workspace:
+        wanted = [workspace.datasets.version(name).dataset for name in names] or workspace.datasets.names()
         found = workspace.collect(
-            list(names), keep_last=keep_last, younger_than=younger_than, dry_run=not remove
-        )
+            wanted, keep_last=keep_last, younger_than=younger_than, dry_run=not remove
+        ).datasets
     if as_json:
         output.as_json(found)
         return
-    output.table(
-        ["dataset", "files", "replaced rows", "versions that cannot be read then"],
-        [(c.dataset, len(c.files), c.forms, _ranges(c.versions)) for c in found],
-    )
+    print_collected(found)
     if not remove:
         output.note("Nothing was removed. To remove it: treadle datasets collect --remove")
 
@@ -259,6 +261,14 @@ def _pairs(where: tuple[str, ...], *, option: str = "--where") -> dict[str, list
             raise click.BadParameter(msg)
         found.setdefault(column, []).append(value)
     return found
+
+
+def print_collected(found: Sequence[Collected]) -> None:
+    """Print what a collection removed of datasets, or would remove."""
+    output.table(
+        ["dataset", "files", "replaced rows", "versions that cannot be read then"],
+        [(c.dataset, len(c.files), c.forms, _ranges(c.versions)) for c in found],
+    )
 
 
 def _ranges(ranges: tuple[tuple[int, int], ...]) -> str:

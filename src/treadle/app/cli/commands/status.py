@@ -11,7 +11,7 @@ import click
 from treadle.app.cli import options, output
 
 if TYPE_CHECKING:
-    from treadle.app.status import ModelStatus, Status
+    from treadle.app.status import ModelStatus, Status, TreeStatus
     from treadle.features.materialisations import ViewFreshness
 
 
@@ -37,6 +37,8 @@ def _print(found: Status) -> None:
     for dataset in found.datasets:
         output.warnings(dataset.problems, of=f"  {dataset.name}: ")
     click.echo()
+    if found.trees:
+        _print_trees(found.trees)
     if found.online:
         _print_online(found.online)
     for model in found.models:
@@ -52,6 +54,16 @@ def _print(found: Status) -> None:
         click.secho(output.plain(text), fg="red")
     if not found.alerts:
         click.echo("no open alerts")
+
+
+def _print_trees(trees: Sequence[TreeStatus]) -> None:
+    output.table(
+        ["tree", "version", "at", "files", "bytes", "versions kept"],
+        [(t.name, t.version, t.at, t.files, t.size, t.versions) for t in trees],
+    )
+    for tree in trees:
+        output.warnings(tree.problems, of=f"  {tree.name}: ")
+    click.echo()
 
 
 def _print_online(views: Sequence[ViewFreshness]) -> None:
