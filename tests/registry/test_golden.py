@@ -27,6 +27,14 @@ def test_every_bit_comes_back():
     assert found.columns["c"].tolist() == COLUMNS["c"].tolist()
 
 
+def test_several_numbers_a_row_come_back():
+    trial = Trial(COLUMNS, np.array([[0.1, 0.9], [0.3, 0.7]]))
+
+    found = golden.from_bytes(golden.to_bytes(trial), SIGNATURE)
+
+    assert found.expected.tolist() == trial.expected.tolist()
+
+
 @pytest.mark.parametrize(
     "data",
     [

@@ -192,17 +192,19 @@ class Run(Record, frozen=True, kw_only=True):
 
 
 class Lookup(Record, frozen=True, kw_only=True):
-    """A fitted baseline: a table from the values of some columns to a prediction."""
+    """A fitted baseline: a table from the values of some columns to a prediction: a number, or one for each column."""
 
     name: str
     #: Columns that are looked up; none: everybody gets `default`.
     by: tuple[str, ...] = ()
     #: The values of `by`, joined with the unit separator `\\x1f` → prediction.
-    values: dict[str, float] = {}
+    values: dict[str, float | tuple[float, ...]] = {}
     #: Prediction for values that were not seen.
-    default: float
+    default: float | tuple[float, ...]
+    #: What the numbers of a prediction are called; empty: it is one number.
+    columns: tuple[str, ...] = ()
 
-    def predict(self, columns: dict[str, list[Any]], rows: int) -> list[float]:
+    def predict(self, columns: dict[str, list[Any]], rows: int) -> list[float | tuple[float, ...]]:
         """Return one prediction for each row of `columns` (name → values)."""
         if not self.by:
             return [self.default] * rows
@@ -217,7 +219,7 @@ class ModelVersion(Record, frozen=True, kw_only=True):
     #: 1, 2, 3, …
     version: int
     created_at: datetime
-    #: `classification` or `regression`: the name of a task plug-in.
+    #: The name of a task plug-in, as `classification`.
     task: str
     #: Name of the format plug-in that loads it.
     format: str

@@ -22,7 +22,7 @@ class Servable(Protocol):
     def predict(self, columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Answer for arrays encoded by `core.signature`, each of shape (rows,).
 
-        Returns arrays of shape (rows,): `prediction`, and for classification `probability`, the float64
-        probability of the positive class.
+        Returns an array for each output of the signature: of shape (rows,), or (rows, columns) where the output names
+        columns. The last one, which is scored, is float64.
         """
         ...

@@ -25,7 +25,7 @@ Kind = Literal["integer", "float", "boolean", "string", "category", "timestamp",
 Tensor = Literal["float32", "int64", "string"]
 
 
-class Field(msgspec.Struct, frozen=True, kw_only=True):
+class Field(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One column."""
 
     #: The column's name.
@@ -36,6 +36,12 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
     nullable: bool = False
     #: The values that a category has had in training; others are legal and count as unseen.
     levels: tuple[str, ...] = ()
+    #: Of an output of several numbers, what each is called; empty: it is one number.
+    columns: tuple[str, ...] = ()
+    #: Of an output that is one of the scored numbers, the name of that one's column.
+    column: str = ""
+    #: Of an output of yes and no, the scored number above which it is yes.
+    above: float = 0.5
 
     @property
     def tensor(self) -> Tensor:
@@ -52,7 +58,7 @@ class Signature(msgspec.Struct, frozen=True, kw_only=True):
 
     #: The columns of a request, in the order in which the model takes them.
     inputs: tuple[Field, ...]
-    #: The columns of an answer.
+    #: The columns of an answer; the last one is scored, and the others follow from it: see `core.answers`.
     outputs: tuple[Field, ...] = ()
 
     @property

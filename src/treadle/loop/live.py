@@ -43,7 +43,7 @@ def _baseline(rows: pl.DataFrame, version: ModelVersion) -> pl.Series:
     return pl.Series(_looked_up(rows, version.baselines[0]), dtype=pl.Float64)
 
 
-def _looked_up(rows: pl.DataFrame, lookup: Lookup) -> list[float]:
+def _looked_up(rows: pl.DataFrame, lookup: Lookup) -> list[float | tuple[float, ...]]:
     inputs = rows["inputs"]
     columns = {name: inputs.str.json_path_match(f"$['{name}']").to_list() for name in lookup.by}
     return lookup.predict(columns, rows.height)

@@ -2,6 +2,9 @@
 
 A format is a module with these names:
 
+What a model of a question must answer stands in its signature: the last output names the numbers that are scored, and
+`core.answers.completed` makes every other output of them. So a format that can give those numbers for a task serves it.
+
     NAME        its name in manifests
     accepts(model) -> bool                          whether it can store this object; imports nothing heavy
     save(model, *, task, signature, trial) -> Saved
@@ -28,7 +31,10 @@ TOLERANCE = 1e-5
 
 @dataclass(frozen=True)
 class Trial:
-    """Encoded rows, and what the model answered for them where it was trained: float64 of shape (rows,)."""
+    """Encoded rows, and what the model answered for them where it was trained: the scored numbers, float64.
+
+    Their shape is (rows,), or (rows, columns) where the signature's last output names columns.
+    """
 
     columns: Mapping[str, np.ndarray]
     expected: np.ndarray
@@ -97,17 +103,15 @@ class Format(Protocol):
         ...
 
 
-def answers(outputs: Mapping[str, np.ndarray], task: str) -> np.ndarray:
-    """Return the numbers that are compared: the probability, or the prediction of a regression."""
-    name = "probability" if task == "classification" else "prediction"
-    return np.asarray(outputs[name], dtype=np.float64)
-
-
 def differences(given: np.ndarray, expected: np.ndarray) -> np.ndarray:
-    """Return how far each answer is off, in units in which `TOLERANCE` is the limit; no number counts as infinite."""
+    """Return how far each row is off, in units in which `TOLERANCE` is the limit; no number counts as infinite.
+
+    Of several numbers, the one that is most off counts.
+    """
     with np.errstate(invalid="ignore"):
         off = np.abs(given - expected) / np.maximum(1.0, np.abs(expected))
-    return np.where(np.isfinite(off), off, np.inf)
+    off = np.where(np.isfinite(off), off, np.inf)
+    return off if off.ndim == 1 else off.max(axis=1)
 
 
 def worst_rows(trial: Trial, given: np.ndarray, off: np.ndarray, *, count: int = 3) -> str:
@@ -115,7 +119,14 @@ def worst_rows(trial: Trial, given: np.ndarray, off: np.ndarray, *, count: int =
     order = np.argsort(-off, kind="stable")[:count]
     return "; ".join(
         f"row {row} ({', '.join(f'{name}={values[row]}' for name, values in trial.columns.items())}): "
-        f"{given[row]:.6g} instead of {trial.expected[row]:.6g}"
+        f"{_told(given[row], trial.expected[row])}"
         for row in order.tolist()
         if off[row] > TOLERANCE
     )
+
+
+def _told(given: np.ndarray, expected: np.ndarray) -> str:
+    if not given.ndim:
+        return f"{given:.6g} instead of {expected:.6g}"
+    worst = int(np.argmax(differences(given, expected)))
+    return f"{given[worst]:.6g} instead of {expected[worst]:.6g} in column {worst}"

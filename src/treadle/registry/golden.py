@@ -18,6 +18,8 @@ class _Golden(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     expected: bytes
     numbers: dict[str, bytes]
     strings: dict[str, list[str]]
+    #: How many numbers are expected of each row; 0: one, in an array of shape (rows,).
+    width: int = 0
 
 
 def to_bytes(trial: Trial) -> bytes:
@@ -29,6 +31,7 @@ def to_bytes(trial: Trial) -> bytes:
             n: v.astype(_LITTLE_ENDIAN[v.dtype.name]).tobytes() for n, v in columns if v.dtype != object
         },
         strings={n: v.tolist() for n, v in columns if v.dtype == object},
+        width=0 if trial.expected.ndim == 1 else trial.expected.shape[1],
     )
     return msgspec.msgpack.encode(kept)
 
@@ -42,6 +45,7 @@ def from_bytes(data: bytes, signature: Signature) -> Trial:
     try:
         kept = msgspec.msgpack.decode(data, type=_Golden)
         expected = np.frombuffer(kept.expected, dtype="<f8").astype(np.float64)
+        expected = expected.reshape(-1, kept.width) if kept.width else expected
         columns: dict[str, np.ndarray] = {
             f.name: np.array(kept.strings[f.name], dtype=object)
             if f.tensor == "string"

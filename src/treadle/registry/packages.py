@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
-from treadle.core import plugins
+from treadle.core import answers, plugins
 from treadle.core.errors import (
     DigestMismatch,
     InvalidInput,
@@ -30,7 +30,7 @@ from treadle.core.records import Record
 from treadle.core.servable import Servable
 from treadle.core.signature import Field, Signature, encode_series
 from treadle.registry import golden as rows
-from treadle.registry.format import TOLERANCE, Saved, Trial, answers, differences, worst_rows
+from treadle.registry.format import TOLERANCE, Saved, Trial, differences, worst_rows
 from treadle.store.files import replacing
 from treadle.store.objects.objects import Objects
 
@@ -101,8 +101,8 @@ def pack(
     """Store a fitted model, after it has been loaded again and has reproduced its golden rows.
 
     `golden` holds rows with the input columns (as they came, or encoded), `expected` the answers of the fitted model
-    for them: probabilities of the positive class, or predictions; float64 of shape (rows,). At most 1,024 rows are
-    kept, spread evenly.
+    for them: the numbers of the signature's last output, float64 of shape (rows,) or (rows, columns). At most 1,024
+    rows are kept, spread evenly.
 
     Raises:
         UnsafeFormat: no format can store the object without code.
@@ -181,7 +181,7 @@ def _load(manifest: Manifest, contents: Mapping[str, bytes]) -> Servable:
         loader = plugins.load("format", manifest.format)
         model: Servable = loader.load(files, task=manifest.task, signature=manifest.signature)
         trial = rows.from_bytes(contents[GOLDEN], manifest.signature)
-        given = answers(model.predict(trial.columns), manifest.task)
+        given = answers.numbers(model.predict(trial.columns), manifest.signature)
     except (PackageRefused, MissingExtra):
         raise
     # Runtimes raise classes of their own that share no base but Exception; any of them means: this does not load.
@@ -227,8 +227,12 @@ def _described(model: Any) -> str:
 
 def _trial(golden: pl.DataFrame, expected: np.ndarray, signature: Signature) -> Trial:
     values = np.asarray(expected, dtype=np.float64)
-    if values.shape != (golden.height,) or not golden.height or not np.isfinite(values).all():
-        msg = f"Golden rows need one finite answer each. Got {golden.height} rows and answers of shape {values.shape}."
+    shape = answers.shape_of(answers.scored(signature), golden.height)
+    if values.shape != shape or not golden.height or not np.isfinite(values).all():
+        msg = (
+            f"Golden rows need finite answers, of shape {shape} as the signature says. Got {golden.height} rows and "
+            f"answers of shape {values.shape}."
+        )
         raise InvalidInput(msg)
     missing = [name for name in signature.names if name not in golden.columns]
     if missing:

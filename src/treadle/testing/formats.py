@@ -17,8 +17,9 @@ from typing import Any
 
 import numpy as np
 
+from treadle.core.answers import numbers, scored, shape_of
 from treadle.core.servable import Servable
-from treadle.registry.format import TOLERANCE, Example, Format, Saved, answers, differences
+from treadle.registry.format import TOLERANCE, Example, Format, Saved, differences
 
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _PICKLE_START = b"\x80"
@@ -34,32 +35,33 @@ def check_answers_come_back(found: Format) -> None:
     """A model that was saved and loaded answers as it did before."""
     example, loaded = _round_trip(found)
 
-    given = answers(loaded.predict(example.trial.columns), example.task)
+    given = numbers(loaded.predict(example.trial.columns), example.signature)
 
     assert differences(given, example.trial.expected).max() <= TOLERANCE
 
 
 def check_shapes_and_types(found: Format) -> None:
-    """Every answer is one value for each row; probabilities are float64 from 0 to 1."""
+    """Every output of the signature has its shape; the scored one is float64, and probabilities go from 0 to 1."""
     example, loaded = _round_trip(found)
 
     outputs = loaded.predict(example.trial.columns)
 
-    assert all(values.shape == (len(example.trial),) for values in outputs.values())
-    if example.task == "classification":
-        assert outputs["probability"].dtype == np.float64
-        assert ((outputs["probability"] >= 0) & (outputs["probability"] <= 1)).all()
-    else:
-        assert outputs["prediction"].dtype == np.float64
+    fields = {field.name: field for field in example.signature.outputs}
+    assert list(outputs) == list(fields)
+    assert all(v.shape == shape_of(fields[name], len(example.trial)) for name, v in outputs.items())
+    last = scored(example.signature).name
+    assert outputs[last].dtype == np.float64
+    if last.startswith("probabilit"):
+        assert ((outputs[last] >= 0) & (outputs[last] <= 1)).all()
 
 
 def check_rows_are_independent(found: Format) -> None:
     """A row's answer does not depend on the rows that are asked about with it."""
     example, loaded = _round_trip(found)
-    together = answers(loaded.predict(example.trial.columns), example.task)
+    together = numbers(loaded.predict(example.trial.columns), example.signature)
 
     alone = [
-        answers(loaded.predict(example.trial.take(np.array([row])).columns), example.task)[0]
+        numbers(loaded.predict(example.trial.take(np.array([row])).columns), example.signature)[0]
         for row in range(min(len(example.trial), 16))
     ]
 
@@ -71,8 +73,8 @@ def check_predicting_changes_nothing(found: Format) -> None:
     example, loaded = _round_trip(found)
     before = {name: values.copy() for name, values in example.trial.columns.items()}
 
-    first = answers(loaded.predict(example.trial.columns), example.task)
-    second = answers(loaded.predict(example.trial.columns), example.task)
+    first = numbers(loaded.predict(example.trial.columns), example.signature)
+    second = numbers(loaded.predict(example.trial.columns), example.signature)
 
     assert np.array_equal(first, second)
     assert all(

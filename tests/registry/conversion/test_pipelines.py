@@ -30,11 +30,12 @@ from sklearn.preprocessing import (
 )
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
+from treadle.core.answers import numbers
 from treadle.core.signature import Field, Signature, decode_frame
 from treadle.registry.conversion.boundaries import boundary_rows
 from treadle.registry.conversion.graph import Unconvertible
 from treadle.registry.conversion.pipelines import conversions
-from treadle.registry.format import TOLERANCE, answers, differences
+from treadle.registry.format import TOLERANCE, differences
 from treadle.registry.formats.onnx import OnnxModel
 from treadle.registry.formats.sklearn import NativeModel
 
@@ -203,10 +204,10 @@ def test_an_estimator_fitted_on_arrays_answers_alike():
     assert_alike(model, "classification", signature)
 
 
-@pytest.mark.parametrize("outputs", [(), CLASSIFIED])
+@pytest.mark.parametrize("kind", ["string", "boolean"])
 @pytest.mark.parametrize("classes", [[False, True], [0, 1], ["no", "yes"]])
-def test_the_class_has_the_type_of_the_target_or_is_boolean_where_that_is_declared(classes, outputs):
-    signature = Signature(inputs=INPUTS, outputs=outputs)
+def test_the_class_has_the_type_of_the_target_or_is_boolean_where_that_is_declared(classes, kind):
+    signature = Signature(inputs=INPUTS, outputs=(Field(name="prediction", kind=kind), CLASSIFIED[1]))
     y = np.array(classes)[(target(seed=0) > 0).astype(int)]
     model = make_pipeline(encoded(), DecisionTreeClassifier(max_depth=3)).fit(frame(signature, seed=0), y)
 
@@ -281,7 +282,7 @@ def target(*, seed: int) -> np.ndarray:
 def assert_alike(model, task, signature, *, columns=None):
     converted = next(conversions(model, task=task, signature=signature))
     native = NativeModel(model, task=task, signature=signature)
-    served = OnnxModel(converted.model.SerializeToString(), task=task, signature=signature)
+    served = OnnxModel(converted.model.SerializeToString(), signature=signature)
     held = columns or {
         name: values for name, values in rows_of(4000, seed=1).items() if name in signature.names
     }
@@ -295,7 +296,7 @@ def assert_alike(model, task, signature, *, columns=None):
 
         given = served.predict(rows)
 
-        off = differences(answers(given, task), answers(expected, task))
+        off = differences(numbers(given, signature), numbers(expected, signature))
         assert off.max() <= TOLERANCE / 1000 or ("probability" in given and off.max() <= TOLERANCE)
         if task == "classification":
             assert given["prediction"].tolist() == expected["prediction"].tolist()

@@ -60,6 +60,35 @@ def test_an_input_that_the_signature_lacks_is_named():
         save(model(inputs=("wind",)))
 
 
-def test_outputs_must_have_their_names():
-    with pytest.raises(PackageRefused, match="Expected prediction and probability for classification"):
-        save(model(), task="classification")
+def test_the_scored_output_must_be_there():
+    with pytest.raises(PackageRefused, match="gives other. Expected an output 'prediction', which is scored"):
+        save(model(outputs=("other",)))
+
+
+def test_of_several_numbers_the_rest_of_the_answer_follows():
+    columns = ("cat", "dog", "owl")
+    scored = Field(name="probabilities", kind="float", columns=columns)
+    outputs = (Field(name="prediction", kind="category", levels=columns), scored)
+    signature = Signature(inputs=SIGNATURE.inputs, outputs=outputs)
+    weights = helper.make_tensor("w", 1, [1, 3], [1.0, 0.0, -1.0])
+    graph = helper.make_graph(
+        [
+            helper.make_node("MatMul", ["x", "w"], ["score"]),
+            helper.make_node("Softmax", ["score"], ["probabilities"], axis=1),
+        ],
+        "g",
+        [helper.make_tensor_value_info("x", 1, [None, 1])],
+        [helper.make_tensor_value_info("probabilities", 1, [None, 3])],
+        initializer=[weights],
+    )
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+    x = np.array([2.0, -2.0], dtype=np.float32)
+
+    saved = onnx.save(made, task="multiclass", signature=signature, trial=Trial({"x": x}, np.zeros((2, 3))))
+    found = onnx.load(saved.files, task="multiclass", signature=signature).predict({"x": x})
+
+    assert list(found) == ["prediction", "probabilities"]
+    assert found["prediction"].tolist() == ["cat", "owl"]
+    assert found["probabilities"].dtype == np.float64
+    assert found["probabilities"].shape == (2, 3)
+    assert found["probabilities"].sum(axis=1) == pytest.approx(1)

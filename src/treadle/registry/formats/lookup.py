@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from treadle.core.answers import aligned, completed, scored
 from treadle.core.errors import InvalidInput
 from treadle.core.records import Lookup, from_json, to_json
 from treadle.core.signature import Field, Signature
@@ -22,8 +23,8 @@ _MICROSECONDS_A_DAY = 86_400e6
 class LookupModel:
     """A table that answers."""
 
-    def __init__(self, table: Lookup, *, task: str, signature: Signature) -> None:
-        self._table, self._task, self._signature = table, task, signature
+    def __init__(self, table: Lookup, *, signature: Signature) -> None:
+        self._table, self._signature = table, signature
         self._fields = [signature.field(name) for name in table.by]
 
     @property
@@ -34,11 +35,12 @@ class LookupModel:
     def predict(self, columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Answer for encoded columns of shape (rows,)."""
         rows = len(next(iter(columns.values())))
-        values = {field.name: _raw(field, columns[field.name]) for field in self._fields}
-        found = np.array(self._table.predict(values, rows), dtype=np.float64)
-        if self._task != "classification":
-            return {"prediction": found}
-        return {"prediction": found > 0.5, "probability": found}
+        raw = {field.name: _raw(field, columns[field.name]) for field in self._fields}
+        found = np.array(self._table.predict(raw, rows), dtype=np.float64)
+        wanted, given = scored(self._signature).columns, self._table.columns
+        if wanted and given:
+            found = aligned(found, given, columns=wanted, source=f"The table {self._table.name!r}")
+        return completed(found, self._signature)
 
 
 def accepts(model: Any) -> bool:
@@ -57,14 +59,14 @@ def save(model: Lookup, *, task: str, signature: Signature, trial: Trial) -> Sav
     return Saved(format=NAME, files={FILE: to_json(model).encode()})
 
 
-def load(files: Mapping[str, bytes], *, task: str, signature: Signature) -> LookupModel:
+def load(files: Mapping[str, bytes], *, task: str, signature: Signature) -> LookupModel:  # noqa: ARG001 - the protocol's
     """Return the table."""
     try:
         table = from_json(files[FILE], Lookup)
     except msgspec.MsgspecError as error:
         msg = f"{FILE} holds no table: {error}"
         raise InvalidInput(msg) from error
-    return LookupModel(table, task=task, signature=signature)
+    return LookupModel(table, signature=signature)
 
 
 def example() -> Example:

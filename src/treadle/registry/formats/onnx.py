@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from treadle.core.answers import follows, scored
 from treadle.core.errors import InvalidInput, PackageRefused
 from treadle.core.optional import require
 from treadle.core.signature import Field, Signature
@@ -20,7 +21,7 @@ FILE = "model.onnx"
 class OnnxModel:
     """A session of ONNX Runtime with one thread: it is called by many threads, and a model is small."""
 
-    def __init__(self, data: bytes, *, task: str, signature: Signature) -> None:
+    def __init__(self, data: bytes, *, signature: Signature) -> None:
         runtime = require("onnxruntime", extra="serve")
         options = runtime.SessionOptions()
         options.intra_op_num_threads = 1
@@ -29,10 +30,12 @@ class OnnxModel:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._session = runtime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
         self._signature = signature
-        self._outputs = output_names(task)
-        self._boolean = answers_boolean(signature)
+        self._scored = scored(signature)
         self._column = {given.name: len(given.shape) != 1 for given in self._session.get_inputs()}
-        _check_names(self._column, [found.name for found in self._session.get_outputs()], signature, task)
+        given = [found.name for found in self._session.get_outputs()]
+        _check_names(self._column, given, signature)
+        self._given = [field for field in (*signature.outputs[:-1], self._scored) if field.name in given]
+        self._rest = [field for field in signature.outputs if field.name not in given]
 
     @property
     def signature(self) -> Signature:
@@ -45,13 +48,14 @@ class OnnxModel:
             name: columns[name].reshape(-1, 1) if column else columns[name]
             for name, column in self._column.items()
         }
-        values = self._session.run(self._outputs, feed)
-        outputs = {name: value.reshape(-1) for name, value in zip(self._outputs, values, strict=True)}
-        if self._boolean:
-            outputs["prediction"] = outputs["prediction"].astype(bool, copy=False)
-        if "probability" in outputs:
-            outputs["probability"] = outputs["probability"].astype(np.float64, copy=False)
-        return outputs
+        values = self._session.run([field.name for field in self._given], feed)
+        outputs = {f.name: _shaped(f, value) for f, value in zip(self._given, values, strict=True)}
+        name = self._scored.name
+        outputs[name] = outputs[name].astype(np.float64, copy=False)
+        if not self._rest:
+            return outputs
+        rest = {field.name: follows(field, outputs[name], self._scored) for field in self._rest}
+        return {field.name: {**outputs, **rest}[field.name] for field in self._signature.outputs}
 
 
 def accepts(model: Any) -> bool:
@@ -69,20 +73,20 @@ def save(model: Any, *, task: str, signature: Signature, trial: Trial) -> Saved:
         PackageRefused: it keeps data in other files.
     """
     outputs = [output.name for output in model.graph.output]
-    _check_names({given.name: True for given in model.graph.input}, outputs, signature, task)
+    _check_names({given.name: True for given in model.graph.input}, outputs, signature)
     data = model.SerializeToString(deterministic=True)
     refuse_external_data(data)
     return Saved(format=NAME, files={FILE: data})
 
 
-def load(files: Mapping[str, bytes], *, task: str, signature: Signature) -> OnnxModel:
+def load(files: Mapping[str, bytes], *, task: str, signature: Signature) -> OnnxModel:  # noqa: ARG001 - the protocol's
     """Return the model in ONNX Runtime.
 
     Raises:
         PackageRefused: it keeps data in other files.
     """
     refuse_external_data(files[FILE])
-    return OnnxModel(files[FILE], task=task, signature=signature)
+    return OnnxModel(files[FILE], signature=signature)
 
 
 def example() -> Example:
@@ -105,22 +109,19 @@ def example() -> Example:
     return Example(model, "regression", signature, Trial({"x": x}, 2.0 * x.astype(np.float64)))
 
 
-def output_names(task: str) -> list[str]:
-    """Return what a model of a task must give."""
-    return ["prediction", "probability"] if task == "classification" else ["prediction"]
+def _shaped(field: Field, values: np.ndarray) -> np.ndarray:
+    """Return an output as its field says: of shape (rows,) or (rows, columns), yes and no as booleans."""
+    shaped = values.reshape(-1, len(field.columns)) if field.columns else values.reshape(-1)
+    return shaped.astype(bool, copy=False) if field.kind == "boolean" else shaped
 
 
-def answers_boolean(signature: Signature) -> bool:
-    """Return whether the predicted class is given as true or false."""
-    return any(field.name == "prediction" and field.kind == "boolean" for field in signature.outputs)
-
-
-def _check_names(inputs: Mapping[str, bool], outputs: list[str], signature: Signature, task: str) -> None:
+def _check_names(inputs: Mapping[str, bool], outputs: list[str], signature: Signature) -> None:
     extra = sorted(set(inputs) - set(signature.names))
     if extra:
         msg = f"The ONNX model takes {', '.join(extra)}, which the signature ({', '.join(signature.names)}) lacks."
         raise InvalidInput(msg, field=extra[0])
-    lacking = [name for name in output_names(task) if name not in outputs]
-    if lacking:
-        msg = f"The ONNX model gives {', '.join(outputs)}. Expected {' and '.join(output_names(task))} for {task}."
+    wanted = scored(signature)
+    if wanted.name not in outputs:
+        many = f" of shape (rows, {len(wanted.columns)})" if wanted.columns else ""
+        msg = f"The ONNX model gives {', '.join(outputs)}. Expected an output {wanted.name!r}{many}, which is scored."
         raise PackageRefused(msg)

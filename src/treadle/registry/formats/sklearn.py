@@ -10,6 +10,7 @@ from zipfile import BadZipFile
 import numpy as np
 import polars as pl
 
+from treadle.core.answers import aligned, completed, numbers, scored, shape_of
 from treadle.core.errors import InvalidInput, PackageRefused, UnsafeFormat
 from treadle.core.optional import require
 from treadle.core.signature import Field, Signature, decode_frame, field_of
@@ -21,7 +22,6 @@ from treadle.registry.format import (
     Example,
     Saved,
     Trial,
-    answers,
     differences,
     worst_rows,
 )
@@ -52,7 +52,7 @@ class NativeModel:
 
     def __init__(self, estimator: Any, *, task: str, signature: Signature) -> None:
         self._estimator, self._task, self._signature = estimator, task, signature
-        self._boolean = onnx.answers_boolean(signature)
+        self._boolean = any(f.name == "prediction" and f.kind == "boolean" for f in signature.outputs)
 
     @property
     def signature(self) -> Signature:
@@ -64,15 +64,26 @@ class NativeModel:
         given = self._given(columns)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Found unknown categories", category=UserWarning)
-            if self._task != "classification":
-                return {
-                    "prediction": np.asarray(self._estimator.predict(given), dtype=np.float64).reshape(-1)
-                }
-            shares = np.asarray(self._estimator.predict_proba(given), dtype=np.float64)
-            chosen = np.asarray(self._estimator.predict(given)).reshape(-1)
+            if self._task == "classification":
+                return self._two_classes(given)
+            return completed(self._numbers(given), self._signature)
+
+    def _two_classes(self, given: Any) -> dict[str, np.ndarray]:
+        """Answer with the class that the estimator itself chooses: where both are as likely, its kinds differ."""
+        shares = np.asarray(self._estimator.predict_proba(given), dtype=np.float64)
+        chosen = np.asarray(self._estimator.predict(given)).reshape(-1)
         if self._boolean:
             chosen = chosen == self._estimator.classes_[1]
         return {"prediction": chosen, "probability": shares[:, 1]}
+
+    def _numbers(self, given: Any) -> np.ndarray:
+        last = scored(self._signature)
+        if last.name == "probabilities":
+            shares = np.asarray(self._estimator.predict_proba(given), dtype=np.float64)
+            source = type(last_step(self._estimator)).__name__
+            return aligned(shares, self._estimator.classes_, columns=last.columns, source=source)
+        values = np.asarray(self._estimator.predict(given), dtype=np.float64)
+        return values.reshape(shape_of(last, len(values)))
 
     def _given(self, columns: Mapping[str, np.ndarray]) -> Any:
         """Return the rows as the estimator was fitted: a frame where it knows names, else an array."""
@@ -91,17 +102,16 @@ def save(model: Any, *, task: str, signature: Signature, trial: Trial) -> Saved:
     """Convert to ONNX and compare; keep the model natively, with a note, where an answer would change.
 
     Raises:
-        InvalidInput: a classifier does not tell two classes apart.
+        InvalidInput: a classifier does not tell the classes apart that the signature has.
         UnsafeFormat: it holds objects that could only be stored by running code.
     """
-    if task == "classification":
-        _check_binary(model)
+    _check_classes(model, task=task, signature=signature)
     native = NativeModel(model, task=task, signature=signature)
     reason = ""
     try:
         for converted in conversions(model, task=task, signature=signature):
             data = converted.model.SerializeToString(deterministic=True)
-            boundaries, notes = _boundaries(native, converted, trial, task=task, signature=signature)
+            boundaries, notes = _boundaries(native, converted, trial, signature=signature)
             reason = _difference(data, native, trial + boundaries, task=task, signature=signature)
             if not reason:
                 chosen = np.random.default_rng(0).permutation(len(boundaries))[:_KEPT]
@@ -152,25 +162,29 @@ def example() -> Example:
     return Example(model, "classification", signature, trial)
 
 
-def _check_binary(model: Any) -> None:
+def _check_classes(model: Any, *, task: str, signature: Signature) -> None:
+    last = scored(signature)
+    if task != "classification" and last.name != "probabilities":
+        return
     classes = getattr(model, "classes_", None)
-    if classes is None or len(classes) != 2 or not hasattr(model, "predict_proba"):
-        known = "none" if classes is None else ", ".join(map(repr, np.asarray(classes).tolist()))
-        msg = (
-            f"{type(last_step(model)).__name__} knows the classes: {known}. Expected a fitted classifier of two "
-            "classes with predict_proba."
-        )
+    known = "none" if classes is None else ", ".join(map(repr, np.asarray(classes).tolist()))
+    name = type(last_step(model)).__name__
+    if task == "classification" and (classes is None or len(classes) != 2):
+        msg = f"{name} knows the classes: {known}. Expected a fitted classifier of two classes with predict_proba."
+        raise InvalidInput(msg)
+    if classes is None or not hasattr(model, "predict_proba"):
+        msg = f"{name} knows the classes: {known}. Expected a fitted classifier with predict_proba."
         raise InvalidInput(msg)
 
 
 def _boundaries(
-    native: NativeModel, converted: Converted, trial: Trial, *, task: str, signature: Signature
+    native: NativeModel, converted: Converted, trial: Trial, *, signature: Signature
 ) -> tuple[Trial, list[str]]:
     """Ask the native model about boundary rows; kinds of rows that it refuses itself are left out with a note."""
     found, notes = trial.take(np.array([], dtype=np.int64)), []
     for kind, columns in boundary_rows(signature, trial.columns, converted.thresholds).items():
         try:
-            expected = answers(native.predict(columns), task)
+            expected = numbers(native.predict(columns), signature)
         except ValueError as error:
             first = str(error).partition("\n")[0]
             notes.append(
@@ -188,15 +202,26 @@ def _difference(data: bytes, native: NativeModel, trial: Trial, *, task: str, si
     # The runtime raises its own classes, which all derive from Exception only: each means that it cannot run this.
     except Exception as error:  # noqa: BLE001
         return f"ONNX Runtime does not run it ({type(error).__name__}: {str(error)[:200]})"
-    given, original = answers(outputs, task), native.predict(trial.columns)
-    expected = answers(original, task)
+    given, original = numbers(outputs, signature), native.predict(trial.columns)
+    expected = numbers(original, signature)
     off = differences(given, expected)
-    if task == "classification":
-        clear = np.abs(expected - 0.5) > _DECISIVE
-        off[clear & (outputs["prediction"] != original["prediction"])] = np.inf
+    off[_said_otherwise(outputs, original, expected)] = np.inf
     wrong = int((off > TOLERANCE).sum())
     worst = worst_rows(Trial(trial.columns, expected), given, off)
     return f"{wrong} of {len(trial)} compared rows change their answer: {worst}" if wrong else ""
+
+
+def _said_otherwise(
+    given: Mapping[str, np.ndarray], original: Mapping[str, np.ndarray], expected: np.ndarray
+) -> np.ndarray:
+    """Return the rows that get another class; where two are as likely but for the last bit, either may be said."""
+    if given["prediction"].dtype.kind == "f":
+        return np.zeros(len(expected), dtype=bool)
+    best = (
+        np.sort(expected, axis=1)[:, -2:] if expected.ndim == 2 else np.column_stack([expected, 1 - expected])
+    )
+    clear = np.abs(best[:, 0] - best[:, 1]) > 2 * _DECISIVE
+    return np.asarray(clear & (given["prediction"] != original["prediction"]))
 
 
 def _to_skops(model: Any) -> bytes:

@@ -1,0 +1,90 @@
+"""An answer: one output holds the numbers that are scored and compared, and the others follow from it.
+
+The last output of a signature is the scored one: one number for each row, or several where it names columns. So a
+model of whatever library has to give those numbers only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from treadle.core.errors import InvalidInput
+from treadle.core.signature import Field, Signature
+
+if TYPE_CHECKING:
+    Outputs = Mapping[str, np.ndarray]
+
+
+def scored(signature: Signature) -> Field:
+    """Return the output that is scored; a signature without outputs answers with one number.
+
+    >>> scored(Signature(inputs=(), outputs=(Field(name="prediction", kind="boolean"), Field(name="p", kind="float")))).name
+    'p'
+    """
+    return signature.outputs[-1] if signature.outputs else Field(name="prediction", kind="float")
+
+
+def numbers(outputs: Outputs, signature: Signature) -> np.ndarray:
+    """Return the scored numbers of an answer: float64 of shape (rows,), or (rows, columns) where there are several."""
+    return np.asarray(outputs[scored(signature).name], dtype=np.float64)
+
+
+def shape_of(field: Field, rows: int) -> tuple[int, ...]:
+    """Return the shape of an output's array."""
+    return (rows, len(field.columns)) if field.columns else (rows,)
+
+
+def completed(values: np.ndarray, signature: Signature) -> dict[str, np.ndarray]:
+    """Return all outputs of the answer whose scored numbers are these.
+
+    An output of yes and no is whether the number lies above a bound, one that names a column is that column, and
+    any other is the name of the largest column, the first of equals.
+
+    >>> classes = Field(name="probabilities", kind="float", columns=("cat", "dog"))
+    >>> signature = Signature(inputs=(), outputs=(Field(name="prediction", kind="category"), classes))
+    >>> completed(np.array([[0.2, 0.8]]), signature)["prediction"].tolist()
+    ['dog']
+    """
+    last = scored(signature)
+    found = {field.name: follows(field, values, last) for field in signature.outputs[:-1]}
+    return {**found, last.name: values}
+
+
+def follows(field: Field, values: np.ndarray, scored: Field) -> np.ndarray:
+    """Return an output that follows from the scored numbers."""
+    if field.kind == "boolean":
+        return np.asarray(values > field.above)
+    if field.column:
+        return np.asarray(values[:, scored.columns.index(field.column)])
+    if not scored.columns:
+        return values
+    names = [int(name) for name in scored.columns] if field.kind == "integer" else scored.columns
+    held = np.array(names, dtype=np.int64 if field.kind == "integer" else object)
+    return np.asarray(held[values.argmax(axis=1)])
+
+
+def aligned(values: np.ndarray, given: Sequence[Any], *, columns: Sequence[str], source: str) -> np.ndarray:
+    """Return numbers of shape (rows, given) as (rows, columns): by name or, as integers, by place; 0 where none is given.
+
+    Raises:
+        InvalidInput: a column is given that is not known.
+    """
+    places = [_place(name, columns, source) for name in given]
+    if places == list(range(len(columns))):
+        return values
+    found = np.zeros((len(values), len(columns)))
+    found[:, places] = values
+    return found
+
+
+def _place(name: Any, columns: Sequence[str], source: str) -> int:
+    plain = name.item() if isinstance(name, np.generic) else name
+    if plain in columns:
+        return columns.index(plain)
+    if isinstance(plain, int | float) and plain == int(plain) and 0 <= plain < len(columns):
+        return int(plain)
+    msg = f"{source} knows {plain!r}. Expected {', '.join(columns)}, or their numbers from 0 to {len(columns) - 1}."
+    raise InvalidInput(msg)
