@@ -154,7 +154,8 @@ def _golden(
         raise RunFailed(msg)
     rows: Rows = data.validation if len(data.validation) else data.train
     sample = rows.X.sample(min(GOLDEN, rows.X.height), seed=seed)
-    return sample, model.task.predictions(estimator, sample)
+    asked = packages.asked(estimator, signature=data.signature)
+    return sample, model.task.predictions(asked, sample)
 
 
 def _sentence(error: Exception, model: Model, *, root: Path) -> str:

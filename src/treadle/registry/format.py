@@ -10,6 +10,12 @@ What a model of a question must answer stands in its signature: the last output 
     save(model, *, task, signature, trial) -> Saved
     load(files, *, task, signature) -> Servable     from bytes whose digests were checked; runs no stored code
     example() -> Example                            a small fitted model for the contract suite
+
+and, where they apply, these:
+
+    estimator(model, *, signature) -> Any           the model with scikit-learn's predict and predict_proba over frames
+    classifier, regressor                           how it is written as nodes at the end of a pipeline: see
+                                                    `registry.conversion.estimators`
 """
 
 from __future__ import annotations
@@ -130,3 +136,12 @@ def _told(given: np.ndarray, expected: np.ndarray) -> str:
         return f"{given:.6g} instead of {expected:.6g}"
     worst = int(np.argmax(differences(given, expected)))
     return f"{given[worst]:.6g} instead of {expected[worst]:.6g} in column {worst}"
+
+
+def libraries(model: Any) -> list[str]:
+    """Return the packages that a model's class and its bases come from, nearest first.
+
+    >>> libraries(3)
+    ['builtins']
+    """
+    return list(dict.fromkeys(kind.__module__.partition(".")[0] for kind in type(model).__mro__))

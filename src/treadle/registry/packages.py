@@ -30,7 +30,7 @@ from treadle.core.records import Record
 from treadle.core.servable import Servable
 from treadle.core.signature import Field, Signature, encode_series
 from treadle.registry import golden as rows
-from treadle.registry.format import TOLERANCE, Saved, Trial, differences, worst_rows
+from treadle.registry.format import TOLERANCE, Saved, Trial, differences, libraries, worst_rows
 from treadle.store.files import replacing
 from treadle.store.objects.objects import Objects
 
@@ -138,6 +138,16 @@ def pack(
     )
 
 
+def asked(model: Any, *, signature: Signature) -> Any:
+    """Return a fitted model with scikit-learn's `predict` and `predict_proba` over frames, where its format gives it them.
+
+    A booster, a network or an online model is asked in its own way; this is what a task compares and scores.
+    """
+    taking = _formats_of(model)
+    wrap = getattr(taking[0], "estimator", None) if taking else None
+    return model if wrap is None else wrap(model, signature=signature)
+
+
 def load(digest: str, *, objects: Objects, cache: Path) -> Servable:
     """Return a package's model, ready to answer.
 
@@ -207,17 +217,24 @@ def _check_golden(trial: Trial, given: np.ndarray) -> None:
 
 
 def _format_of(model: Any) -> Any:
+    taking = _formats_of(model)
+    if taking:
+        return taking[0]
     names = plugins.available("format")
-    for name in names:
-        found = plugins.load("format", name)
-        if found.accepts(model):
-            return found
     msg = (
         f"No format can store {_described(model)} without code that runs when it is read. Formats: {', '.join(names)}. "
         "Return a fitted scikit-learn estimator or an ONNX model, or write a format plug-in (entry point "
         "'treadle.format')."
     )
     raise UnsafeFormat(msg)
+
+
+def _formats_of(model: Any) -> list[Any]:
+    """Return the formats that take a model, that of the library nearest to its class first."""
+    found = [plugins.load("format", name) for name in plugins.available("format")]
+    near = libraries(model)
+    taking = [one for one in found if one.accepts(model)]
+    return sorted(taking, key=lambda one: near.index(one.NAME) if one.NAME in near else len(near))
 
 
 def _described(model: Any) -> str:

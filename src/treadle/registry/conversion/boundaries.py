@@ -51,10 +51,11 @@ def _beside(field: Field, points: np.ndarray) -> np.ndarray:
         return np.concatenate([whole + step for step in (-1, 0, 1, 2)])
     with np.errstate(over="ignore"):
         at = points.astype(np.float32)
-    at = at[np.isfinite(at)]
-    below, above = np.nextafter(at, np.float32(-np.inf)), np.nextafter(at, np.float32(np.inf))
-    further = np.nextafter(below, np.float32(-np.inf)), np.nextafter(above, np.float32(np.inf))
-    return np.concatenate([at, below, above, *further])
+        at = at[np.isfinite(at)]
+        below, above = np.nextafter(at, np.float32(-np.inf)), np.nextafter(at, np.float32(np.inf))
+        further = np.nextafter(below, np.float32(-np.inf)), np.nextafter(above, np.float32(np.inf))
+    beside = np.concatenate([at, below, above, *further])
+    return np.asarray(beside[np.isfinite(beside)])
 
 
 def _varied(

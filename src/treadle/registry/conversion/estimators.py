@@ -1,19 +1,22 @@
-"""How each scikit-learn estimator is written as graph nodes, by the name of its class.
+"""How each estimator is written as graph nodes: scikit-learn's by the name of its class, others by their format.
 
-`CLASSIFIERS` and `REGRESSORS` are the whole list; what is not in them is left to skl2onnx.
+`CLASSIFIERS` and `REGRESSORS` are the whole list; what is not in them is left to skl2onnx. An estimator of another library
+is written by the functions `classifier` and `regressor` of the format that is called like the library.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from treadle.core import plugins
 from treadle.registry.conversion import foreign, trees
 from treadle.registry.conversion.graph import Block, Graph, Unconvertible, matrix, single_columns
 from treadle.registry.conversion.transformers import transform
+from treadle.registry.format import libraries
 
 
 @dataclass(frozen=True)
@@ -103,8 +106,9 @@ def classifier(model: Any, blocks: Sequence[Block], graph: Graph) -> Binary:
     Raises:
         Unconvertible: neither we nor skl2onnx know a form of it.
     """
-    if _is_known(model, CLASSIFIERS):
-        return CLASSIFIERS[type(model).__name__](model, blocks, graph)
+    write = CLASSIFIERS.get(type(model).__name__) if _is_own(model) else _of_format(model, "classifier")
+    if write:
+        return write(model, blocks, graph)
     share = foreign.classifier(model, matrix(graph, blocks, floating=True), graph)
     return Binary(_above(graph, share, "Greater", 0.5), share)
 
@@ -115,16 +119,25 @@ def regressor(model: Any, blocks: Sequence[Block], graph: Graph) -> str:
     Raises:
         Unconvertible: neither we nor skl2onnx know a form of it.
     """
-    if _is_known(model, REGRESSORS):
-        return REGRESSORS[type(model).__name__](model, blocks, graph)
+    write = REGRESSORS.get(type(model).__name__) if _is_own(model) else _of_format(model, "regressor")
+    if write:
+        return write(model, blocks, graph)
     return foreign.regressor(model, matrix(graph, blocks, floating=True), graph)
 
 
-def _is_known(model: Any, table: Mapping[str, Any]) -> bool:
-    if not type(model).__module__.startswith("sklearn."):
-        msg = f"{type(model).__name__} is not a part of scikit-learn"
-        raise Unconvertible(msg)
-    return type(model).__name__ in table
+def _is_own(model: Any) -> bool:
+    return type(model).__module__.startswith("sklearn.")
+
+
+def _of_format(model: Any, what: str) -> Callable[[Any, Sequence[Block], Graph], Any]:
+    """Return the function by which the format of the model's library writes it."""
+    for library in libraries(model):
+        if library in plugins.available("format") and library != "sklearn":
+            found: Any = getattr(plugins.load("format", library), what, None)
+            if found is not None:
+                return found  # type: ignore[no-any-return]
+    msg = f"{type(model).__name__} is not a part of scikit-learn"
+    raise Unconvertible(msg)
 
 
 def _above(graph: Graph, name: str, op: str, bound: float) -> str:

@@ -24,24 +24,33 @@ class Converted:
     notes: tuple[str, ...] = ()
 
 
-def conversions(estimator: Any, *, task: str, signature: Signature) -> Iterator[Converted]:
+def conversions(estimator: Any, *, task: str, signature: Signature, like: Any = None) -> Iterator[Converted]:
     """Write a fitted estimator or pipeline as an ONNX model with an input of shape (rows, 1) for each field.
 
     Outputs are `prediction` and, for classification, `probability` of the positive class, each (rows, 1). Where
     skl2onnx writes a part, there is a second form in which that part computes in single precision: some of its
-    parts only exist so.
+    parts only exist so. `like` names the columns and classes (`feature_names_in_`, `classes_`) of an estimator that does
+    not do so itself.
 
     Raises:
         Unconvertible: neither we nor skl2onnx know a form of one of its parts.
     """
     graph = Graph()
     try:
-        yield _convert(estimator, graph, task=task, signature=signature)
+        yield _convert(
+            estimator, graph, task=task, signature=signature, like=estimator if like is None else like
+        )
     except Unconvertible:
         if not graph.is_mixed:
             raise
     if graph.is_mixed:
-        yield _convert(estimator, Graph(foreign_dtype="float32"), task=task, signature=signature)
+        yield _convert(
+            estimator,
+            Graph(foreign_dtype="float32"),
+            task=task,
+            signature=signature,
+            like=estimator if like is None else like,
+        )
 
 
 def last_step(estimator: Any) -> Any:
@@ -55,9 +64,9 @@ def last_step(estimator: Any) -> Any:
             return estimator
 
 
-def _convert(estimator: Any, graph: Graph, *, task: str, signature: Signature) -> Converted:
-    named = hasattr(estimator, "feature_names_in_")
-    blocks = inputs_of(_in_order(estimator, signature), framed=named)
+def _convert(estimator: Any, graph: Graph, *, task: str, signature: Signature, like: Any) -> Converted:
+    named = hasattr(like, "feature_names_in_")
+    blocks = inputs_of(_in_order(like, signature), framed=named)
     if not named:
         blocks = [matrix(graph, blocks)]
     while hasattr(estimator, "steps") or hasattr(estimator, "best_estimator_"):
@@ -71,7 +80,7 @@ def _convert(estimator: Any, graph: Graph, *, task: str, signature: Signature) -
     if task == "classification":
         answer = classifier(estimator, blocks, graph)
         boolean = any(out.name == "prediction" and out.kind == "boolean" for out in signature.outputs)
-        kind = _classes(estimator, answer.positive, graph, boolean=boolean)
+        kind = _classes(like, answer.positive, graph, boolean=boolean)
         outputs = {"prediction": kind, "probability": "float64"}
         graph.rename(answer.probability, "probability")
     else:

@@ -1,0 +1,96 @@
+"""CatBoost: stored as ONNX where every answer stays the same, else as the library's own binary (`cbm`).
+
+Models with categorical features stay native: CatBoost makes statistics of the target of them.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from treadle.core.answers import scored
+from treadle.core.errors import PackageRefused
+from treadle.core.optional import require
+from treadle.core.signature import Signature
+from treadle.registry.asked import Asked, names_of
+from treadle.registry.conversion import catboost as conversion
+from treadle.registry.conversion.faithful import faithful
+from treadle.registry.conversion.pipelines import conversions
+from treadle.registry.format import Example, Saved, Trial, libraries
+from treadle.registry.native import NativeModel
+from treadle.registry.samples import answered, late_flights
+
+NAME = "catboost"
+FILE = "model.cbm"
+classifier, regressor = conversion.classifier, conversion.regressor
+
+
+def accepts(model: Any) -> bool:
+    """Return whether the object is a CatBoost model."""
+    return NAME in libraries(model) and any(kind.__name__ == "CatBoost" for kind in type(model).__mro__)
+
+
+def estimator(model: Any, *, signature: Signature) -> Asked:
+    """Return the model with scikit-learn's methods."""
+    last = scored(signature)
+    likely = last.name in {"probability", "probabilities"}
+    through_exp = conversion.LINKS.get(_loss(model)) == "Exp"
+    kind = "Probability" if likely else "Exponent" if through_exp else "RawFormulaVal"
+
+    def answer(rows: Any) -> Any:
+        values = np.asarray(model.predict(rows, prediction_type=kind, thread_count=1), dtype=np.float64)
+        return values[:, 1] if likely and not last.columns else values
+
+    return Asked(answer, names=names_of(model.feature_names_, signature), signature=signature)
+
+
+def save(model: Any, *, task: str, signature: Signature, trial: Trial) -> Saved:
+    """Convert to ONNX and compare; keep the library's own file, with a note, where an answer would change."""
+    asked = estimator(model, signature=signature)
+    native = NativeModel(asked, task=task, signature=signature)
+    candidates = conversions(model, task=task, signature=signature, like=asked)
+    found = faithful(candidates, native, trial, task=task, signature=signature)
+    if isinstance(found, Saved):
+        return found
+    with tempfile.TemporaryDirectory() as folder:
+        model.save_model(str(Path(folder, FILE)), format="cbm")
+        data = Path(folder, FILE).read_bytes()
+    note = f"Kept as CatBoost, because it has no faithful ONNX form: {found}."
+    return Saved(format=NAME, files={FILE: data}, notes=(note,))
+
+
+def load(files: Mapping[str, bytes], *, task: str, signature: Signature) -> NativeModel:
+    """Return the model.
+
+    Raises:
+        PackageRefused: the file is none of CatBoost's.
+    """
+    catboost = require("catboost", extra="catboost")
+    likely = scored(signature).name in {"probability", "probabilities"}
+    model = catboost.CatBoostClassifier() if likely else catboost.CatBoostRegressor()
+    try:
+        model.load_model(blob=files[FILE])
+    except catboost.CatBoostError as error:
+        msg = f"{FILE} cannot be read: {error}"
+        raise PackageRefused(msg) from error
+    return NativeModel(estimator(model, signature=signature), task=task, signature=signature)
+
+
+def example() -> Example:
+    """Return a small classifier over a category and a number that may be missing, which stays native."""
+    catboost = require("catboost", extra="catboost")
+    frame, late, signature = late_flights()
+    model = catboost.CatBoostClassifier(
+        iterations=10, cat_features=["carrier"], verbose=0, allow_writing_files=False, thread_count=1
+    ).fit(frame, late)
+    shares = estimator(model, signature=signature).predict_proba(frame)
+    return Example(model, "classification", signature, answered(signature, frame, shares))
+
+
+def _loss(model: Any) -> str:
+    return str(msgspec.json.decode(dict(model.get_metadata())["params"])["loss_function"]["type"])
