@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench faults docs
+.PHONY: help demo test check bench faults simulate docs
 
 help:  ## Show the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,8 @@ faults: $(READY)  ## Cut power, fail disks and kill writers at full size: an hou
 	TREADLE_TEST_POWER_CUTS=20000 TREADLE_TEST_DISK_FAULTS=200 TREADLE_TEST_CROWD=8 TREADLE_TEST_CROWD_SECONDS=120 \
 		TREADLE_TEST_KILLED_WRITERS=200 TREADLE_TEST_APPENDS=100 \
 		$(BIN)/python -m pytest -n $(JOBS) tests/faults tests/data/test_crowd.py tests/store/test_tables.py tests/contracts/test_tables.py
+simulate: $(READY)  ## Simulate how often gates decide wrongly, and write docs/decision-quality.md (REPEATS=2000)
+	$(BIN)/python benchmarks/decision_quality.py $(if $(REPEATS),--repeats $(REPEATS))
 
 docs: $(READY)  ## Build the documentation into site/, with warnings as errors
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet

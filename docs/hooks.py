@@ -42,6 +42,7 @@ _KINDS = {
     "task": "Knows what is predicted: how truth is checked and answers are read.",
     "compute": "Runs training functions.",
     "metric": "Scores predictions against the truth.",
+    "method": "Makes the interval of a paired difference.",
     "baseline": "The simple thing that a model must beat.",
     "gate": "Judges a candidate on an interval.",
     "format": "Saves and loads a model.",

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from treadle.data.windows import back_fill as back_fill
     from treadle.evaluation import baselines as baselines
     from treadle.evaluation import gates as gates
+    from treadle.evaluation.objective import Objective as Objective
     from treadle.features import aggregates as aggregates
     from treadle.features.on_demand import OnDemand as OnDemand
     from treadle.features.on_demand import on_demand as on_demand
@@ -67,6 +68,7 @@ _PLACES = {
     "HashSplit": ("treadle.data.splits", "HashSplit"),
     "Last": ("treadle.data.windows", "Last"),
     "NewRows": ("treadle.loop.triggers.new_rows", "NewRows"),
+    "Objective": ("treadle.evaluation.objective", "Objective"),
     "OnDemand": ("treadle.features.on_demand", "OnDemand"),
     "Outcomes": ("treadle.data.datasets", "Outcomes"),
     "Policy": ("treadle.loop.policies", "Policy"),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from treadle.core.errors import InvalidInput
-from treadle.evaluation.bootstrap import _WEIGHT_OF_BYTE, _weights, paired
+from treadle.evaluation.bootstrap import _WEIGHT_OF_BYTE, paired, weights
 from treadle.evaluation.measures import metric
 
 LOG_LOSS = metric("log_loss")
@@ -22,13 +22,13 @@ def answers(rows, *, seed=0, noise=(0.3, 0.3)):
 
 
 def test_the_weight_of_a_row_has_the_moments_of_a_poisson():
-    weights = np.frombuffer(_WEIGHT_OF_BYTE, dtype=np.uint8).astype(float)
+    found = np.frombuffer(_WEIGHT_OF_BYTE, dtype=np.uint8).astype(float)
 
-    assert len(weights) == 256
-    assert weights.mean() == 1
-    assert weights.var() == 1
-    assert (weights**3).mean() == pytest.approx(5, rel=2e-3)
-    assert (weights**4).mean() == pytest.approx(15, rel=2e-3)
+    assert len(found) == 256
+    assert found.mean() == 1
+    assert found.var() == 1
+    assert (found**3).mean() == pytest.approx(5, rel=2e-3)
+    assert (found**4).mean() == pytest.approx(15, rel=2e-3)
 
 
 def test_the_interval_is_that_of_the_textbook_bootstrap():
@@ -58,7 +58,7 @@ def test_the_same_seed_gives_the_same_interval(name):
 
 
 def test_the_stream_of_draws_is_fixed():
-    drawn = next(_weights(12, draws=2, seed=4))
+    drawn = next(weights(12, draws=2, seed=4))
 
     assert drawn.astype(int).tolist() == [
         [0, 0, 3, 1, 4, 0, 1, 3, 1, 0, 1, 2],
@@ -67,7 +67,7 @@ def test_the_stream_of_draws_is_fixed():
 
 
 def test_a_smaller_block_draws_as_many():
-    assert sum(len(block) for block in _weights(70_000, draws=7, seed=0)) == 7
+    assert sum(len(block) for block in weights(70_000, draws=7, seed=0)) == 7
 
 
 @pytest.mark.parametrize("groups", [None, np.arange(500) % 40])

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-from treadle.evaluation.bootstrap import Interval
 from treadle.evaluation.comparison import Comparison, number
+from treadle.evaluation.interval import Interval
 from treadle.evaluation.measures import metric
+from treadle.evaluation.pair import Pair
 
 
 def comparison(difference, low, high, *, name="log_loss", first=0.42, n=8_214, units=8_214):
@@ -18,7 +20,8 @@ def comparison(difference, low, high, *, name="log_loss", first=0.42, n=8_214, u
         n=n,
         units=units,
     )
-    return Comparison(candidate="candidate", reference="champion", measure=metric(name), interval=interval)
+    pair = Pair(measure=metric(name), y=np.zeros(n), first=np.zeros(n), second=np.zeros(n))
+    return Comparison(candidate="candidate", reference="champion", pair=pair, interval=interval)
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ KINDS = {
     "task": "treadle.training.tasks",
     "compute": "treadle.training.compute",
     "metric": "treadle.evaluation.metrics",
+    "method": "treadle.evaluation.methods",
     "baseline": "treadle.evaluation.baselines",
     "gate": "treadle.evaluation.gates",
     "format": "treadle.registry.formats",

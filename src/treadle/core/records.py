@@ -289,6 +289,11 @@ class Verdict(Record, frozen=True, kw_only=True):
     rows: str
     #: `test` (hash split, inside the window) or `forward` (after it).
     on: str = "test"
+    #: The part of the rows that was compared, as `carrier=UA`; empty: all of them.
+    slice: str = ""
+    #: How the interval was made, and how several questions of one gate were allowed for: `holm`, or `all`.
+    method: str = ""
+    correction: str = ""
     created_at: datetime
 
     @property

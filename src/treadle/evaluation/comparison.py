@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from treadle.evaluation.bootstrap import Interval
+from treadle.evaluation.interval import Interval
+from treadle.evaluation.intervals import interval
 from treadle.evaluation.measures import Measure
+from treadle.evaluation.pair import Pair
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,9 +17,14 @@ class Comparison:
 
     candidate: str
     reference: str
-    measure: Measure
+    pair: Pair
     #: Candidate less reference.
     interval: Interval
+
+    @property
+    def measure(self) -> Measure:
+        """The metric."""
+        return self.pair.measure
 
     @property
     def harm(self) -> tuple[float, float]:
@@ -25,10 +32,22 @@ class Comparison:
         low, high = self.interval.low, self.interval.high
         return (0.0 - high, 0.0 - low) if self.measure.greater_is_better else (low, high)
 
-    @property
-    def is_defined(self) -> bool:
-        """Whether the metric has a value for both, and an interval."""
-        return math.isfinite(self.interval.difference) and math.isfinite(self.interval.low)
+    def harm_beyond(self, share: float) -> float:
+        """Return the most that the candidate may be worse by, beyond a share of the reference's own value.
+
+        The reference's value is estimated on the same rows, so the interval is that of both together: of the candidate
+        less (1 + share) times the reference.
+        """
+        if self.pair.is_same:
+            return 0.0 - share * abs(self.interval.second)
+        reference, worse = self.interval.second, -1.0 if self.measure.greater_is_better else 1.0
+        scale = 1 + worse * math.copysign(share, reference)
+        found = interval(self.pair.scaled(scale), alpha=self.interval.alpha, method=self._method(scale))
+        return found.high if worse > 0 else 0.0 - found.low
+
+    def _method(self, scale: float) -> str | None:
+        """Return the method that made the interval, or None where it cannot make that of multiples."""
+        return None if self.interval.method == "mcnemar" and scale != 1 else self.interval.method
 
     @property
     def outcome(self) -> str:

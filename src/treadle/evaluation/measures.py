@@ -20,8 +20,8 @@ Pairs = Callable[[npt.ArrayLike, npt.ArrayLike], Floats]
 class Measure:
     """A metric plug-in.
 
-    >>> metric("log_loss").task
-    'classification'
+    >>> metric("rmse").tasks
+    ('regression',)
     """
 
     module: ModuleType
@@ -32,9 +32,10 @@ class Measure:
         return str(self.module.NAME)
 
     @property
-    def task(self) -> str:
-        """The name of the task whose predictions it takes."""
-        return str(self.module.TASK)
+    def tasks(self) -> tuple[str, ...]:
+        """The names of the tasks whose predictions it takes: its module's `TASK`, one name or several."""
+        given = self.module.TASK
+        return (given,) if isinstance(given, str) else tuple(given)
 
     @property
     def greater_is_better(self) -> bool:
@@ -53,6 +54,16 @@ class Measure:
             per_row = self.per_row
             return lambda y, p: per_row(y, p)[:, None]
         return cast("Pairs | None", getattr(self.module, "terms", None))
+
+    @property
+    def influence(self) -> Callable[[npt.ArrayLike, npt.ArrayLike, Floats | None], Floats] | None:
+        """The function that says how far each row moves the metric; None: it has none of its own."""
+        return getattr(self.module, "influence", None)
+
+    @property
+    def is_folded(self) -> bool:
+        """Whether it adds up absolute values of means, which noise alone makes greater."""
+        return bool(getattr(self.module, "FOLDED", False))
 
     def combine(self, means: Floats) -> Floats:
         """Return the metric, of shape (…), of the means of the terms, of shape (…, k)."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from treadle.core.errors import InvalidInput
+from treadle.core.errors import InvalidInput, closest
 from treadle.evaluation.arrays import Floats, vector
 
 
@@ -24,7 +24,7 @@ class Snapshot:
     [0.9, 0.2]
 
     Raises:
-        InvalidInput: an outcome is no finite number, or the groups' length differs.
+        InvalidInput: an outcome is no finite number, or groups, times or a column are not one for each row.
     """
 
     dataset: str
@@ -38,13 +38,20 @@ class Snapshot:
     groups: npt.NDArray[Any] | None = None
     #: Which rows these are: `test` (hash split, inside the window) or `forward` (after it).
     on: str = "test"
+    #: Column → its value in each row, for gates that look at parts of the rows.
+    columns: Mapping[str, pl.Series] = field(default_factory=dict)
+    #: The moment of each row, and how many moments ahead a forecast looks; None: rows are no forecasts.
+    times: npt.NDArray[Any] | None = None
+    horizon: int | None = None
 
     def __post_init__(self) -> None:
         """Check the arrays, and keep the outcomes as float64."""
         object.__setattr__(self, "y", vector(self.y, what=f"outcomes of {self.name}"))
-        if self.groups is not None and len(self.groups) != len(self):
-            msg = f"{self.name} has {len(self.groups):,} groups for {len(self):,} rows. Expected the group of each row."
-            raise InvalidInput(msg, field="groups")
+        tied = {"groups": self.groups, "times": self.times, **self.columns}
+        for what, given in tied.items():
+            if given is not None and len(given) != len(self):
+                msg = f"{self.name} has {len(given):,} {what} for {len(self):,} rows. Expected one for each row."
+                raise InvalidInput(msg, field=what)
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -54,6 +61,26 @@ class Snapshot:
     def name(self) -> str:
         """The dataset and its version, as `flights/12`."""
         return f"{self.dataset}/{self.version}"
+
+    def slices(self, by: tuple[str, ...]) -> dict[str, npt.NDArray[np.int64]]:
+        """Return the rows of each value of some columns, as `carrier=UA`, in the order in which they come.
+
+        Raises:
+            InvalidInput: there is no column of that name.
+        """
+        for column in by:
+            if column not in self.columns:
+                msg = (
+                    f"There is no column {column!r} to slice {self.name} by. {closest(column, self.columns)}"
+                )
+                raise InvalidInput(msg, field="by")
+        names = [
+            pl.format(f"{column}={{}}", pl.lit(self.columns[column].cast(pl.String)).fill_null("none"))
+            for column in by
+        ]
+        told = pl.select(pl.concat_str(names, separator=", ").alias("slice")).with_row_index("row")
+        parts = told.group_by("slice", maintain_order=True).agg(pl.col("row").cast(pl.Int64))
+        return {name: rows.to_numpy() for name, rows in zip(parts["slice"], parts["row"], strict=True)}
 
     def checked(self, predictions: Mapping[str, npt.ArrayLike]) -> dict[str, Floats]:
         """Return the predictions of each contender as float64 of shape (rows,).

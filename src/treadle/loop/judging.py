@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from treadle.core.records import ModelVersion, Run, Verdict, Window
+from treadle.evaluation.gate import columns_for
 from treadle.evaluation.snapshots import Snapshot, digest_of_rows
 from treadle.loop.frames import Frames
 from treadle.loop.models import Model
@@ -71,6 +72,7 @@ def snapshot(model: Model, rows: pl.DataFrame, *, version: int, on: str = "test"
     """Return rows of one dataset version as what contenders are compared on, tied by the split's group."""
     grouped = model.data.split.groups if model.data.split else ()
     groups = rows.select(pl.struct(grouped).rank("dense")).to_series().to_numpy() if grouped else None
+    moments = model.data.time
     return Snapshot(
         dataset=model.data.name,
         version=version,
@@ -78,6 +80,9 @@ def snapshot(model: Model, rows: pl.DataFrame, *, version: int, on: str = "test"
         y=model.task.target(rows[model.target]),
         groups=groups,
         on=on,
+        columns={name: rows[name] for name in columns_for(model.gates) if name in rows.columns},
+        times=None if moments is None else rows[moments].to_physical().to_numpy(),
+        horizon=getattr(model.task, "horizon", None),
     )
 
 

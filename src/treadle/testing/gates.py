@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.random import default_rng
 
+from treadle.core import plugins
 from treadle.core.ids import canonical
 from treadle.evaluation.arrays import Floats
 from treadle.evaluation.gate import CANDIDATE, CHAMPION, Case, Gate
@@ -56,7 +57,8 @@ def check_rulings_have_reasons_and_grounds(gate: Gate) -> None:
     for ruling in gate.judge(_case(good, bad, metric="log_loss")):
         assert ruling.reason.endswith((".", "passed."))
         assert ruling.n == _ROWS
-        assert ruling.metric == "log_loss"
+        assert ruling.metric in plugins.available("metric")
+        assert ruling.method in plugins.available("method")
         assert ruling.low is not None
         assert ruling.high is not None
         assert ruling.low <= ruling.high

@@ -19,7 +19,7 @@ _ROWS = 300
 def check_declaration(module: ModuleType) -> None:
     """It says its name, its task and which way is better."""
     assert module.__name__.rpartition(".")[2] == module.NAME
-    assert isinstance(module.TASK, str)
+    assert Measure(module).tasks
     assert isinstance(module.GREATER_IS_BETTER, bool)
     assert Measure(module).spec() == {"metric": module.NAME}
 

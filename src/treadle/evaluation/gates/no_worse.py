@@ -6,19 +6,24 @@ from dataclasses import dataclass
 from typing import Any
 
 from treadle.evaluation.comparison import Comparison, number, percent
-from treadle.evaluation.gate import Case, Decision, Ruling, check, rule
+from treadle.evaluation.declared import On, check, margin_of, reference_of, spec_of
+from treadle.evaluation.gate import Case, Ruling
+from treadle.evaluation.lookups import By
+from treadle.evaluation.ruling import Decision, rule
 
 
 @dataclass(frozen=True)
 class NoWorse:
     """Pass a candidate for which a harm above the margin is ruled out (a test of non-inferiority).
 
-    `reference` is `"champion"`, `"baseline"` (each of them), or a contender's name. `on` is a metric, by default the
-    task's own. `margin` is a share of the reference's own value: 0.01 accepts a metric that is 1 % worse. `alpha` is
-    one minus the confidence of the two-sided interval: a candidate that is worse by the whole margin passes with a
-    chance of alpha / 2. Where no champion is there yet, nobody is worse.
+    `reference` is `"champion"`, `"baseline"` (each of them), or a contender's name. `on` is a metric, an `Objective` or
+    a list of them, by default the task's own; `by` are columns by whose values the rows are judged in parts, too. It
+    must be no worse on each metric and part. `margin` is a share of the reference's own value: 0.01 accepts a metric
+    that is 1 % worse. `alpha` is one minus the confidence of the two-sided interval: a candidate that is worse by the
+    whole margin, wherever, passes with a chance of alpha / 2. Nothing passes on fewer rows than `min_rows`, and smaller
+    parts are not judged. `method` names how intervals are made. Where no champion is there yet, nobody is worse.
 
-    >>> NoWorse("champion", on="log_loss", alpha=0.05).margin
+    >>> NoWorse("champion", on="log_loss", by="carrier").margin
     0.01
 
     Raises:
@@ -26,14 +31,16 @@ class NoWorse:
     """
 
     reference: str
-    on: str | None = None
+    on: On = None
     alpha: float = 0.05
     margin: float = 0.01
     min_rows: int = 200
+    by: By = None
+    method: str | None = None
 
     def __post_init__(self) -> None:
         """Check what was declared."""
-        check(self, margin=self.margin)
+        check(self, reference=reference_of(self), margin=margin_of(self.margin))
 
     @property
     def name(self) -> str:
@@ -42,28 +49,23 @@ class NoWorse:
 
     def spec(self) -> dict[str, Any]:
         """Return the declaration as plain values."""
-        return {
-            "gate": self.name,
-            "reference": self.reference,
-            "on": self.on,
-            "alpha": float(self.alpha),
-            "margin": float(self.margin),
-            "min_rows": self.min_rows,
-        }
+        return spec_of(self)
 
     def judge(self, case: Case) -> tuple[Ruling, ...]:
         """Rule on a candidate, beside each reference."""
-        return rule(self, case, self._decide)
+        return rule(self, case, self.decide)
 
-    def _decide(self, comparison: Comparison) -> Decision:
+    def decide(self, comparison: Comparison) -> Decision:
+        """Decide on one comparison whose interval is defined."""
         reference = comparison.interval.second
-        margin, harm = self.margin * abs(reference), comparison.harm[1]
+        margin = self.margin * abs(reference)
+        harm = margin + comparison.harm_beyond(self.margin)
         passed = harm <= margin
         size = max(abs(margin), abs(harm))
         share = f"{percent(self.margin)} of {comparison.reference}'s {number(reference)}"
         if not passed:
             sentence = f"A harm of up to {number(harm, size)} cannot be ruled out; {number(margin, size)} ({share}) is accepted."
-        elif harm > 0:
+        elif comparison.harm[1] > 0:
             sentence = f"A harm above {number(margin)} ({share}) is ruled out."
         else:
             sentence = ""

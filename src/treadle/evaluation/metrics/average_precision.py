@@ -39,6 +39,30 @@ def prepare(y: npt.ArrayLike, p: npt.ArrayLike) -> Callable[[Floats], float]:
     return weighted
 
 
+def influence(y: npt.ArrayLike, p: npt.ArrayLike, weight: npt.ArrayLike | None = None) -> Floats:
+    """Return how far each row moves the metric, of shape (rows,); NaN without a positive row.
+
+    It is the derivative of `sum(right * found / said) / all positive` by the row's weight: a row adds to what was said
+    at its threshold and at each one below, and a positive one also to what was found.
+    """
+    outcomes, chances = binary(y, p)
+    given = weights(weight, rows=len(outcomes))
+    order = np.argsort(-chances, kind="stable")
+    starts = np.flatnonzero(np.diff(-chances[order], prepend=-2.0))
+    place = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(order))))
+    right = np.add.reduceat((given * outcomes)[order], starts)
+    found, said = np.cumsum(right), np.maximum(np.cumsum(np.add.reduceat(given[order], starts)), _TINY)
+    if not found[-1]:
+        return np.full(len(outcomes), np.nan)
+    precision = found / said
+    average = right @ precision / found[-1]
+    gained = np.cumsum((right / said)[::-1])[::-1]
+    lost = np.cumsum((right * precision / said)[::-1])[::-1]
+    moved = np.empty(len(order))
+    moved[order] = outcomes[order] * (precision + gained - average)[place] - lost[place]
+    return np.asarray(moved * given.sum() / found[-1])
+
+
 def value(y: npt.ArrayLike, p: npt.ArrayLike, weight: npt.ArrayLike | None = None) -> float:
     """Return the metric.
 

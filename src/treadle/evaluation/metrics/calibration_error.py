@@ -16,6 +16,8 @@ NAME = "calibration_error"
 TASK = "classification"
 GREATER_IS_BETTER = False
 BINS = 10
+#: Adds up absolute means.
+FOLDED = True
 
 
 def terms(y: npt.ArrayLike, p: npt.ArrayLike) -> Floats:

@@ -38,6 +38,32 @@ def prepare(y: npt.ArrayLike, p: npt.ArrayLike) -> Callable[[Floats], float]:
     return weighted
 
 
+def influence(y: npt.ArrayLike, p: npt.ArrayLike, weight: npt.ArrayLike | None = None) -> Floats:
+    """Return how far each row moves the metric, of shape (rows,); NaN where all rows are of one class.
+
+    A positive row moves it by the share of negative ones below it, less the metric, over the share of positive rows;
+    a negative one likewise (DeLong and others, 1988).
+    """
+    outcomes, chances = binary(y, p)
+    given = weights(weight, rows=len(outcomes))
+    order = np.argsort(chances, kind="stable")
+    starts = np.flatnonzero(np.diff(chances[order], prepend=-1.0))
+    place = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(order))))
+    above = np.add.reduceat((given * outcomes)[order], starts)
+    below = np.add.reduceat((given * (1 - outcomes))[order], starts)
+    positive, negative = above.sum(), below.sum()
+    if not positive or not negative:
+        return np.full(len(outcomes), np.nan)
+    beaten = ((np.cumsum(below) - below / 2) / negative)[place]
+    beating = 1 - ((np.cumsum(above) - above / 2) / positive)[place]
+    is_positive = outcomes[order] == 1
+    placed = np.where(is_positive, beaten, beating)
+    area = float((given * outcomes)[order] @ beaten / positive)
+    moved = np.empty(len(order))
+    moved[order] = (placed - area) * given.sum() / np.where(is_positive, positive, negative)
+    return moved
+
+
 def value(y: npt.ArrayLike, p: npt.ArrayLike, weight: npt.ArrayLike | None = None) -> float:
     """Return the metric.
 

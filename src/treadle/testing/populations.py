@@ -1,0 +1,161 @@
+"""Populations to draw rows from, in which two predictors' true difference is known exactly, for any metric.
+
+A population is a finite set of rows from which rows are drawn independently, so what a metric is on all its rows is the
+truth. In `twins` each row is there twice, with the predictors swapped, so that they are equal by every metric that
+there is or will be. In the others they differ, in ways that make intervals too narrow: few positive rows, one predictor
+that is sure of itself beside one that is noisy, errors with heavy tails.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from treadle.core.errors import not_found
+from treadle.evaluation.arrays import Floats
+from treadle.evaluation.measures import Measure
+
+ROWS = 4_000
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Population:
+    """Rows with two predictors' answers; axis 0 of each array is the rows."""
+
+    name: str
+    y: Floats
+    first: Floats
+    second: Floats
+    #: What ties rows together; None: nothing.
+    groups: Floats | None = None
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.y)
+
+    def values(self, measure: Measure) -> tuple[float, float]:
+        """Return the true metric of each predictor."""
+        return measure.value(self.y, self.first), measure.value(self.y, self.second)
+
+    def ordered(self, measure: Measure) -> Population:
+        """Return the population with the truly better predictor first."""
+        first, second = self.values(measure)
+        if (first > second) == measure.greater_is_better:
+            return self
+        return Population(name=self.name, y=self.y, first=self.second, second=self.first, groups=self.groups)
+
+    def swapped(self) -> Population:
+        """Return the population with the predictors swapped."""
+        return Population(name=self.name, y=self.y, first=self.second, second=self.first, groups=self.groups)
+
+
+def twins(population: Population) -> Population:
+    """Return a population with each row twice, once with the predictors swapped: they are equal by every metric."""
+    groups = population.groups
+    return Population(
+        name="twins",
+        y=np.concatenate([population.y, population.y]),
+        first=np.concatenate([population.first, population.second]),
+        second=np.concatenate([population.second, population.first]),
+        groups=None if groups is None else np.concatenate([groups, groups + groups.max() + 1]),
+    )
+
+
+def populations(task: str, *, seed: int = 0) -> dict[str, Population]:
+    """Return the populations of a task by name.
+
+    Raises:
+        NotFound: there are none for that task.
+    """
+    if task not in _MADE:
+        raise not_found("populations of the task", task, _MADE)
+    random = np.random.default_rng(seed)
+    found = _MADE[task](random)
+    return {"twins": twins(found[0]), **{one.name: one for one in found}}
+
+
+def _classification(random: np.random.Generator) -> list[Population]:
+    signal = 1.5 * random.normal(size=ROWS)
+
+    def made(name: str, *, base: float, sharp: float, noise: tuple[float, float]) -> Population:
+        y = (random.random(ROWS) < _sigmoid(signal + base)).astype(np.float64)
+        first = _sigmoid(signal + base + noise[0] * random.normal(size=ROWS))
+        second = _sigmoid(sharp * (signal + base) + noise[1] * random.normal(size=ROWS))
+        return Population(name=name, y=y, first=first, second=second)
+
+    return [
+        made("plain", base=0.0, sharp=1.0, noise=(0.5, 0.5)),
+        made("rare", base=-2.5, sharp=1.0, noise=(0.4, 0.8)),
+        made("unlike", base=-0.5, sharp=1.7, noise=(0.7, 0.3)),
+        made("better", base=0.0, sharp=1.0, noise=(0.3, 1.2)),
+    ]
+
+
+def _regression(random: np.random.Generator) -> list[Population]:
+    signal = random.normal(size=ROWS)
+    y = signal + random.normal(size=ROWS)
+    heavy = signal + random.standard_t(5, size=ROWS)
+    size = np.exp(0.5 * random.normal(size=ROWS))
+    return [
+        Population(name="plain", y=y, first=_near(signal, random), second=_near(signal, random)),
+        Population(name="rare", y=heavy, first=_near(signal, random), second=0.7 * signal),
+        Population(
+            name="unlike",
+            y=size * np.exp(0.4 * random.normal(size=ROWS)),
+            first=1.1 * size,
+            second=size * np.exp(0.2 * random.normal(size=ROWS)),
+        ),
+        Population(
+            name="better", y=y, first=_near(signal, random), second=_near(_near(signal, random), random)
+        ),
+    ]
+
+
+def _multiclass(random: np.random.Generator) -> list[Population]:
+    signal = 1.2 * random.normal(size=(ROWS, 3))
+
+    def made(name: str, *, base: tuple[float, ...], sharp: float, noise: tuple[float, float]) -> Population:
+        logits = signal + np.array(base)
+        y = (logits + random.gumbel(size=logits.shape)).argmax(axis=1).astype(np.float64)
+        first = _softmax(logits + noise[0] * random.normal(size=logits.shape))
+        second = _softmax(sharp * logits + noise[1] * random.normal(size=logits.shape))
+        return Population(name=name, y=y, first=first, second=second)
+
+    return [
+        made("plain", base=(0.0, 0.0, 0.0), sharp=1.0, noise=(0.5, 0.5)),
+        made("rare", base=(1.5, 0.0, -1.5), sharp=1.0, noise=(0.4, 0.8)),
+        made("unlike", base=(0.5, 0.0, -0.5), sharp=1.7, noise=(0.7, 0.3)),
+        made("better", base=(0.0, 0.0, 0.0), sharp=1.0, noise=(0.3, 1.2)),
+    ]
+
+
+def grouped(random: np.random.Generator, *, groups: int = 1_000) -> Population:
+    """Return binary rows in groups of one to twenty, of which a predictor is right or wrong about all at once."""
+    codes = np.repeat(np.arange(groups), random.integers(1, 21, groups)).astype(np.float64)
+    place = codes.astype(np.int64)
+    signal = 3 * random.normal(size=groups)[place]
+    y = (random.random(len(codes)) < _sigmoid(signal)).astype(np.float64)
+    first, second = (_sigmoid(signal + random.normal(size=groups)[place]) for _ in range(2))
+    return twins(Population(name="grouped", y=y, first=first, second=second, groups=codes))
+
+
+def _sigmoid(values: Floats) -> Floats:
+    return np.asarray(1 / (1 + np.exp(-values)))
+
+
+def _softmax(logits: Floats) -> Floats:
+    shares = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(shares / shares.sum(axis=1, keepdims=True))
+
+
+def _near(signal: Floats, random: np.random.Generator) -> Floats:
+    return np.asarray(signal + 0.4 * random.normal(size=len(signal)))
+
+
+_MADE: dict[str, Callable[[np.random.Generator], list[Population]]] = {
+    "classification": _classification,
+    "regression": _regression,
+    "multiclass": _multiclass,
+}
