@@ -31,6 +31,7 @@ faults: $(READY)  ## Cut power, fail disks and kill writers at full size: an hou
 	TREADLE_TEST_POWER_CUTS=20000 TREADLE_TEST_DISK_FAULTS=200 TREADLE_TEST_CROWD=8 TREADLE_TEST_CROWD_SECONDS=120 \
 		TREADLE_TEST_KILLED_WRITERS=200 TREADLE_TEST_APPENDS=100 \
 		$(BIN)/python -m pytest -n $(JOBS) tests/faults tests/data/test_crowd.py tests/store/test_tables.py tests/contracts/test_tables.py
+
 simulate: $(READY)  ## Simulate how often gates decide wrongly, and write docs/decision-quality.md (REPEATS=2000)
 	$(BIN)/python benchmarks/decision_quality.py $(if $(REPEATS),--repeats $(REPEATS))
 
