@@ -40,10 +40,14 @@ def test_versions_are_named_compared_and_brought_back(project: Path, capsys: pyt
         capsys, "datasets", "delete", name, "--where", "customer=C7", "--reason", "asked", "--json"
     )
     difference = _json(capsys, "datasets", "difference", name, "gold", "--json")
+    counted = _json(capsys, "datasets", "difference", name, "gold", "--counts", "--json")
     back = _json(capsys, "datasets", "roll-back", name, "gold", "--reason", "a mistake", "--json")
 
     assert (deleted["version"], deleted["rows"]) == (2, 499)
     assert (difference["before"], difference["after"], difference["removed"]) == (1, 2, 1)
+    assert difference["distributions"]["rows_after"] == 499
+    assert [one["column"] for one in difference["distributions"]["shifts"]] == ["tenure", "churned"]
+    assert {**difference, "distributions": None} == counted
     assert (back["version"], back["rows"], back["why"]) == (3, 500, "rolled back to version 1: a mistake")
     shown = _json(capsys, "datasets", "show", name, "--json")
     assert [version["rows"] for version in shown["versions"]] == [500, 499, 500]

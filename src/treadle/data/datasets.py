@@ -20,7 +20,7 @@ from treadle.data.declarations import Dataset as Dataset
 from treadle.data.declarations import Outcomes as Outcomes
 from treadle.data.ingest import Ingestion
 from treadle.data.pins import Pin
-from treadle.data.profiles.versions import Profile, profiled
+from treadle.data.profiles.versions import Distributions, Profile, compared, profiled
 from treadle.data.reading import Selection
 from treadle.data.upkeep import Collected, Upkeep
 from treadle.store.ledger import tables as relations
@@ -240,6 +240,15 @@ class Datasets:
             files=tuple(file for one in between for file in one.files),
             problems=tuple(problem for one in between for problem in one.problems),
         )
+
+    def distributions(self, name: str, before: Wanted, *, after: Wanted = None) -> Distributions:
+        """Return how far each column moved from one version to a later one, the newest by default, in effect sizes and counts.
+
+        Raises:
+            InvalidInput: the second is not the later one.
+        """
+        readings = [self._reading(name, one) for one in (before, after)]
+        return compared(self._tables, *readings, history=self.versions(name))
 
     def roll_back(self, name: str, to: Wanted, *, reason: str) -> DatasetVersion:
         """Commit a new version that holds what an earlier one held.

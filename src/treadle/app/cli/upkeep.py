@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
 
 from treadle.app.cli import options, output
 
 if TYPE_CHECKING:
+    from treadle.data.profiles.shifts import Distance, Distributions, Shift
     from treadle.data.upkeep import Collected
+
+#: Values of a column of which is printed how much more or less common they have become.
+_MOST_BINS = 3
 
 
 @click.command("tag")
@@ -49,14 +54,22 @@ def tag(
 @click.argument("name")
 @click.argument("before")
 @click.argument("after", required=False)
+@click.option(
+    "--counts", is_flag=True, help="Only count; the rows are not read, nor is what moved in them said."
+)
 @options.project
 @options.as_json
-def difference(name: str, before: str, after: str | None, project: Path | None, *, as_json: bool) -> None:
+def difference(
+    name: str, before: str, after: str | None, project: Path | None, *, counts: bool, as_json: bool
+) -> None:
     """Say what happened to the dataset NAME from version BEFORE to version AFTER (the newest by default)."""
     with options.workspace(project) as workspace:
         found = workspace.datasets.difference(name, before, after=after)
+        moved = None
+        if not counts and found.after > found.before:
+            moved = workspace.datasets.distributions(name, found.before, after=found.after)
     if as_json:
-        output.as_json(found)
+        output.as_json({**msgspec.to_builtins(found), "distributions": moved})
         return
     click.echo(f"{name}, version {found.before} to {found.after}:")
     for count, words in (
@@ -72,6 +85,8 @@ def difference(name: str, before: str, after: str | None, project: Path | None, 
     for words, texts in (("new column", found.columns), ("file", found.files), ("problem", found.problems)):
         for text in texts:
             click.echo(f"  {words}: {text}")
+    if moved is not None:
+        _print_moved(moved)
 
 
 @click.command("roll-back")
@@ -269,6 +284,33 @@ def print_collected(found: Sequence[Collected]) -> None:
         ["dataset", "files", "replaced rows", "versions that cannot be read then"],
         [(c.dataset, len(c.files), c.forms, _ranges(c.versions)) for c in found],
     )
+
+
+def _print_moved(found: Distributions) -> None:
+    """Print the columns that moved: how far, and where."""
+    from treadle.data.profiles import words
+
+    before, came, after = map(words.count, found.sampled)
+    click.echo(f"  compared: {before} rows before, {came} that came since, {after} after")
+    for shift in found.moved:
+        click.echo(click.style(f"  moved: {words.shown(shift.column)}", bold=True))
+        for what, one in (("what came", shift.came), ("as a whole", shift.whole)):
+            if one is not None and one.is_moved:
+                click.echo(f"    {what}: {'; '.join(_moves(shift, one))}")
+    if not found.moved:
+        click.echo("  no column moved by more than chance explains")
+
+
+def _moves(shift: Shift, one: Distance) -> Iterator[str]:
+    from treadle.data.profiles import words
+
+    yield f"distance {one.distance:.2f} (chance: below {words.number(round(one.floor, 3))})"
+    if one.effect is not None:
+        means = f"{words.number(shift.mean_before)} to {words.number(one.mean)}"
+        yield f"mean {means} ({one.effect:+.2f} standard deviations)"
+    for cell in one.bins[:_MOST_BINS]:
+        shares = f"{words.share(cell.share_before)} to {words.share(cell.share)}"
+        yield f"{words.shown(cell.label)} {shares} ({cell.rows_before:,} to {cell.rows:,} rows)"
 
 
 def _ranges(ranges: tuple[tuple[int, int], ...]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -47,7 +48,7 @@ def profile(
     subject = subject or Subject()
     rows = rows if isinstance(rows, Rows) else Rows.of(rows)
     found = tally(rows, subject)
-    described = _described(found, subject)
+    described = described_by(found, subject)
     described = msgspec.structs.replace(
         described,
         duplicates=_duplicates(found, subject),
@@ -64,7 +65,7 @@ def profile(
     return msgspec.structs.replace(described, findings=findings(described, found.sample))
 
 
-def _described(found: Tally, subject: Subject, *, like: Profile | None = None) -> Profile:
+def described_by(found: Tally, subject: Subject, *, like: Profile | None = None) -> Profile:
     """Return the profile of what the pass found, in the bins of another where there is one."""
     bins = {column.name: column for column in like.columns} if like else {}
     columns: tuple[ColumnProfile, ...] = tuple(
@@ -117,16 +118,20 @@ def _duplicates(found: Tally, subject: Subject) -> int | None:
     return found.sample.height - found.sample.select(values).hash_rows().n_unique()
 
 
+def came_since(version: int, rows: Rows, names: Sequence[str]) -> tuple[int, pl.DataFrame]:
+    """Return how many of a later version's rows came after a version, and a sample of them."""
+    later = rows.everything.filter(pl.col("_version") > version)
+    total = int(later.select(pl.len()).collect(engine="streaming").item())
+    drawn = sampled(marked(later), total=total, size=sample_size(len(names)))
+    return total, drawn.select(names).collect(engine="streaming")
+
+
 def _comparison(current: Profile, rows: Rows, found: Tally, against: Earlier) -> Comparison:
     """Compare with an earlier version: its profile in the same bins, and how what came after it differs."""
     earlier = tally(against.rows, against.subject)
-    later = rows.everything.filter(pl.col("_version") > against.subject.version)
-    total = int(later.select(pl.len()).collect(engine="streaming").item())
-    names = list(found.schema)
-    drawn = sampled(marked(later), total=total, size=sample_size(len(names)))
-    after = drawn.select(names).collect(engine="streaming")
+    total, after = came_since(against.subject.version, rows, list(found.schema))
     return Comparison(
-        before=_described(earlier, against.subject, like=current),
+        before=described_by(earlier, against.subject, like=current),
         rows_after=total,
         sampled_before=earlier.sample.height,
         sampled_after=after.height,

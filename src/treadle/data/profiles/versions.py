@@ -13,6 +13,8 @@ from treadle.core.records import DatasetVersion
 from treadle.data import reading
 from treadle.data.profiles.profile import Earlier, profile
 from treadle.data.profiles.records import Profile as Profile
+from treadle.data.profiles.shifts import Distributions as Distributions
+from treadle.data.profiles.shifts import distributions
 from treadle.data.profiles.subject import Subject, subject_of
 from treadle.data.profiles.tally import Rows
 from treadle.store.tables.tables import Tables
@@ -46,6 +48,24 @@ def profiled(
             _check_order(current, earlier)
             against = Earlier(_rows(tables, others[0]), earlier)
         return profile(rows, current, against=against)
+
+
+def compared(
+    tables: Tables,
+    before: Mapping[str, Any],
+    after: Mapping[str, Any],
+    *,
+    history: Sequence[DatasetVersion],
+) -> Distributions:
+    """Return how the distributions of a version's columns differ from those of an earlier one; see `profiled`.
+
+    Raises:
+        InvalidInput: the first version is not earlier than the second.
+    """
+    subject, earlier = (_subject(one, history=history, outcome=None) for one in (after, before))
+    _check_order(subject, earlier)
+    with tables.reading(f"{subject.dataset}/rows"):
+        return distributions(_rows(tables, after), subject, against=Earlier(_rows(tables, before), earlier))
 
 
 def _rows(tables: Tables, wanted: Mapping[str, Any]) -> Rows:
