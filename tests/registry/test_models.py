@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
+import msgspec
 import numpy as np
 import polars as pl
 import pytest
@@ -12,6 +13,7 @@ from treadle.core.records import Lookup, Run, Window
 from treadle.core.signature import Field, Signature
 from treadle.registry import packages
 from treadle.registry.models import Models
+from treadle.store.ledger.tables import model_versions
 from treadle.store.objects.objects import Objects
 
 WINDOW = Window(start=None, end=datetime(2013, 2, 1, tzinfo=UTC))
@@ -191,3 +193,53 @@ def test_a_loaded_version_answers(models, objects):
     loaded = models.load(version)
 
     assert loaded.predict({"carrier": np.array(["UA"], dtype=object)})["probability"].tolist() == [0.3]
+
+
+@pytest.mark.parametrize(
+    ("edit", "why"),
+    [
+        (lambda row: row.update(digest="sha256:" + "0" * 64), "contradicts itself"),
+        (lambda row: row.update(version=2), "contradicts itself"),
+        (lambda row: row.update(model="other"), "contradicts itself"),
+        (lambda row: row.update(format="pickle"), "another format"),
+        (lambda row: row.update(task="regression"), "another task"),
+        (lambda row: row.update(notes=["all is well"]), "another notes"),
+        (lambda row: row["signature"]["inputs"].pop(), "another signature"),
+        (lambda row: row["signature"]["inputs"][0].update(name="origin"), "another signature"),
+        (lambda row: row.pop("digest"), "cannot be read"),
+        (lambda row: row.update(format=1), "cannot be read"),
+    ],
+    ids=[
+        "digest",
+        "number",
+        "model",
+        "format",
+        "task",
+        "notes",
+        "fewer inputs",
+        "input",
+        "no digest",
+        "type",
+    ],
+)
+def test_a17_an_altered_row_of_the_ledger_is_refused(models, objects, ledger, edit, why):
+    register(models, package(objects))
+    with ledger.write() as connection:
+        row = msgspec.json.decode(connection.execute(model_versions.select()).one().body)
+        edit(row)
+        connection.execute(model_versions.update().values(body=msgspec.json.encode(row).decode()))
+
+    with pytest.raises(PackageRefused, match=why):
+        models.load(models.get("delay/1"))
+
+
+def test_a17_a_row_that_points_at_another_package_of_the_same_signature_is_refused(models, objects, ledger):
+    register(models, package(objects))
+    other = package(objects, share=0.9)
+    with ledger.write() as connection:
+        row = msgspec.json.decode(connection.execute(model_versions.select()).one().body)
+        row["digest"] = other.digest
+        connection.execute(model_versions.update().values(body=msgspec.json.encode(row).decode()))
+
+    with pytest.raises(PackageRefused, match="contradicts itself: it was altered"):
+        models.get("delay/1")

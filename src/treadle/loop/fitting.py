@@ -112,6 +112,7 @@ def _fit(model: Model, run: Run, rooms: Rooms) -> Fitted:
         golden=golden,
         expected=expected,
         objects=rooms.objects,
+        allow_pickle=model.allow_pickle,
     )
     train = frame.filter(pl.col("_split") == "train")
     truth = pl.Series(model.task.target(train[model.target]))
@@ -154,7 +155,7 @@ def _golden(
         raise RunFailed(msg)
     rows: Rows = data.validation if len(data.validation) else data.train
     sample = rows.X.sample(min(GOLDEN, rows.X.height), seed=seed)
-    asked = packages.asked(estimator, signature=data.signature)
+    asked = packages.asked(estimator, signature=data.signature, allow_pickle=model.allow_pickle)
     return sample, model.task.predictions(asked, sample)
 
 

@@ -48,6 +48,8 @@ class Model:
     #: The longest the function may take; empty: the setting compute.timeout.
     timeout: str = ""
     params: Mapping[str, Any] = field(default_factory=dict)
+    #: Whether what no safe format takes may be stored as a pickle, which runs code wherever it is loaded.
+    allow_pickle: bool = False
 
     def __call__(self, data: TrainingData, params: dict[str, Any], run: RunContext) -> Any:
         """Call the training function."""
@@ -97,6 +99,7 @@ def model(
     timeout: str = "",
     params: Mapping[str, Any] | None = None,
     name: str = "",
+    allow_pickle: bool = False,
 ) -> Callable[[TrainingFunction], Model]:
     """Declare a model round a training function `f(data, params, run)` that returns a fitted estimator.
 
@@ -105,7 +108,8 @@ def model(
     each checked out at `data.trees[name]`.
 
     The model's name is the function's unless `name` says otherwise. Without gates every version that trains is
-    released, and `status` says so.
+    released, and `status` says so. `allow_pickle` lets an object that no safe format takes – a plain function, an estimator of
+    one's own – be stored as a pickle, which runs code wherever the version is loaded; `status` says that too.
 
     Raises:
         InvalidDeclaration: an argument cannot hold; the message names it.
@@ -129,6 +133,7 @@ def model(
             seed=seed,
             timeout=timeout,
             params=dict(params or {}),
+            allow_pickle=allow_pickle,
         )
         _check(declared)
         return declared

@@ -22,12 +22,17 @@ class Asked:
     """
 
     def __init__(
-        self, answer: Callable[[Any], Any], *, names: Sequence[str] | None, signature: Signature
+        self,
+        answer: Callable[[Any], Any],
+        *,
+        names: Sequence[str] | None,
+        signature: Signature,
+        classes: Sequence[Any] | None = None,
     ) -> None:
         self._answer = answer
         last = scored(signature)
         self._is_classifier = last.name in {"probability", "probabilities"}
-        self.classes_ = np.arange(len(last.columns) or 2)
+        self.classes_ = np.arange(len(last.columns) or 2) if classes is None else np.asarray(classes)
         if names is not None:
             self.feature_names_in_ = np.array(names, dtype=object)
 
@@ -39,7 +44,7 @@ class Asked:
     def predict(self, rows: Any) -> np.ndarray:
         """Return the classes, or the numbers that are predicted."""
         if self._is_classifier:
-            return np.asarray(self.predict_proba(rows).argmax(axis=1))
+            return np.asarray(self.classes_[self.predict_proba(rows).argmax(axis=1)])
         return np.asarray(self._answer(rows), dtype=np.float64)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
+import msgspec
 from sqlalchemy import Connection, func, select
 
 from treadle.core.clock import Clock
@@ -13,8 +14,8 @@ from treadle.core.errors import AlreadyExists, InvalidInput, NotFound, PackageRe
 from treadle.core.ids import new_id
 from treadle.core.records import Alias, Lookup, ModelVersion, Run, from_json, to_json
 from treadle.core.servable import Servable
-from treadle.registry import packages
-from treadle.registry.packages import Package
+from treadle.registry import packages, pickled
+from treadle.registry.packages import Manifest, Package
 from treadle.registry.references import check_name, parse
 from treadle.store.ledger.ledger import Ledger
 from treadle.store.ledger.tables import alias_history, aliases, micros, model_versions, put
@@ -190,14 +191,15 @@ class Models:
     def load(self, version: ModelVersion) -> Servable:
         """Return a version's model, every byte verified and its golden rows reproduced.
 
+        A pickle is read only where the version's own record says that it is one: its declaration allowed that.
+
         Raises:
-            PackageRefused: the package is damaged, or answers differently from where it was trained.
+            PackageRefused: the package is damaged, is not the one that was registered, or answers differently from
+                where it was trained.
         """
-        model = packages.load(version.digest, objects=self._objects, cache=self._cache)
-        if model.signature != version.signature:
-            msg = f"Package {version.digest} has another signature than {version.model}/{version.version}."
-            raise PackageRefused(msg)
-        return model
+        manifest, contents = packages.read(version.digest, objects=self._objects, cache=self._cache)
+        _check_row(version, manifest)
+        return packages.ready(manifest, contents, allow_pickle=version.format == pickled.NAME)
 
     def _check(self, model: str, package: Package, run: Run, *, dataset: str, task: str | None) -> None:
         if run.window is None or dataset not in run.data:
@@ -244,11 +246,11 @@ def _range(numbers: list[int]) -> str:
 
 
 def _version(ledger: Connection, model: str, number: int) -> ModelVersion:
-    chosen = select(model_versions.c.body)
+    chosen = select(model_versions.c.body, model_versions.c.digest)
     chosen = chosen.where(model_versions.c.model == model, model_versions.c.version == number)
-    found = ledger.execute(chosen).scalar()
+    found = ledger.execute(chosen).one_or_none()
     if found is not None:
-        return from_json(found, ModelVersion)
+        return _record(found.body, model, number, digest=found.digest)
     numbers = _numbers(ledger, model)
     if not numbers:
         raise not_found("model", model, _names(ledger))
@@ -264,3 +266,33 @@ def _same(known: ModelVersion, model: str, package: Package) -> ModelVersion:
         "A run makes one version: start another run."
     )
     raise AlreadyExists(msg)
+
+
+def _record(body: str, model: str, number: int, *, digest: str) -> ModelVersion:
+    """Return a stored record whose columns say the same as it does.
+
+    Raises:
+        PackageRefused: the row was altered.
+    """
+    try:
+        version = from_json(body, ModelVersion)
+    except msgspec.MsgspecError as error:
+        msg = f"The ledger's row of {model}/{number} cannot be read ({error}): it was altered. {_RESTORE}"
+        raise PackageRefused(msg) from error
+    if (version.model, version.version, version.digest) != (model, number, digest):
+        msg = f"The ledger's row of {model}/{number} contradicts itself: it was altered. {_RESTORE}"
+        raise PackageRefused(msg)
+    return version
+
+
+def _check_row(version: ModelVersion, manifest: Manifest) -> None:
+    for name in ("format", "task", "signature", "notes"):
+        if getattr(version, name) != getattr(manifest, name):
+            msg = (
+                f"Package {version.digest} has another {name} than the ledger's row of {version.model}/"
+                f"{version.version}: one of them was altered. {_RESTORE}"
+            )
+            raise PackageRefused(msg)
+
+
+_RESTORE = "Restore the ledger from a backup, or make another version: treadle run."

@@ -30,7 +30,9 @@ from treadle.core.records import Record
 from treadle.core.servable import Servable
 from treadle.core.signature import Field, Signature, encode_series
 from treadle.registry import golden as rows
+from treadle.registry import pickled
 from treadle.registry.format import TOLERANCE, Saved, Trial, differences, libraries, worst_rows
+from treadle.registry.inspection import refuse_code
 from treadle.store.files import replacing
 from treadle.store.objects.objects import Objects
 
@@ -97,19 +99,20 @@ def pack(
     golden: pl.DataFrame,
     expected: np.ndarray,
     objects: Objects,
+    allow_pickle: bool = False,
 ) -> Package:
     """Store a fitted model, after it has been loaded again and has reproduced its golden rows.
 
     `golden` holds rows with the input columns (as they came, or encoded), `expected` the answers of the fitted model
     for them: the numbers of the signature's last output, float64 of shape (rows,) or (rows, columns). At most 1,024
-    rows are kept, spread evenly.
+    rows are kept, spread evenly. `allow_pickle` stores what no format takes as a pickle, which runs code when it is read.
 
     Raises:
-        UnsafeFormat: no format can store the object without code.
+        UnsafeFormat: no format can store the object without code, and that is not allowed.
         PackageRefused: what was stored does not answer like the model.
     """
     trial = _trial(golden, expected, signature)
-    saved = _format_of(model).save(model, task=task, signature=signature, trial=trial)
+    saved = _saved(model, task=task, signature=signature, trial=trial, allow_pickle=allow_pickle)
     _check_plain(saved)
     kept = trial if saved.trial is None else trial + saved.trial
     contents = {**saved.files, GOLDEN: rows.to_bytes(kept)}
@@ -123,7 +126,7 @@ def pack(
         },
         notes=saved.notes,
     )
-    _load(manifest, contents)
+    ready(manifest, contents, allow_pickle=allow_pickle)
     for data in contents.values():
         objects.put(data)
     text = canonical(manifest)
@@ -138,17 +141,19 @@ def pack(
     )
 
 
-def asked(model: Any, *, signature: Signature) -> Any:
+def asked(model: Any, *, signature: Signature, allow_pickle: bool = False) -> Any:
     """Return a fitted model with scikit-learn's `predict` and `predict_proba` over frames, where its format gives it them.
 
     A booster, a network or an online model is asked in its own way; this is what a task compares and scores.
     """
     taking = _formats_of(model)
-    wrap = getattr(taking[0], "estimator", None) if taking else None
+    if not taking:
+        return pickled.estimator(model, signature=signature) if allow_pickle else model
+    wrap = getattr(taking[0], "estimator", None)
     return model if wrap is None else wrap(model, signature=signature)
 
 
-def load(digest: str, *, objects: Objects, cache: Path) -> Servable:
+def load(digest: str, *, objects: Objects, cache: Path, allow_pickle: bool = False) -> Servable:
     """Return a package's model, ready to answer.
 
     Files come from `cache/<digest>` and, where they are not there or damaged, from the objects. What runs is
@@ -157,9 +162,10 @@ def load(digest: str, *, objects: Objects, cache: Path) -> Servable:
     Raises:
         PackageRefused: a byte is not what its digest says, the model does not load, or it does not reproduce its
             golden rows.
+        UnsafeFormat: a file would run code when it is read, and that is not allowed.
     """
     manifest, contents = read(digest, objects=objects, cache=cache)
-    return _load(manifest, contents)
+    return ready(manifest, contents, allow_pickle=allow_pickle)
 
 
 def read(digest: str, *, objects: Objects, cache: Path) -> tuple[Manifest, dict[str, bytes]]:
@@ -185,10 +191,19 @@ def read(digest: str, *, objects: Objects, cache: Path) -> tuple[Manifest, dict[
     return manifest, whole
 
 
-def _load(manifest: Manifest, contents: Mapping[str, bytes]) -> Servable:
+def ready(manifest: Manifest, contents: Mapping[str, bytes], *, allow_pickle: bool = False) -> Servable:
+    """Return the model of files whose digests were checked, after it has reproduced its golden rows.
+
+    Raises:
+        PackageRefused: it does not load, or answers differently.
+        UnsafeFormat: a file would run code when it is read, and that is not allowed.
+    """
     files = {name: data for name, data in contents.items() if name != GOLDEN}
+    trusted = allow_pickle and manifest.format == pickled.NAME
+    if not trusted:
+        refuse_code(files)
     try:
-        loader = plugins.load("format", manifest.format)
+        loader = pickled if trusted else plugins.load("format", manifest.format)
         model: Servable = loader.load(files, task=manifest.task, signature=manifest.signature)
         trial = rows.from_bytes(contents[GOLDEN], manifest.signature)
         given = answers.numbers(model.predict(trial.columns), manifest.signature)
@@ -216,17 +231,28 @@ def _check_golden(trial: Trial, given: np.ndarray) -> None:
         raise PackageRefused(msg)
 
 
-def _format_of(model: Any) -> Any:
+def _saved(model: Any, *, task: str, signature: Signature, trial: Trial, allow_pickle: bool) -> Saved:
+    """Store a model by the format that is nearest to it; as a pickle only what none takes, and only where allowed."""
     taking = _formats_of(model)
-    if taking:
-        return taking[0]
+    try:
+        if taking:
+            saved: Saved = taking[0].save(model, task=task, signature=signature, trial=trial)
+            return saved
+        raise _unsafe(model)
+    except UnsafeFormat:
+        if not allow_pickle:
+            raise
+        return pickled.save(model)
+
+
+def _unsafe(model: Any) -> UnsafeFormat:
     names = plugins.available("format")
     msg = (
         f"No format can store {_described(model)} without code that runs when it is read. Formats: {', '.join(names)}. "
-        "Return a fitted scikit-learn estimator or an ONNX model, or write a format plug-in (entry point "
-        "'treadle.format')."
+        "Return a fitted scikit-learn estimator or an ONNX model, write a format plug-in (entry point "
+        "'treadle.format'), or declare allow_pickle=True at the model if every server may run its code."
     )
-    raise UnsafeFormat(msg)
+    return UnsafeFormat(msg)
 
 
 def _formats_of(model: Any) -> list[Any]:
