@@ -263,7 +263,7 @@ def test_a_benchmark_can_be_read_by_programs() -> None:
 def test_make_explains_its_targets() -> None:
     done = subprocess.run(["make", "help"], cwd=ROOT, check=True, capture_output=True, text=True)
 
-    for target in ("demo", "test", "check", "bench", "faults", "docs"):
+    for target in ("demo", "test", "check", "bench", "faults", "simulate", "docs"):
         assert re.search(rf"make {target} +\S+", done.stdout)
 
 

@@ -35,7 +35,15 @@ if TYPE_CHECKING:
     from treadle.data.windows import back_fill as back_fill
     from treadle.evaluation import baselines as baselines
     from treadle.evaluation import gates as gates
+    from treadle.evaluation.abstention import Abstain as Abstain
+    from treadle.evaluation.blend import Blend as Blend
+    from treadle.evaluation.calibration import Recalibration as Recalibration
+    from treadle.evaluation.calibration import reliability as reliability
+    from treadle.evaluation.conformal import ConformalIntervals as ConformalIntervals
+    from treadle.evaluation.conformal import ConformalSets as ConformalSets
+    from treadle.evaluation.importance import importance as importance
     from treadle.evaluation.objective import Objective as Objective
+    from treadle.evaluation.thresholds import Threshold as Threshold
     from treadle.features import aggregates as aggregates
     from treadle.features.on_demand import OnDemand as OnDemand
     from treadle.features.on_demand import on_demand as on_demand
@@ -53,10 +61,14 @@ if TYPE_CHECKING:
 __version__ = "0.1.0.dev0"
 
 _PLACES = {
+    "Abstain": ("treadle.evaluation.abstention", "Abstain"),
     "Age": ("treadle.loop.triggers.age", "Age"),
     "ArchiveLimits": ("treadle.data.trees", "ArchiveLimits"),
+    "Blend": ("treadle.evaluation.blend", "Blend"),
     "Classification": ("treadle.training.tasks.classification", "Classification"),
     "Column": ("treadle.data.contracts", "Column"),
+    "ConformalIntervals": ("treadle.evaluation.conformal", "ConformalIntervals"),
+    "ConformalSets": ("treadle.evaluation.conformal", "ConformalSets"),
     "Contract": ("treadle.data.contracts", "Contract"),
     "Decayed": ("treadle.data.windows", "Decayed"),
     "Dataset": ("treadle.data.datasets", "Dataset"),
@@ -73,10 +85,12 @@ _PLACES = {
     "Outcomes": ("treadle.data.datasets", "Outcomes"),
     "Policy": ("treadle.loop.policies", "Policy"),
     "Predictor": ("treadle.app.predictor", "Predictor"),
+    "Recalibration": ("treadle.evaluation.calibration", "Recalibration"),
     "Regression": ("treadle.training.tasks.regression", "Regression"),
     "Run": ("treadle.training.context", "RunContext"),
     "Stream": ("treadle.data.sources.stream", "Stream"),
     "Table": ("treadle.data.sources.table", "Table"),
+    "Threshold": ("treadle.evaluation.thresholds", "Threshold"),
     "TimeSplit": ("treadle.data.splits", "TimeSplit"),
     "Tree": ("treadle.data.trees", "Tree"),
     "Tumbling": ("treadle.data.windows", "Tumbling"),
@@ -87,10 +101,12 @@ _PLACES = {
     "baselines": ("treadle.evaluation.baselines", ""),
     "errors": ("treadle.core.errors", ""),
     "gates": ("treadle.evaluation.gates", ""),
+    "importance": ("treadle.evaluation.importance", "importance"),
     "model": ("treadle.loop.models", "model"),
     "on_demand": ("treadle.features.on_demand", "on_demand"),
     "open": ("treadle.app.workspace", "open_workspace"),
     "profile_page": ("treadle.data.profiles.page.page", "page"),
+    "reliability": ("treadle.evaluation.calibration", "reliability"),
     "rule": ("treadle.data.contracts", "rule"),
     "rules": ("treadle.data.rules", ""),
 }

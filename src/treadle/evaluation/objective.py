@@ -29,7 +29,7 @@ class Objective:
     >>> both.name
     '2*roc_auc-1*log_loss'
     >>> round(both.measure.value([1, 0, 1], [0.9, 0.2, 0.6]), 3)
-    1.721
+    1.72
 
     Raises:
         InvalidDeclaration: a metric is unknown or raised by noise, no task is common to all, or a weight is not more

@@ -68,3 +68,17 @@ def wilson(hits: float, n: float, *, alpha: float = 0.05) -> tuple[float, float]
     middle = (share + extra / 2) / (1 + extra)
     half = z * math.sqrt(share * (1 - share) / n + extra / (4 * n)) / (1 + extra)
     return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def at_most(hits: int, n: int, share: float) -> float:
+    """Return the chance of at most so many hits of n, each with a chance of `share`: the exact binomial.
+
+    >>> round(at_most(0, 10, 0.1), 4)
+    0.3487
+    """
+    if not 0 < share < 1:
+        return float(share <= 0 or hits >= n)
+    factorials = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, n + 1)))])
+    found = np.arange(hits + 1)
+    logs = factorials[n] - factorials[found] - factorials[n - found]
+    return min(1.0, float(np.exp(logs + found * math.log(share) + (n - found) * math.log1p(-share)).sum()))

@@ -37,7 +37,7 @@ def ends(pair: Pair, *, alpha: float) -> tuple[float, float]:
     values = pair.influence
     if values is None:
         return float("nan"), float("nan")
-    found = _moments(pair, values)
+    found = moments(pair, values)
     low, high = around(pair.difference, found, alpha=alpha)
     raised, lowered = _excesses(pair)
     return low - raised, high + lowered
@@ -72,7 +72,8 @@ def _total(rows: np.ndarray, pair: Pair) -> float:
     return float(rows.sum() if pair.counts is None else pair.counts[rows].sum())
 
 
-def _moments(pair: Pair, values: Floats) -> Moments:
+def moments(pair: Pair, values: Floats) -> Moments:
+    """Return what the interval needs to know of influence values of a pair's rows."""
     counts, units = pair.counts, pair.units
     if pair.codes is not None:
         weighted = values if counts is None else values * counts
