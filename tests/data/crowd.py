@@ -74,13 +74,16 @@ def main(root: Path, tables: str, name: str, seconds: float) -> None:
                     known = chance.sample(sorted(mine), k=min(len(mine), 3)) if deed < 0.3 else []
                     rows = {key: mine[key] + 1 for key in known}
                     rows |= {f"{name}-{count}-{i}": 1 for i in range(5)}
-                    lines = [f"{key},{changed},{chance.randrange(100)}" for key, changed in rows.items()]
+                    shared = {f"shared-{chance.randrange(5)}": time.time_ns()}  # all correct the same rows
+                    lines = [
+                        f"{key},{changed},{chance.randrange(100)}" for key, changed in (rows | shared).items()
+                    ]
                     part = root / "in" / f".{name}-{count}"
                     part.write_text("\n".join(["key,changed,value", *lines]) + "\n")
                     part.rename(root / "in" / f"{name}-{count:05}.csv")
                     mine |= rows
                     datasets.ingest(DATASET)
-                    for key, changed in rows.items():
+                    for key, changed in (rows | shared).items():
                         ack("row", key, changed)
                 elif deed < 0.9:
                     version = chance.randint(1, datasets.version("d").version)

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import errno
+import os
+import resource
+
 import polars as pl
 import pytest
 
@@ -78,6 +82,43 @@ def test_looking_up_reads_only_what_came_since_and_rows_that_may_be_there(tmp_pa
 
     assert sorted(found["k"]) == [1, 3]
     assert read == ([([1], 1, 1), ([1, 3, 99], 2, 2)] if worth else [1, ([1, 3], 1, 2)])
+
+
+def test_an_index_that_the_disk_refuses_lacks_keys_and_is_right_about_the_others(tmp_path, monkeypatch):
+    index = KeyIndex(tmp_path, identity="a")
+    index.extend(Fingerprints(keys(1, 2)), last=1)
+    monkeypatch.setattr(keyindex, "replacing", _refused)
+
+    index.extend(Fingerprints(keys(3)), last=2)
+
+    assert index.covered == 1
+    assert index.find(Fingerprints(keys(1, 3))).mask.tolist() == [True, False]
+
+
+def test_a_disk_that_refuses_the_end_of_a_run_is_noticed(tmp_path):
+    index = KeyIndex(tmp_path, identity="a")
+    usual, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    resource.setrlimit(resource.RLIMIT_FSIZE, (500, hard))
+    try:
+        index.extend(Fingerprints(keys(*range(100))), last=1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (usual, hard))
+
+    assert index.covered == 0
+    assert not KeyIndex(tmp_path, identity="a").find(Fingerprints(keys(1))).mask.any()
+
+
+def test_a_run_that_was_cut_is_not_used(tmp_path):
+    KeyIndex(tmp_path, identity="a").extend(Fingerprints(keys(*range(100))), last=1)
+    run = next(tmp_path.glob("*.npy"))
+    os.truncate(run, run.stat().st_size - 200)
+
+    assert KeyIndex(tmp_path, identity="a").covered == 0
+
+
+def _refused(path):
+    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def test_bounds_hold_every_key():

@@ -1,6 +1,6 @@
 """A disk that loses its power: what calls make of it, and every state in which it may be found afterwards.
 
-Certain is only what a sync has returned for: the content, the size and the times of a file after its own fsync (after
+Certain is only what a sync has returned for, without an error then or before: the content, the size and the times of a file after its own fsync (after
 fdatasync without the times), the names in a folder after the fsync of that folder, everything after syncfs. Of what
 came later each block by itself may be there, or not, or a part of it in sectors, or be zeroes where the disk held
 nothing before; each size between the old one and the new, and each change of a name, by itself too. That is more than
@@ -48,6 +48,8 @@ class File:
     modes: History[int] = field(default_factory=lambda: [(0, 0o600)])
     #: Nanoseconds; None: whenever it was written.
     times: History[int | None] = field(default_factory=lambda: [(0, None)])
+    #: The last moment at which a sync failed: Linux takes blocks that it should have written for written from then on.
+    failed: int = 0
 
     def write(self, at: int, offset: int, data: bytes) -> None:
         """Change the content, in memory."""
@@ -73,14 +75,16 @@ class File:
 
     def sync(self, before: int, *, with_times: bool) -> None:
         """Make certain what came before a moment."""
-        for history in (self.sizes, *self.blocks.values(), *((self.modes, self.times) if with_times else ())):
+        for history in (self.sizes, *((self.modes, self.times) if with_times else ())):
             _settle(history, before)
+        for block in self.blocks.values():
+            _settle(block, before, failed=self.failed)
 
     def sync_part(self, before: int, offset: int, size: int) -> None:
         """Make a part certain, as a write to a file that was opened with O_DSYNC does."""
         _settle(self.sizes, before)
         for number in range(offset // BLOCK, -(-(offset + size) // BLOCK)):
-            _settle(self.blocks[number], before)
+            _settle(self.blocks[number], before, failed=self.failed)
 
     @property
     def size(self) -> int:
@@ -151,9 +155,11 @@ class Disk:
         """Do what happens at a moment; return whether it was about this folder."""
         call = moment.call
         self._now += 1
-        if call.result is None or call.result < 0:
-            return False
         self._touched = False
+        if call.result is None or call.result < 0:
+            if moment.is_end and call.name in {"fsync", "fdatasync", "syncfs"}:
+                self._fail(call)
+            return self._touched
         if moment.is_end:
             self._end(call, call.result)
         else:
@@ -277,6 +283,12 @@ class Disk:
                 node.sync(before)
             else:
                 node.sync(before, with_times=call.name != "fdatasync")
+
+    def _fail(self, call: Call) -> None:
+        handle = self._handle(call.arguments[0])
+        for node in self._all if call.name == "syncfs" else [handle.node] if handle else []:
+            if isinstance(node, File):
+                node.failed = self._now
 
     def _check_map(self, call: Call) -> None:
         """Make sure that no file is changed through memory, but for locks, which nothing survives in."""
@@ -458,10 +470,11 @@ class Cut:
         return some
 
 
-def _settle(history: History[T], before: int) -> None:
-    """Forget what something was before it was last certain."""
+def _settle(history: History[T], before: int, *, failed: int = 0) -> None:
+    """Forget what something was before it was last certain; it never is if its own sync has failed."""
     certain = sum(at <= before for at, _ in history)
-    del history[: max(certain - 1, 0)]
+    if certain > 1 and history[certain - 1][0] > failed:
+        del history[: certain - 1]
 
 
 def _applied(names: dict[str, Node], changes: Iterable[dict[str, Node | None]]) -> dict[str, Node]:

@@ -75,9 +75,9 @@ class Recording:
         return Disk(self.disk)
 
 
-def recorded(folder: Path, *names: str) -> dict[str, Recording]:
-    """Let writers work and return what each did."""
-    moments = record(str(PROGRAM), str(folder), *names, into=folder)
+def recorded(folder: Path, *names: str, faults: tuple[str, ...] = ()) -> dict[str, Recording]:
+    """Let writers work, on a disk with faults (see `tracing.record`), and return what each did."""
+    moments = record(str(PROGRAM), str(folder), *names, into=folder, faults=faults)
     return {name: _of(name, folder / name, moments) for name in names}
 
 

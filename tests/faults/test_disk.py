@@ -142,6 +142,17 @@ def test_modes_and_times_come_with_fsync_and_not_with_fdatasync(tmp_path):
     assert found["fdatasync"].st_mtime != 1
 
 
+def test_what_a_failed_fsync_did_not_write_no_later_one_does(left):
+    begin = (opened("a", 3), FOLDER, "fsync(9) = 0", written(3, "new", 0))
+    failed = "fsync(3) = -1 EIO (Input/output error)"
+
+    again = left(after(*begin, failed, "fsync(3) = 0"))
+    anew = left(after(*begin, failed, written(3, "new", 0), "fsync(3) = 0"))
+
+    assert again == {frozenset({("a", b"new")}), frozenset({("a", bytes(3))})}
+    assert anew == {frozenset({("a", b"new")})}
+
+
 def test_a_change_through_memory_is_refused():
     mapped = "mmap(NULL, 4096, PROT_READ|PROT_WRITE, MAP_SHARED, 3, 0) = 0x7f0000000000"
 

@@ -45,13 +45,17 @@ class Moment:
     is_end: bool
 
 
-def record(*command: str, into: Path) -> list[Moment]:
-    """Run a Python program to its end and return every moment of it; `into` is a folder for the notes."""
+def record(*command: str, into: Path, faults: tuple[str, ...] = ()) -> list[Moment]:
+    """Run a Python program to its end and return every moment of it; `into` is a folder for the notes.
+
+    `faults` are calls to fail, as `inject=` of strace says it: each thread counts its own.
+    """
     strace = shutil.which("strace")
     if strace is None:
         services.missing("No strace: apt-get install strace")
     notes = into / "calls.txt"
-    options = ["-f", "-qq", "--seccomp-bpf", "-xx", "-e", "abbrev=none", "-e", "signal=none"]
+    failing = [part for fault in faults for part in ("-e", f"inject={fault}")]
+    options = [*failing, "-f", "-qq", "--seccomp-bpf", "-xx", "-e", "abbrev=none", "-e", "signal=none"]
     done = subprocess.run(
         [
             str(strace),

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from treadle.store.files import replacing
+from treadle.store import files
+from treadle.store.files import make_folder, replacing
 
 
 def test_a_file_appears_when_its_block_ends(tmp_path: Path) -> None:
@@ -66,6 +67,21 @@ def test_a_file_system_without_nameless_files_works_too(
 
     assert (tmp_path / "file").read_bytes() == b"new"
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_folder_that_could_not_be_flushed_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "flush_file", _fail)
+        with pytest.raises(OSError, match="Input/output"):
+            make_folder(tmp_path / "a" / "b")
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def _fail(_: Path) -> None:
+    raise OSError(errno.EIO, "Input/output error")
 
 
 def _write_half(path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import subprocess
@@ -191,6 +192,24 @@ def test_a_delivery_whose_writer_died_does_not_count_and_is_made_again(
     assert tables.scan("t").collect().height == commits * _BATCH
 
 
+def test_what_a_failed_flush_may_have_lost_is_written_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tables = Tables.open("tables", root=tmp_path, options={})
+    base = tables.append("t", _ROWS, base=None)
+    entry = tmp_path / "tables" / "t" / "_delta_log" / f"{base + 1:020d}.json"
+    with monkeypatch.context() as patch:
+        patch.setattr(folder, "flush_file", _fail)
+        with pytest.raises(StoreUnavailable, match="Input/output"):
+            tables.append("t", _ROWS, base=base)
+    before, content = entry.stat().st_ino, entry.read_bytes()
+
+    version = tables.append("t", _ROWS, base=base)
+
+    assert (entry.stat().st_ino != before, entry.read_bytes()) == (True, content)
+    assert tables.scan("t", version=version).collect().height == 2 * _BATCH
+
+
 def test_a_shared_table_from_before_its_deliveries_were_noted_stays_whole(tmp_path: Path) -> None:
     tables = Tables.open("tables", root=tmp_path, options={})
     tables.deliver("t", _ROWS, sender="s", number=1)
@@ -229,6 +248,10 @@ def test_s3_that_goes_away_is_given_up_in_time(tmp_path: Path) -> None:
         frame.collect()
 
     assert monotonic() - start < 30
+
+
+def _fail(*_: object) -> None:
+    raise OSError(errno.EIO, "Input/output error")
 
 
 def _die(*_: object, **__: object) -> None:

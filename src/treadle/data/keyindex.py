@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
@@ -87,10 +88,14 @@ class KeyIndex:
         return sum(run["keys"] for run in self._runs)
 
     def extend(self, keys: Fingerprints, *, last: int) -> None:
-        """Add the keys that came after `covered`, up to and with version `last`; more of them do no harm."""
-        run = self._write(keys.ascending, first=self.covered + 1, last=last, range=keys.range)
-        self._runs = self._merged([*self._runs, run])
-        self._save()
+        """Add the keys that came after `covered`, up to and with version `last`; more of them do no harm.
+
+        Where the disk refuses, the index stays as it is: what it does not cover is read from the table.
+        """
+        with suppress(OSError):
+            run = self._write(keys.ascending, first=self.covered + 1, last=last, range=keys.range)
+            self._runs = self._merged([*self._runs, run])
+            self._save()
 
     def find(self, keys: Fingerprints) -> Hits:
         """Say which keys may be there."""
@@ -127,7 +132,9 @@ class KeyIndex:
         self._folder.mkdir(parents=True, exist_ok=True)
         name = f"{new_id()}.npy"
         with replacing(self._folder / name) as file:
-            np.save(file, run)
+            # Not `np.save`: a disk that refuses the end of a file goes unnoticed there.
+            np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(run))
+            file.write(run.data)
         return {"file": name, "first": first, "last": last, "keys": len(run), "range": range}
 
     def _save(self) -> None:
@@ -143,7 +150,7 @@ class KeyIndex:
         try:
             state = json.loads((self._folder / _STATE).read_bytes())
             runs: list[dict[str, Any]] = state["runs"]
-            whole = all((self._folder / run["file"]).is_file() for run in runs)
+            whole = all((self._folder / run["file"]).stat().st_size > 8 * run["keys"] for run in runs)
         except (OSError, ValueError, KeyError, TypeError):
             return []
         if state["identity"] == self._identity and whole:

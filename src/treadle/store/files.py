@@ -9,7 +9,7 @@ import os
 import re
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -52,8 +52,14 @@ def make_folder(path: Path, *, mode: int = 0o777) -> None:
     """Make a folder and those above it, durably; `mode` is that of the folder itself."""
     missing = [folder for folder in (path, *path.parents) if not folder.exists()]
     path.mkdir(parents=True, exist_ok=True, mode=mode)
-    for folder in missing:
-        flush_folder(folder.parent)
+    try:
+        for folder in missing:
+            flush_folder(folder.parent)
+    except OSError:
+        for folder in missing:  # one that is there would be taken for certain the next time
+            with suppress(OSError):
+                folder.rmdir()
+        raise
 
 
 def flush_file(path: Path) -> None:

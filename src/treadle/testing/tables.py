@@ -17,7 +17,12 @@ _MORE = pl.DataFrame({"id": [3], "name": ["c"]})
 
 
 class TablesContract:
-    """Give the fixture `tables` (empty)."""
+    """Give the fixture `tables` (empty), and `deliveries` where more of them are to be tried."""
+
+    @pytest.fixture
+    def deliveries(self) -> int:
+        """How many deliveries each of four senders makes."""
+        return 10
 
     def test_rows_of_every_kept_type_come_back(self, tables: Tables) -> None:
         """Types that a table keeps come back as they were."""
@@ -160,11 +165,31 @@ class TablesContract:
         assert set(held.values()) == {1}
         assert set(held) - {-1} <= set(acknowledged)
 
-    def test_deliveries_of_many_senders_arrive_once(self, tables: Tables) -> None:
+    def test_of_several_writers_that_remove_the_same_rows_each_that_wins_has_removed_them(
+        self, tables: Tables
+    ) -> None:
+        """Losers get a `Conflict`; what a winner was told of reads as it was told."""
+        base = tables.append("t", pl.DataFrame({"id": range(100)}), base=None)
+        gone = pl.DataFrame({"id": range(0, 100, 2)})
+
+        def remove(_: int) -> int | None:
+            try:
+                return tables.remove("t", gone, base=base)
+            except Conflict:
+                return None
+
+        with ThreadPoolExecutor(4) as pool:
+            won = [version for version in pool.map(remove, range(4)) if version is not None]
+
+        assert won
+        assert len(set(won)) == len(won)
+        assert all(_ids(tables, "t", version) == list(range(1, 100, 2)) for version in won)
+
+    def test_deliveries_of_many_senders_arrive_once(self, tables: Tables, deliveries: int) -> None:
         """A number that was delivered is not delivered again; senders do not stand in each other's way."""
 
         def deliver(sender: int, number: int) -> None:
-            rows = pl.DataFrame({"id": [10 * sender + number]})
+            rows = pl.DataFrame({"id": [1_000 * sender + number]})
             while True:
                 try:
                     tables.deliver("log", rows, sender=f"s{sender}", number=number)
@@ -173,15 +198,18 @@ class TablesContract:
                 return
 
         def send(sender: int) -> None:
-            for number in (1, 2, 2, 1, 3):
+            for number in (1, 2, 2, 1, *range(3, deliveries + 1)):
                 deliver(sender, number)
 
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(send, range(4)))
+        commits = tables.version("log")
         tables.tidy("log")
 
-        assert _ids(tables, "log", None) == sorted(10 * sender + n for sender in range(4) for n in (1, 2, 3))
-        assert [tables.delivered("log", sender=f"s{sender}") for sender in range(5)] == [3, 3, 3, 3, 0]
+        sent = [1_000 * sender + n for sender in range(4) for n in range(1, deliveries + 1)]
+        assert _ids(tables, "log", None) == sent
+        assert commits == len(sent) - 1
+        assert [tables.delivered("log", sender=f"s{sender}") for sender in range(5)] == [deliveries] * 4 + [0]
 
     def test_added_columns_are_null_in_old_rows(self, tables: Tables) -> None:
         """And old versions do not have them."""

@@ -16,6 +16,7 @@ from deltalake import DeltaTable
 from treadle.store.failures import of_os_error
 from treadle.store.files import flush_file, flush_folder, make_folder, replacing
 from treadle.store.places import Place
+from treadle.store.tables.commits import version_of
 from treadle.store.tables.failures import speaking
 
 _LOG = "_delta_log"
@@ -48,7 +49,8 @@ class Backend:
     def settle(self, name: str, *, after: int, to: int) -> None:
         """Flush the log entries of some commits, their data files and checkpoints, and the folders.
 
-        Entries that a killed writer left in between count too: a gap in the log would make later ones unreadable.
+        Entries that a killed writer left in between count too: a gap in the log would make later ones unreadable. They are
+        written anew, as their own flush may have failed, and what a flush has failed to write no later one writes.
         """
         table, log = self._root / name, self._root / name / _LOG
         with self._failures():
@@ -57,9 +59,12 @@ class Backend:
             for version in range(after + 1, to + 1):
                 entry = log / f"{version:020d}.json"
                 checkpoints = log.glob(f"{version:020d}.checkpoint*") if is_checkpointed else ()
-                for path in (*_data_files(table, entry), *checkpoints, log / _POINTER, entry):
+                about = [*checkpoints, entry]
+                for path in (*_data_files(table, entry), log / _POINTER, *(about if version == to else ())):
                     if path.exists():
                         flush_file(path)
+                for path in about if version < to else ():
+                    _write_anew(path)
             above = [table, *(folder for folder in table.parents if folder.is_relative_to(self._root.parent))]
             for folder in (log, *(above if after < 0 else above[:1])):
                 flush_folder(folder)
@@ -93,6 +98,7 @@ class Backend:
         try:
             with self._failures():
                 fcntl.flock(handle, fcntl.LOCK_EX)
+                os.fsync(handle)  # the note is there, but to flush its name may have failed
                 known = self.settled(name)
                 if known is None:  # a table from before this was noted, or a new one
                     self.note_settled(name, self._newest(name))
@@ -176,8 +182,11 @@ class Backend:
                 shutil.rmtree(self._root / name)
 
     def _newest(self, name: str) -> int:
-        entries = (self._root / name / _LOG).glob("[0-9]*.json")
-        return max((int(path.stem) for path in entries if path.stem.isdigit()), default=-1)
+        try:
+            entries = os.listdir(self._root / name / _LOG)  # noqa: PTH208 - of names a log has many
+        except FileNotFoundError:
+            return -1
+        return max(map(version_of, entries), default=-1)
 
     @contextmanager
     def _failures(self) -> Iterator[None]:
@@ -203,6 +212,13 @@ def _linked(source: str, target: str) -> None:
         os.link(source, target)
     except OSError:  # a file system without links
         shutil.copyfile(source, target)
+
+
+def _write_anew(path: Path) -> None:
+    if path.exists():
+        content = path.read_bytes()
+        with replacing(path) as file:
+            file.write(content)
 
 
 def _data_files(table: Path, entry: Path) -> list[Path]:
