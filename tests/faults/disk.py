@@ -10,7 +10,6 @@ most file systems do, and no less than POSIX allows.
 from __future__ import annotations
 
 import os
-import random
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -20,7 +19,7 @@ from typing import TypeVar
 from tracing import Call, Moment, text
 
 BLOCK, SECTOR = 4096, 512
-_NOTHING = bytes(BLOCK)
+NOTHING = bytes(BLOCK)
 _HANDLE = re.compile(r"/proc/self/fd/(\d+)")
 #: Calls that would change a file unseen.
 _UNKNOWN = {
@@ -97,7 +96,7 @@ class File:
         return b"".join(self._block(number) for number in range(-(-self.size // BLOCK)))[: self.size]
 
     def _block(self, number: int) -> bytes:
-        return self.blocks.get(number, [(0, None)])[-1][1] or _NOTHING
+        return self.blocks.get(number, [(0, None)])[-1][1] or NOTHING
 
 
 @dataclass(eq=False)
@@ -114,13 +113,13 @@ class Folder:
 
     def sync(self, before: int) -> None:
         """Make certain what came before a moment."""
-        self.names = _applied(self.names, (change for at, change in self.changes if at <= before))
+        self.names = applied(self.names, (change for at, change in self.changes if at <= before))
         self.changes = [(at, change) for at, change in self.changes if at > before]
 
     @property
     def present(self) -> dict[str, Node]:
         """The names in memory."""
-        return _applied(self.names, (change for _, change in self.changes))
+        return applied(self.names, (change for _, change in self.changes))
 
 
 Node = File | Folder
@@ -373,103 +372,6 @@ class Disk:
         return node, told.parts[-1] if told.parts else "."
 
 
-@dataclass(frozen=True)
-class Cut:
-    """What a power cut does: one way for names, one for contents, one for times, chosen at random.
-
-    >>> made = Cut.drawn(random.Random(1)).left(disk, to=folder)            # doctest: +SKIP
-    """
-
-    chance: random.Random
-    names: str
-    contents: str
-    attributes: str
-
-    @classmethod
-    def drawn(cls, chance: random.Random) -> Cut:
-        """Draw one: everything lost and everything kept, which most bugs need, come more often."""
-        return cls(
-            chance,
-            names=chance.choice(["all", "none", "first", "some"]),
-            contents=chance.choice(["all", "none", "sizes", "torn", "some", "some"]),
-            attributes=chance.choice(["all", "none", "some"]),
-        )
-
-    @property
-    def shown(self) -> str:
-        """How it was drawn, for messages."""
-        return f"names {self.names}, contents {self.contents}, attributes {self.attributes}"
-
-    def left(self, disk: Disk, *, to: Path) -> Path:
-        """Make a folder of what is left."""
-        made: dict[int, Path] = {}
-        self._folder(disk.root, to, made)
-        return to
-
-    def _folder(self, folder: Folder, to: Path, made: dict[int, Path]) -> None:
-        to.mkdir(exist_ok=True)
-        for name, node in self._kept(folder).items():
-            place = to / name
-            if isinstance(node, Folder):
-                self._folder(node, place, made)
-            elif id(node) in made:
-                os.link(made[id(node)], place)
-            else:
-                made[id(node)] = place
-                self._file(node, place)
-
-    def _kept(self, folder: Folder) -> dict[str, Node]:
-        changes = [change for _, change in folder.changes]
-        match self.names:
-            case "none":
-                changes = []
-            case "first":
-                changes = changes[: self.chance.randint(0, len(changes))]
-            case "some":
-                changes = [change for change in changes if self.chance.random() < 0.5]
-        return _applied(folder.names, changes)
-
-    def _file(self, file: File, place: Path) -> None:
-        size = self._size(file)
-        blocks = (self._block(file.blocks.get(number, [(0, None)])) for number in range(-(-size // BLOCK)))
-        place.write_bytes(b"".join(blocks)[:size])
-        mode, time = self._one(file.modes), self._one(file.times)
-        if time is not None:
-            os.utime(place, ns=(time, time))
-        place.chmod(mode)
-
-    def _one(self, history: History[T]) -> T:
-        match self.attributes:
-            case "all":
-                return history[-1][1]
-            case "none":
-                return history[0][1]
-        return self.chance.choice(history)[1]
-
-    def _size(self, file: File) -> int:
-        known = [size for _, size in file.sizes]
-        match self.contents:
-            case "all" | "sizes" | "torn":
-                return known[-1]
-            case "none":
-                return known[0]
-        low, high = min(known), max(known)
-        return self.chance.choice([*known, min(high, -(-self.chance.randint(low, high) // BLOCK) * BLOCK)])
-
-    def _block(self, history: History[bytes | None]) -> bytes:
-        before, after = history[0][1], history[-1][1] or _NOTHING
-        if len(history) == 1 or self.contents == "all":
-            return after
-        if self.contents == "none" or (self.contents == "sizes" and before is None):
-            return before or _NOTHING
-        some = self.chance.choice(history)[1] or _NOTHING
-        if self.contents == "torn" or self.chance.random() < 0.3:
-            cut = SECTOR * self.chance.randrange(BLOCK // SECTOR + 1)
-            other = before or _NOTHING
-            return after[:cut] + other[cut:] if self.chance.random() < 0.7 else other[:cut] + after[cut:]
-        return some
-
-
 def _settle(history: History[T], before: int, *, failed: int = 0) -> None:
     """Forget what something was before it was last certain; it never is if its own sync has failed."""
     certain = sum(at <= before for at, _ in history)
@@ -477,7 +379,7 @@ def _settle(history: History[T], before: int, *, failed: int = 0) -> None:
         del history[: certain - 1]
 
 
-def _applied(names: dict[str, Node], changes: Iterable[dict[str, Node | None]]) -> dict[str, Node]:
+def applied(names: dict[str, Node], changes: Iterable[dict[str, Node | None]]) -> dict[str, Node]:
     found: dict[str, Node | None] = dict(names)
     for change in changes:
         found |= change

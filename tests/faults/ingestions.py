@@ -28,10 +28,6 @@ from treadle.data import inflow, ingest
 
 #: Files that wait to be ingested: so many more calls.
 FILES = int(os.environ.get("TREADLE_TEST_INGESTED_FILES", "3"))
-# One commit for each file; keys are looked up in an index, which every commit writes.
-inflow.PORTION_BYTES = 1
-ingest.INDEXED, ingest.WORTH_WRITING = 0, 1
-
 PROJECT = """
 import treadle as td
 
@@ -78,6 +74,9 @@ def make(root: Path) -> None:
 
 def main(folder: Path, *, jobs: int) -> None:
     """Play `faults.json` in a folder; each case leaves `<case>/told.json`."""
+    # One commit for each file; keys are looked up in an index, which every commit writes.
+    inflow.PORTION_BYTES = 1
+    ingest.INDEXED = ingest.WORTH_WRITING = 0
     faults = msgspec.json.decode((folder / "faults.json").read_bytes(), type=list[Fault])
     _play_all(folder, [None], jobs=1)
     for name in (folder / "whole" / "modules.txt").read_text().split():

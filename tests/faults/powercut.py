@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from disk import Cut, Disk, File, Folder
+from cut import Cut
+from disk import Disk, File, Folder
 from tracing import Moment, record, text
 from writers import WRITERS
 

@@ -8,7 +8,8 @@ import stat
 from pathlib import Path
 
 import pytest
-from disk import BLOCK, Cut, Disk
+from cut import Cut
+from disk import BLOCK, Disk
 from tracing import parse
 
 ROOT = "/disk"
