@@ -38,7 +38,8 @@ _CONFIGURATION = {
     # A removed file is not named in later checkpoints: they would grow with every commit.
     "delta.deletedFileRetentionDuration": "interval 1 days",
 }
-_AFTER = PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False)
+#: A checkpoint is made once its commit is settled: one that outlived its commit would make older versions unreadable.
+_AFTER = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
 
 
 class Tables:
@@ -74,7 +75,7 @@ class Tables:
 
     def exists(self, name: str) -> bool:
         """Return whether there is a table of this name."""
-        return self.version(name) is not None
+        return self._find(name) is not None
 
     def version(self, name: str) -> int | None:
         """Return the newest version of a table, which may be an orphan; None: there is no such table."""
@@ -104,7 +105,7 @@ class Tables:
                 version = self._create(name, rows, commit=commit, over=table)
             else:
                 version = self._add(table, rows, commit=commit, name=name)
-        self._backend.settle(name, after=-1 if base is None else base, to=version)
+        self._settle(name, after=-1 if base is None else base, to=version)
         return version
 
     def deliver(self, name: str, frame: pl.DataFrame, *, sender: str, number: int) -> bool:
@@ -135,8 +136,7 @@ class Tables:
 
     def delivered(self, name: str, *, sender: str) -> int:
         """Return the last number that a sender has delivered; 0: none."""
-        table = self._find(name)
-        return (table.transaction_version(sender) or 0) if table else 0
+        return (table.transaction_version(sender) or 0) if (table := self._find(name)) else 0
 
     def tidy(self, name: str) -> None:
         """Join the small files of a table that many writers share, and remove files that were joined an hour ago.
@@ -210,7 +210,7 @@ class Tables:
                 commit_properties=commits.properties(None),
                 post_commithook_properties=_AFTER,
             )
-        self._backend.settle(name, after=base, to=table.version())
+        self._settle(name, after=base, to=table.version())
         return table.version()
 
     def remove(self, name: str, keys: pl.DataFrame, *, base: int) -> int:
@@ -236,7 +236,7 @@ class Tables:
                 post_commithook_properties=_AFTER,
             )
             merger.when_matched_delete().execute()
-        self._backend.settle(name, after=base, to=table.version())
+        self._settle(name, after=base, to=table.version())
         return table.version()
 
     def compact(self, name: str, *, base: int, below: int | None = None) -> int:
@@ -255,7 +255,7 @@ class Tables:
                 commit_properties=commits.properties(None),
                 post_commithook_properties=_AFTER,
             )
-        self._backend.settle(name, after=base, to=table.version())
+        self._settle(name, after=base, to=table.version())
         return table.version()
 
     def vacuum(self, name: str, *, keep: Collection[int], dry_run: bool = True) -> list[str]:
@@ -335,8 +335,13 @@ class Tables:
         )
         return table.version()
 
-    def _settle_shared(self, name: str, *, after: int, to: int) -> None:
+    def _settle(self, name: str, *, after: int, to: int) -> None:
         self._backend.settle(name, after=after, to=to)
+        if to // CHECKPOINT_EVERY > max(after, 0) // CHECKPOINT_EVERY:
+            self._backend.checkpoint(name)
+
+    def _settle_shared(self, name: str, *, after: int, to: int) -> None:
+        self._settle(name, after=after, to=to)
         self._backend.note_settled(name, to)
 
     def _at(self, name: str, *, base: int | None) -> DeltaTable | None:
@@ -358,9 +363,8 @@ class Tables:
             raise NotFound(msg)
         if table.version() > base:
             with speaking(self._backend.shown, table=name):
-                table.restore(
-                    base, commit_properties=commits.properties(None), post_commithook_properties=_AFTER
-                )
+                lone = commits.properties(None)
+                table.restore(base, commit_properties=lone, post_commithook_properties=_AFTER)
         return table
 
     def _must(self, name: str, *, base: int) -> DeltaTable:
@@ -386,9 +390,8 @@ class Tables:
             with speaking(self._backend.shown, table=name):
                 if counts is not None and counts < 0:
                     raise TableNotFoundError
-                return DeltaTable(
-                    self._backend.uri(name), version=counts, storage_options=self._backend.options
-                )
+                where = self._backend.uri(name)
+                return DeltaTable(where, version=counts, storage_options=self._backend.options)
         except StoreUnavailable as error:
             newest = None if version is None else self._load(name, version=None).version()
             if newest is None or 0 <= (version or 0) <= newest:

@@ -9,10 +9,12 @@ import shutil
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from urllib.parse import unquote
 
 from deltalake import DeltaTable
 
+from treadle.core.clock import SystemClock
 from treadle.store.failures import of_os_error
 from treadle.store.files import flush_file, flush_folder, make_folder, replacing
 from treadle.store.places import Place
@@ -25,7 +27,9 @@ _SETTLED = "_settled"
 #: Which checkpoint to begin with.
 _POINTER = "_last_checkpoint"
 #: Where a checkpoint is made; names with this beginning are no data to Delta.
-_BESIDE = "_checkpoint"
+_BESIDE = "_checkpoint-"
+#: Seconds after which an unfinished one belongs to nobody.
+_ABANDONED = 3600
 #: Part of the name of a log entry that was being written when its writer died.
 _STAGED = "#"
 
@@ -130,21 +134,23 @@ class Backend:
 
         delta-rs gives it its name before it is on the disk, so it is made beside the log first.
         """
-        log, beside = self._root / name / _LOG, self._root / name / _BESIDE
+        table, log = self._root / name, self._root / name / _LOG
         with self._failures():
-            shutil.rmtree(beside, ignore_errors=True)  # left by one that was killed
-            shutil.copytree(log, beside / _LOG, copy_function=_linked)
-        with speaking(self.shown, table=name):
-            DeltaTable(str(beside.resolve())).create_checkpoint()
-        with self._failures():
-            fresh = {path.name for path in (beside / _LOG).iterdir()} - {path.name for path in log.iterdir()}
-            # The pointer goes last: it may not point at nothing.
-            for some in (fresh - {_POINTER}, {_POINTER}):
-                for each in some:
-                    flush_file(beside / _LOG / each)
-                    (beside / _LOG / each).replace(log / each)
-                flush_folder(log)
-            shutil.rmtree(beside)
+            _sweep(table)
+            with TemporaryDirectory(dir=table, prefix=_BESIDE) as folder:
+                beside = Path(folder).resolve() / _LOG
+                beside.mkdir()
+                for each in _needed(os.listdir(log)):  # noqa: PTH208 - of names a log has many
+                    _link(log / each, beside / each)
+                with speaking(self.shown, table=name):
+                    DeltaTable(str(beside.parent)).create_checkpoint()
+                fresh = {path.name for path in beside.iterdir()} - {path.name for path in log.iterdir()}
+                # The pointer goes last: it may not point at nothing.
+                for some in (fresh - {_POINTER}, {_POINTER}):
+                    for each in some:
+                        flush_file(beside / each)
+                        (beside / each).replace(log / each)
+                    flush_folder(log)
 
     def files(self, name: str) -> list[str]:
         """Return the names of a table's data files, and of what writers that were killed left beside them."""
@@ -207,7 +213,21 @@ def _is_checkpointed(log: Path, *, since: int) -> bool:
     return newest > since
 
 
-def _linked(source: str, target: str) -> None:
+def _sweep(table: Path) -> None:
+    """Remove what makers of checkpoints that were killed left, where that cannot be somebody's present work."""
+    before = SystemClock().now().timestamp() - _ABANDONED
+    for left in table.glob(f"{_BESIDE}*"):
+        if left.stat().st_mtime < before:
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _needed(log: list[str]) -> list[str]:
+    """Return the files of a log that its newest version is read from: the newest checkpoint, and what came since."""
+    first = max((version_of(name) for name in log if ".checkpoint." in name), default=0)
+    return [name for name in log if name == _POINTER or version_of(name) >= first]
+
+
+def _link(source: Path, target: Path) -> None:
     try:
         os.link(source, target)
     except OSError:  # a file system without links
