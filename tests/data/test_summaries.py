@@ -16,6 +16,7 @@ from treadle.data.summaries import (
     category_distance,
     cumulative_distance,
     merged,
+    renewed,
     summarise,
 )
 
@@ -144,3 +145,13 @@ def test_columns_that_only_one_summary_has_are_kept():
     assert [one.name for one in found.columns] == ["x", "y"]
     assert found.column("y") == other.column("y")
     assert found.column("z") is None
+
+
+def test_a_summary_is_made_anew_of_what_is_left():
+    before = summarise(pl.DataFrame({"word": ["a", "a", "b"], "late": [True, True, False]}), ["word", "late"])
+
+    after = renewed(before, pl.LazyFrame({"word": ["b", "c"]}))
+
+    assert after.column("word") == summarise(pl.DataFrame({"word": ["b", "c"]}), ["word"]).column("word")
+    assert after.column("late") == before.column("late")
+    assert renewed(Summary(), pl.LazyFrame({"word": ["b"]})) == Summary()

@@ -65,6 +65,16 @@ def summarise(rows: pl.DataFrame, columns: Iterable[str]) -> Summary:
     return Summary(columns=tuple(_summarised(rows[name]) for name in columns))
 
 
+def renewed(summary: Summary, rows: pl.LazyFrame) -> Summary:
+    """Return a summary of the same columns, made of other rows; columns that these do not have stay as they were."""
+    there = rows.collect_schema().names()
+    names = [column.name for column in summary.columns if column.name in there]
+    if not names:
+        return summary
+    fresh = summarise(rows.select(names).collect(), names)
+    return Summary(columns=tuple(fresh.column(column.name) or column for column in summary.columns))
+
+
 def merged(one: Summary, other: Summary) -> Summary:
     """Return the summary of the rows of both; a column that only one has is as it is there."""
     names = dict.fromkeys(column.name for column in (*one.columns, *other.columns))

@@ -24,6 +24,7 @@ from treadle.data.ingest import Ingestion
 from treadle.data.pins import Pin
 from treadle.data.quarantined import matching
 from treadle.data.state import State, read_state
+from treadle.data.summaries import renewed
 from treadle.data.types import DTYPES, Kind, convert
 from treadle.data.writing import Writer
 from treadle.store.ledger.leases import Lease
@@ -121,6 +122,9 @@ class Upkeep:
                 raise _nobody(name, where)
             first = min([*now["_version"], *past["_version"], work.number])
             keys = pl.concat([now.select(work.pin.key), past.select(work.pin.key)]).unique()
+            left = self._current(work, "rows").join(keys.lazy(), on=keys.columns, how="anti")
+            # The commonest values that rules remember may be those of somebody.
+            work.commit.summary = renewed(work.commit.summary, left)
             known_gone = self._erase(work, keys, bad)
             work.commit.forgotten = work.number
             live = _live(work.pin, now)
@@ -207,6 +211,7 @@ class Upkeep:
             columns=dict(commit.columns),
             collected=commit.collected,
             forgotten=commit.forgotten,
+            summary=commit.summary,
         )
 
     def _rewrite(self, work: Work, last: DatasetVersion) -> None:

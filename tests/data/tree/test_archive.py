@@ -31,7 +31,7 @@ FILES = {
 KINDS = ["zip", "tar", "tar.gz", "tgz"]
 LONG_AGO = 1_500_000_000
 #: Bytes of a bomb when it is unpacked: a thousandth of it is landed.
-BOMB = 128 * 2**20
+BOMB = 80 * 2**20
 
 Pack = Callable[..., Tree]
 
@@ -192,10 +192,10 @@ def refused(trees: Trees, land: Pack, tmp_path: Path) -> Callable[..., str]:
     def add(kind: str, data: bytes, **options: Any) -> str:
         trees.add(land(kind, packed(kind, FILES)))
         before, versions = state(tmp_path), trees.versions("photos")
-        begun = time.monotonic()
+        begun = time.process_time()
         with pytest.raises(SourceUnreadable, match="Nothing of it was stored") as error:
             trees.add(land(kind, data, at=LONG_AGO + 1, **options))
-        assert time.monotonic() - begun < 20
+        assert time.process_time() - begun < 20
         assert state(tmp_path) == before
         assert trees.versions("photos") == versions
         assert not (tmp_path.parent / "out").exists()
@@ -295,9 +295,9 @@ def test_a4_a_million_members(refused):
 
     data = directory + end
     tracemalloc.start()
-    begun = time.monotonic()
+    begun = time.process_time()
     said = refused("zip", data)
-    took, (_, peak) = time.monotonic() - begun, tracemalloc.get_traced_memory()
+    took, (_, peak) = time.process_time() - begun, tracemalloc.get_traced_memory()
     tracemalloc.stop()
 
     assert "more than 100,000 members" in said
@@ -330,6 +330,17 @@ HEADERS = {
     "no archive": b"PK\3\4 is no tar",
     "empty": b"",
 }
+_sparse = as_tar("holes")
+_sparse.pax_headers = {
+    "GNU.sparse.major": "1",
+    "GNU.sparse.minor": "0",
+    "GNU.sparse.name": "x",
+    "GNU.sparse.realsize": "9",
+}
+_sparse.size = 2**21
+HEADERS["a map of holes of many megabytes"] = (
+    _sparse.tobuf(tarfile.PAX_FORMAT) + b"9999999\n" + b"0\n" * (2**20 - 4)
+)
 HEADERS["names of names"] = HEADERS["names of names"] * 5_000 + END
 _below = bytearray(header("a", tarfile.REGTYPE, 0))
 _below[124:136] = b"\xff" * 11 + b"\x00"  # base 256: minus 256

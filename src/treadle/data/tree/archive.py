@@ -29,8 +29,8 @@ Read = Callable[[int], bytes]
 ZIP, TAR, TAR_GZ = ".zip", ".tar", (".tar.gz", ".tgz")
 #: Bytes that an archive may always unpack to, whatever their ratio to its own.
 _ALWAYS = 64 * 2**20
-#: Bytes that are read at once: a header that claims to be longer would have to be held in memory.
-_AT_ONCE = 2**20
+#: Bytes that are read at once, and bytes of all headers of one member: names and attributes, each of 64 KB at most.
+_AT_ONCE, _HEADERS = 2**20, 2**17
 _BLOCK = 512
 _LONGEST_NAME, _LONGEST_PATH = 255, 4096
 _PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2)
@@ -233,6 +233,7 @@ def _tarred(plain: BinaryIO | gzip.GzipFile, guard: _Guard) -> Iterator[tuple[Me
     stream = _Forward(plain, guard)
     archive = tarfile.TarFile(fileobj=stream, errorlevel=2)  # type: ignore[arg-type]  # it needs no more of a file
     while (info := archive.next()) is not None:
+        stream.header = 0
         archive.members.clear()  # type: ignore[attr-defined]  # they are all kept otherwise
         path = guard.admit(info.name, folder=info.isdir())
         if info.isdir():
@@ -240,7 +241,7 @@ def _tarred(plain: BinaryIO | gzip.GzipFile, guard: _Guard) -> Iterator[tuple[Me
         if not info.isreg() or info.issparse() or info.size < 0:
             raise guard.refused(_no_file(info.name, info.type))
         stream.seek(info.offset_data)
-        yield Member(path, info.size, bool(info.mode & stat.S_IXUSR)), stream.read
+        yield Member(path, info.size, bool(info.mode & stat.S_IXUSR)), stream.content
     if stream.last.strip(b"\0") or len(stream.last) < _BLOCK:
         raise guard.refused("it is cut off, or damaged in its middle")
 
@@ -254,10 +255,18 @@ class _Forward:
         #: What was read last.
         self.last = b""
         self._again = b""
+        #: Bytes of headers since the last member.
+        self.header = 0
 
     def read(self, size: int) -> bytes:
-        if size > _AT_ONCE:
-            raise self._guard.refused(f"it has a header of {size:,} bytes")
+        """Read headers, which `tarfile` holds in memory however long they say that they are."""
+        self.header += size
+        if self.header > _HEADERS:
+            raise self._guard.refused(f"it has a header of more than {_HEADERS:,} bytes")
+        return self.content(size)
+
+    def content(self, size: int) -> bytes:
+        """Read what a member holds."""
         again, self._again = self._again[:size], b""
         data = again + self._plain.read(size - len(again))
         self._guard.take(len(data) - len(again))
@@ -273,7 +282,7 @@ class _Forward:
             self._again, self._at = self.last[-1:], to
         if to < self._at:
             raise self._guard.refused("one of its headers leads back to an earlier one")
-        while self._at < to and self.read(min(to - self._at, _AT_ONCE)):
+        while self._at < to and self.content(min(to - self._at, _AT_ONCE)):
             pass
         return self._at
 

@@ -129,6 +129,8 @@ class Backend:
             _use_wal(connection, monotonic() + self._timeout)
             connection.execute("PRAGMA synchronous=FULL")
             connection.execute("PRAGMA foreign_keys=ON")
+            # What is replaced or removed leaves no byte behind.
+            connection.execute("PRAGMA secure_delete=ON")
         except sqlite3.Error:
             connection.close()
             raise
