@@ -136,7 +136,7 @@ def test_only_what_changed_is_stored_and_an_unchanged_archive_is_not_opened(
     assert (second.added, second.changed, second.stored) == (1, 1, 8)
 
 
-def test_a_large_member_is_kept_in_pieces_and_read_once(trees: Trees, land: Pack, monkeypatch):
+def test_a_large_member_is_kept_in_pieces(trees: Trees, land: Pack, monkeypatch):
     monkeypatch.setattr(intake, "WHOLE", 100)
     monkeypatch.setattr(intake, "PIECE", 40)
     data = os.urandom(333)

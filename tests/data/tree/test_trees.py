@@ -171,6 +171,17 @@ def test_a_large_file_that_grows_stores_its_end(trees, tree, write, monkeypatch)
     assert trees.read("photos", "large", version=1) == data
 
 
+def test_a_large_file_that_did_not_change_is_not_read_again(trees, tree, write, monkeypatch):
+    monkeypatch.setattr(intake, "WHOLE", 100)
+    monkeypatch.setattr(intake, "PIECE", 40)
+    write("large", bytes(1000))
+    trees.add(tree)
+
+    monkeypatch.setattr(intake.Intake, "_read", lambda *_: pytest.fail("it was read"))
+
+    assert trees.add(tree) is None
+
+
 def test_writing_into_a_file_leaves_what_was_stored(trees, tree, write):
     place = write("a", "old")
     trees.add(tree)
