@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -17,6 +18,9 @@ from treadle.store.ledger.ledger import Ledger
 from treadle.store.objects.objects import Objects
 from treadle.store.online.online import Online
 from treadle.store.tables.tables import Tables
+
+#: The only backend of Keras that a model can be stored from; read when Keras is imported.
+os.environ.setdefault("KERAS_BACKEND", "torch")
 
 
 @pytest.fixture

@@ -68,6 +68,7 @@ HEAVY = {
         "skl2onnx",
     ),
     *("redis", "sklearn", "skops", "sqlalchemy"),
+    *("catboost", "cloudpickle", "keras", "lightgbm", "river", "torch", "xgboost"),
 }
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -125,7 +126,13 @@ CHECKS: tuple[Callable[[Any], None], ...] = (
 )
 
 
-def _saved(found: Format) -> tuple[Example, Saved]:
+def _saved(found: Any) -> tuple[Example, Saved]:
+    return _made(found)
+
+
+@cache
+def _made(found: Any) -> tuple[Example, Saved]:
+    """Return a format's example and its files, made once: a network takes seconds to be written."""
     example = found.example()
     saved = found.save(example.model, task=example.task, signature=example.signature, trial=example.trial)
     return example, saved

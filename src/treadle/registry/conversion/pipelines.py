@@ -58,7 +58,7 @@ def last_step(estimator: Any) -> Any:
     while True:
         if hasattr(estimator, "best_estimator_"):
             estimator = estimator.best_estimator_
-        elif hasattr(estimator, "steps"):
+        elif isinstance(getattr(estimator, "steps", None), list):
             estimator = estimator.steps[-1][1]
         else:
             return estimator

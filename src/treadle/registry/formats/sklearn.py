@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 
 from treadle.core.answers import scored
-from treadle.core.errors import InvalidInput, PackageRefused, UnsafeFormat
+from treadle.core.errors import InvalidInput
 from treadle.core.optional import require
 from treadle.core.signature import Signature
+from treadle.registry import skopsfile
 from treadle.registry.conversion.faithful import faithful
 from treadle.registry.conversion.pipelines import conversions, last_step
 from treadle.registry.format import Example, Saved, Trial
@@ -30,6 +30,7 @@ TRUSTED = (
     "lightgbm.basic.Booster",
     "lightgbm.sklearn.LGBMClassifier",
     "lightgbm.sklearn.LGBMRegressor",
+    "numpy.dtype",
     "sklearn.calibration._CalibratedClassifier",
     "sklearn.calibration._SigmoidCalibration",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
@@ -67,7 +68,7 @@ def save(model: Any, *, task: str, signature: Signature, trial: Trial) -> Saved:
     if isinstance(found, Saved):
         return found
     note = f"Kept as scikit-learn, because it has no faithful ONNX form: {found}."
-    return Saved(format=NAME, files={FILE: _to_skops(model)}, notes=(note,))
+    return Saved(format=NAME, files={FILE: skopsfile.dump(model, trusts=TRUSTED.__contains__)}, notes=(note,))
 
 
 def load(files: Mapping[str, bytes], *, task: str, signature: Signature) -> NativeModel:
@@ -76,9 +77,8 @@ def load(files: Mapping[str, bytes], *, task: str, signature: Signature) -> Nati
     Raises:
         UnsafeFormat: the file holds a type that is not trusted.
     """
-    skops = require("skops.io", extra="sklearn")
-    _refuse_unknown_types(skops, files[FILE])
-    return NativeModel(skops.loads(files[FILE], trusted=list(TRUSTED)), task=task, signature=signature)
+    model = skopsfile.load(files[FILE], name=FILE, trusts=TRUSTED.__contains__)
+    return NativeModel(model, task=task, signature=signature)
 
 
 def example() -> Example:
@@ -109,32 +109,3 @@ def _check_classes(model: Any, *, task: str, signature: Signature) -> None:
     if classes is None or not hasattr(model, "predict_proba"):
         msg = f"{name} knows the classes: {known}. Expected a fitted classifier with predict_proba."
         raise InvalidInput(msg)
-
-
-def _to_skops(model: Any) -> bytes:
-    skops = require("skops.io", extra="sklearn")
-    try:
-        data = bytes(skops.dumps(model))
-    # skops raises what the object's own __reduce__ or __getstate__ raises.
-    except Exception as error:
-        msg = f"{type(model).__name__} cannot be stored without pickle ({error}). {_WAY_OUT}"
-        raise UnsafeFormat(msg) from error
-    _refuse_unknown_types(skops, data)
-    return data
-
-
-def _refuse_unknown_types(skops: Any, data: bytes) -> None:
-    try:
-        unknown = sorted(set(skops.get_untrusted_types(data=data)) - set(TRUSTED))
-    except (BadZipFile, KeyError, ValueError, TypeError, OSError, EOFError) as error:
-        msg = f"{FILE} cannot be read: {error}"
-        raise PackageRefused(msg) from error
-    if unknown:
-        msg = f"The model holds types that may run code when they are read: {', '.join(unknown)}. {_WAY_OUT}"
-        raise UnsafeFormat(msg)
-
-
-_WAY_OUT = (
-    "Build it from scikit-learn's own parts, return an ONNX model instead, or write a format plug-in for it "
-    "(entry point 'treadle.format')."
-)
