@@ -1,18 +1,20 @@
 """A package answers like the model it was made from, or it does not load."""
 
 import random
+import sys
 
 import msgspec
 import numpy as np
 import onnx
 import polars as pl
 import pytest
+import xgboost
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OrdinalEncoder
 
-from treadle.core.errors import InvalidInput, PackageRefused, UnsafeFormat
+from treadle.core.errors import InvalidInput, MissingExtra, PackageRefused, UnsafeFormat
 from treadle.core.ids import canonical
 from treadle.core.signature import Field, Signature, decode_frame, field_of
 from treadle.registry import golden, packages
@@ -299,3 +301,25 @@ def change(package, objects, edit):
     manifest = msgspec.json.decode(objects.get(package.digest))
     edit(manifest)
     return objects.put(canonical(manifest))
+
+
+def test_a_model_that_needs_a_library_that_is_not_there_is_refused_with_what_to_install(
+    raw, objects, tmp_path, monkeypatch
+):
+    given = raw.select("distance").with_columns(pl.col("distance").cast(pl.Float32))
+    model = xgboost.XGBRegressor(booster="gblinear", n_estimators=3).fit(given, raw["distance"])
+    package = packages.pack(
+        model,
+        task="regression",
+        signature=Signature(
+            inputs=(field_of(given["distance"]),), outputs=(Field(name="prediction", kind="float"),)
+        ),
+        golden=given,
+        expected=model.predict(given),
+        objects=objects,
+    )
+    monkeypatch.setitem(sys.modules, "xgboost", None)
+
+    with pytest.raises(MissingExtra, match=r"needs the library 'xgboost'.*pip install 'treadle\[xgboost\]'"):
+        packages.load(package.digest, objects=objects, cache=tmp_path / "cache")
+    assert package.format == "xgboost"

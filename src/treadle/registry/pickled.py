@@ -26,6 +26,8 @@ from treadle.registry.native import NativeModel
 NAME = "pickle"
 FILE = "model.pickle"
 _SHOWN = 8
+#: `__main__` is kept by value anyway.
+_NEVER = {"__main__", "__mp_main__", "treadle"}
 
 
 def save(model: Any) -> Saved:
@@ -55,7 +57,8 @@ def estimator(model: Any, *, signature: Signature) -> Any:
 @contextmanager
 def _by_value(cloudpickle: Any) -> Iterator[None]:
     """Let the user's own modules be kept by value while a model is written."""
-    own = [module for module in list(sys.modules.values()) if _is_own(module)]
+    installed = frozenset(Path(place).resolve() for place in sysconfig.get_paths().values())
+    own = [module for name, module in list(sys.modules.items()) if _is_own(name, module, installed)]
     for module in own:
         cloudpickle.register_pickle_by_value(module)
     try:
@@ -65,10 +68,9 @@ def _by_value(cloudpickle: Any) -> Iterator[None]:
             cloudpickle.unregister_pickle_by_value(module)
 
 
-def _is_own(module: ModuleType) -> bool:
+def _is_own(name: str, module: object, installed: frozenset[Path]) -> bool:
     """Return whether a module is a file of the user's: neither installed, nor Python's, nor this package's."""
-    file, name = getattr(module, "__file__", None), getattr(module, "__name__", "")
-    if not file or name == "__main__" or name.partition(".")[0] == "treadle" or name not in sys.modules:
+    if not isinstance(module, ModuleType) or module.__name__ != name or name.partition(".")[0] in _NEVER:
         return False
-    installed = {Path(place).resolve() for place in sysconfig.get_paths().values()}
-    return not installed & set(Path(file).resolve().parents)
+    file: str | None = vars(module).get("__file__")  # not getattr, which makes a lazy module import itself
+    return file is not None and not installed & set(Path(file).resolve().parents)
