@@ -190,6 +190,29 @@ def test_both_engines_make_the_same_model(opened: tiny.Opener) -> None:
     assert beside.run.metrics[name] == inline.run.metrics[name]
 
 
+def test_a_gate_may_look_at_each_slice_and_its_verdicts_say_how(opened: tiny.Opener, root: Path) -> None:
+    file = root / "project.py"
+    sliced = 'td.gates.Beats("baseline", on=["log_loss", "roc_auc"], by="shop", min_rows=50, enough="any")'
+    useful = 'td.gates.Useful("roc_auc", at_least=0.5)'
+    file.write_text(
+        file.read_text()
+        .replace('td.gates.Beats("baseline")', sliced)
+        .replace("gates=[", f"gates=[{useful}, ")
+    )
+    workspace = opened(compute__engine="inline")
+
+    turn = workspace.run(CASE)
+
+    kept = workspace.verdicts.list(run=turn.run.id)
+    beats = [one for one in kept if one.gate == "beats"]
+    assert {one.metric for one in beats} == {"log_loss", "roc_auc"}
+    assert len({one.slice for one in beats}) > 1
+    assert all(one.slice.startswith("shop=") for one in beats if one.slice)
+    assert {(one.method, one.correction, one.passed) for one in beats} == {("influence", "holm", True)}
+    (reached,) = [one for one in kept if one.gate == "useful"]
+    assert (reached.reference, reached.reference_value, reached.passed) == ("threshold", 0.5, True)
+
+
 def test_a_gate_that_raises_fails_its_run(opened: tiny.Opener, root: Path) -> None:
     file = root / "project.py"
     broken = "class Crooked:\n    name = 'crooked'\n    def spec(self):\n        return {}\n"
