@@ -153,7 +153,8 @@ def _power(repeats: int) -> list[str]:
         f"Of {repeats:,} draws in which the first predictor is better by the effect that is stated. Beside `Beats`, on the same "
         "draws: SciPy's paired t-test for metrics that are means, SciPy's exact binomial test of the rows on which the two "
         "differ for accuracy, and for all others SciPy's t-test of jackknife pseudo-values. The same candidate against itself "
-        "was promoted in none of the draws.",
+        "was promoted in none of the draws. `calibration_error` pays for holding alpha: noise raises it by an amount that the rows "
+        "do not tell, so use `brier` or `log_loss` to decide.",
         "",
         _header("metric", "effect", "`Beats`", "reference", "reference's test"),
     ]
