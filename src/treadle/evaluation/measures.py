@@ -56,7 +56,7 @@ class Measure:
         return cast("Pairs | None", getattr(self.module, "terms", None))
 
     @property
-    def influence(self) -> Callable[[npt.ArrayLike, npt.ArrayLike, Floats | None], Floats] | None:
+    def influence(self) -> Callable[[npt.ArrayLike, npt.ArrayLike, Floats | None], Floats | None] | None:
         """The function that says how far each row moves the metric; None: it has none of its own."""
         return getattr(self.module, "influence", None)
 

@@ -7,7 +7,7 @@ where the metric has no value for such rows. So that intervals come fast, it may
 - `terms(y, p)`, of shape (rows, k), and `combine(means)`, from shape (…, k) to (…): the metric is a function of means;
 - `prepare(y, p)`, a function from the weights of the rows, of shape (rows,), to the metric: what can be done once is;
 - `influence(y, p, weight=None)`, of shape (rows,): the derivative of the metric by each row's weight, times the sum of
-  the weights. Metrics with `per_row` or `terms` need none.
+  the weights; None where it cannot say. Metrics with `per_row` or `terms` need none.
 
 `FOLDED = True` says that `combine` adds up absolute values, which noise alone makes greater.
 """

@@ -38,12 +38,14 @@ def prepare(y: npt.ArrayLike, p: npt.ArrayLike) -> Callable[[Floats], float]:
     return weighted
 
 
-def influence(y: npt.ArrayLike, p: npt.ArrayLike, weight: npt.ArrayLike | None = None) -> Floats:
+def influence(y: npt.ArrayLike, p: npt.ArrayLike, weight: npt.ArrayLike | None = None) -> Floats | None:
     """Return how far each row moves the metric, of shape (rows,); NaN where all rows are of one class.
 
     A positive row moves it by the share of negative ones below it, less the metric, over the share of positive rows;
-    a negative one likewise (DeLong and others, 1988).
+    a negative one likewise (DeLong and others, 1988). None for answers of several numbers a row.
     """
+    if np.ndim(p) != 1:
+        return None
     outcomes, chances = binary(y, p)
     given = weights(weight, rows=len(outcomes))
     order = np.argsort(chances, kind="stable")
