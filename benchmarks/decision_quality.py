@@ -20,10 +20,10 @@ from scipy import stats
 
 from treadle.core import plugins
 from treadle.evaluation.gates.beats import Beats
-from treadle.evaluation.measures import Measure, metric
+from treadle.evaluation.measures import Measure
 from treadle.evaluation.pair import Pair
 from treadle.testing import decisions
-from treadle.testing.populations import Population, grouped, populations
+from treadle.testing.populations import Population, grouped, measured, populations
 
 PAGE = Path(__file__).parents[1] / "docs" / "decision-quality.md"
 ALPHA = 0.05
@@ -79,8 +79,8 @@ def _equal(repeats: int) -> list[str]:
         _header("metric", *(f"n = {n:,}" for n in EQUAL), "median width"),
     ]
     for name in plugins.available("metric"):
-        found = [decisions.equal_promoted(metric(name), n=n, repeats=repeats, alpha=ALPHA) for n in EQUAL]
-        lines.append(_line(f"`{name}`", *(_rate(one) for one in found), _width(metric(name))))
+        found = [decisions.equal_promoted(measured(name), n=n, repeats=repeats, alpha=ALPHA) for n in EQUAL]
+        lines.append(_line(f"`{name}`", *(_rate(one) for one in found), _width(measured(name))))
         _say(lines[-1])
     return [
         *lines,
@@ -107,7 +107,7 @@ def _margins(repeats: int) -> list[str]:
     for name in plugins.available("metric"):
         found = [
             decisions.at_margin_promoted(
-                metric(name), population=p, gate=g, n=n, repeats=repeats, alpha=ALPHA
+                measured(name), population=p, gate=g, n=n, repeats=repeats, alpha=ALPHA
             )
             for p, g in kinds
             for n in MARGIN
@@ -130,8 +130,8 @@ def _tied(repeats: int) -> list[str]:
     ]
     for name in ("log_loss", "roc_auc", "f1"):
         for groups in (40, 200):
-            found = decisions.count(Beats("champion"), metric(name), truth, n=groups, repeats=repeats)
-            naive = _as_if_independent(metric(name), truth, groups, repeats // 4)
+            found = decisions.count(Beats("champion"), measured(name), truth, n=groups, repeats=repeats)
+            naive = _as_if_independent(measured(name), truth, groups, repeats // 4)
             lines.append(_line(f"`{name}`, {groups} groups", _rate(found), f"{100 * naive:.1f}"))
             _say(lines[-1])
     for horizon, moments in ((1, 200), (4, 200), (12, 200), (24, 1_000)):
@@ -159,7 +159,7 @@ def _power(repeats: int) -> list[str]:
         _header("metric", "effect", "`Beats`", "reference", "reference's test"),
     ]
     for name in plugins.available("metric"):
-        lines.append(_power_of(metric(name), repeats))
+        lines.append(_power_of(measured(name), repeats))
         _say(lines[-1])
     return [*lines, ""]
 

@@ -56,6 +56,8 @@ if TYPE_CHECKING:
     from treadle.training.context import RunContext as Run  # noqa: F401
     from treadle.training.data import TrainingData as TrainingData
     from treadle.training.tasks.classification import Classification as Classification
+    from treadle.training.tasks.multiclass import Multiclass as Multiclass
+    from treadle.training.tasks.quantiles import Quantiles as Quantiles
     from treadle.training.tasks.regression import Regression as Regression
 
 __version__ = "0.1.0.dev0"
@@ -79,12 +81,14 @@ _PLACES = {
     "Frame": ("treadle.data.sources.frame", "Frame"),
     "HashSplit": ("treadle.data.splits", "HashSplit"),
     "Last": ("treadle.data.windows", "Last"),
+    "Multiclass": ("treadle.training.tasks.multiclass", "Multiclass"),
     "NewRows": ("treadle.loop.triggers.new_rows", "NewRows"),
     "Objective": ("treadle.evaluation.objective", "Objective"),
     "OnDemand": ("treadle.features.on_demand", "OnDemand"),
     "Outcomes": ("treadle.data.datasets", "Outcomes"),
     "Policy": ("treadle.loop.policies", "Policy"),
     "Predictor": ("treadle.app.predictor", "Predictor"),
+    "Quantiles": ("treadle.training.tasks.quantiles", "Quantiles"),
     "Recalibration": ("treadle.evaluation.calibration", "Recalibration"),
     "Regression": ("treadle.training.tasks.regression", "Regression"),
     "Run": ("treadle.training.context", "RunContext"),

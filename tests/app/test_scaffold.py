@@ -60,10 +60,25 @@ def visits(rows: int = 600) -> pl.DataFrame:
     )
 
 
+def tickets(rows: int = 600) -> pl.DataFrame:
+    """Tickets of a help desk: words and numbers, and a target of four words, one of them rare."""
+    dice = random.Random(6)
+    lengths = [dice.randint(5, 400) for _ in range(rows)]
+    teams = ["billing" if n < 100 else "network" if n < 250 else "hardware" for n in lengths]
+    return pl.DataFrame(
+        {
+            "ticket": [f"T{i}" for i in range(rows)],
+            "channel": [dice.choice(["mail", "phone"]) for _ in range(rows)],
+            "length": [n + dice.randint(-20, 20) for n in lengths],
+            "team": [team if dice.random() > 0.02 else "legal" for team in teams],
+        }
+    )
+
+
 @pytest.mark.parametrize(
     ("rows", "target"),
-    [(customers(), "churned"), (sales(), "price"), (visits(), "bought")],
-    ids=["customers", "sales", "visits"],
+    [(customers(), "churned"), (sales(), "price"), (visits(), "bought"), (tickets(), "team")],
+    ids=["customers", "sales", "visits", "tickets"],
 )
 def test_a_project_from_somebodys_data_releases_a_version(tmp_path: Path, rows: pl.DataFrame, target: str):
     rows.write_csv(tmp_path / "data.csv")
@@ -77,7 +92,8 @@ def test_a_project_from_somebodys_data_releases_a_version(tmp_path: Path, rows: 
 
     assert [verdict.reason for verdict in turn.verdicts if not verdict.passed] == []
     assert (version.rows, version.quarantined) == (600, 0)
-    assert isinstance(answer.get("probability", answer["prediction"]), float)
+    said = answer.get("probabilities", {"": answer.get("probability", answer["prediction"])})
+    assert all(isinstance(number, float) for number in said.values())
 
 
 def test_what_a_look_finds(tmp_path: Path):
@@ -93,6 +109,18 @@ def test_what_a_look_finds(tmp_path: Path):
     )
     assert (found.numeric, found.words) == (("class", "tenure"), ("Plan Type",))
     assert found.nullable == {"Plan Type", "class"}
+
+
+def test_several_words_are_classes_and_a_few_numbers_are_asked_about(tmp_path: Path):
+    rows = tickets().with_columns(stars=pl.col("length") % 5)
+    rows.write_csv(tmp_path / "data.csv")
+
+    words, numbers = (look(tmp_path, data="data.csv", target=name) for name in ("team", "stars"))
+
+    assert words.task == "Multiclass"
+    assert "Predicts the probability of each of 4 classes of 'team'." in words.notes
+    assert numbers.task == "Regression"
+    assert any("if its 5 values are classes, write task=td.Multiclass()" in note for note in numbers.notes)
 
 
 def test_time_and_a_key_of_several_columns_are_found(tmp_path: Path):

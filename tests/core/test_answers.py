@@ -53,8 +53,8 @@ def test_the_last_output_is_scored_and_of_no_outputs_the_prediction():
     assert scored(both) == CLASSES
     assert scored(signature()).name == "prediction"
     assert numbers({"probabilities": np.zeros((2, 3), np.float32)}, both).dtype == np.float64
-    assert shape_of(CLASSES, 4) == (4, 3)
-    assert shape_of(PROBABILITY, 4) == (4,)
+    assert shape_of(CLASSES.columns, 4) == (4, 3)
+    assert shape_of((), 4) == (4,)
 
 
 def test_columns_are_found_by_name_or_by_place_and_absent_ones_are_nothing():

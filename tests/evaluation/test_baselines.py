@@ -6,10 +6,13 @@ import polars as pl
 import pytest
 
 from treadle.core.errors import InvalidDeclaration, InvalidInput
+from treadle.core.records import Lookup, from_json, to_json
+from treadle.core.signature import Field
 from treadle.evaluation import baselines
 from treadle.evaluation.baselines.constant import Constant
 from treadle.evaluation.baselines.mean import Mean
 from treadle.evaluation.baselines.prior import Prior
+from treadle.evaluation.baselines.quantiles import Quantiles
 
 FLIGHTS = pl.DataFrame(
     {
@@ -40,6 +43,55 @@ def test_a_prior_is_never_certain():
     found = Prior().fit(FLIGHTS.head(3), "late")
 
     assert found.default == (3 + 1) / (3 + 2)
+
+
+CLASSES = Field(name="probabilities", kind="float", columns=("blue", "green", "red"))
+
+
+def test_a_prior_of_several_classes_is_the_share_of_each():
+    frame = pl.DataFrame({"carrier": ["UA", "UA", "UA", "AA", "AA"]})
+    y = pl.Series("colour", [0, 0, 1, 1, 1])
+
+    found = Prior(by="carrier", smoothing=2).fit(frame, y, output=CLASSES)
+
+    assert found.columns == ("blue", "green", "red")
+    assert found.default == pytest.approx((3 / 8, 4 / 8, 1 / 8))
+    assert found.values["UA"] == pytest.approx(((2 + 0.75) / 5, (1 + 1) / 5, 0.25 / 5))
+    assert all(sum(shares) == pytest.approx(1) for shares in [found.default, *found.values.values()])
+    assert found.predict({"carrier": ["XX"]}, 1) == [found.default]
+    assert from_json(to_json(found), Lookup) == found
+
+
+LEVELS = Field(name="quantiles", kind="float", columns=("0.25", "0.5"))
+
+
+def test_quantiles_of_each_value_are_drawn_towards_those_of_all_rows():
+    frame = pl.DataFrame({"carrier": ["UA"] * 5 + ["AA"], "y": [0.0, 1.0, 2.0, 3.0, 4.0, 100.0]})
+
+    found = Quantiles(by="carrier", smoothing=5).fit(frame, "y", output=LEVELS)
+
+    assert found.default == (1.25, 2.5)
+    assert found.values["UA"] == ((5 * 1.0 + 5 * 1.25) / 10, (5 * 2.0 + 5 * 2.5) / 10)
+    assert found.columns == ("0.25", "0.5")
+    assert Quantiles().fit(frame, "y").default == 2.5
+
+
+def test_quantiles_are_no_baseline_of_classes():
+    with pytest.raises(InvalidInput, match="probabilities are blue, green, red. It is for td.Quantiles"):
+        Quantiles().fit(FLIGHTS, "minutes", output=CLASSES)
+
+
+@pytest.mark.parametrize("baseline", [Mean(), Constant(0.2)])
+def test_one_number_cannot_answer_about_several_classes(baseline):
+    with pytest.raises(
+        InvalidInput, match=r"probabilities are 3: blue, green, red. Of classes, td.baselines.Prior"
+    ):
+        baseline.fit(FLIGHTS, "minutes", output=CLASSES)
+
+
+def test_a_prior_refuses_the_place_of_a_class_that_is_not_there():
+    with pytest.raises(InvalidInput, match="other values than 0 to 2"):
+        Prior().fit(FLIGHTS, "minutes", output=CLASSES)
 
 
 def test_a_mean_by_two_columns():

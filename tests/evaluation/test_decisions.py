@@ -16,7 +16,7 @@ from treadle.evaluation.gates.no_worse import NoWorse
 from treadle.evaluation.measures import metric
 from treadle.evaluation.snapshots import Snapshot
 from treadle.testing import decisions
-from treadle.testing.populations import grouped, populations
+from treadle.testing.populations import grouped, measured, populations
 
 #: Draws of each kind: few here; the environment may ask for more, as `make simulate` does.
 REPEATS = int(os.environ.get("TREADLE_TEST_DECISIONS", "300"))
@@ -27,7 +27,7 @@ METRICS = plugins.available("metric")
 @pytest.mark.parametrize("name", METRICS)
 @pytest.mark.parametrize("n", [200, 1_000, 1_000_000])
 def test_of_two_that_are_equal_one_beats_the_other_at_most_as_often_as_it_says(name, n):
-    found = decisions.equal_promoted(metric(name), n=n, repeats=REPEATS // 3 if n > 1_000 else REPEATS)
+    found = decisions.equal_promoted(measured(name), n=n, repeats=REPEATS // 3 if n > 1_000 else REPEATS)
 
     assert found.is_at_most(ALPHA / 2), found
     assert found.refused == 0
@@ -38,7 +38,7 @@ def test_of_two_that_are_equal_one_beats_the_other_at_most_as_often_as_it_says(n
 @pytest.mark.parametrize("gate", ["beats", "no_worse"])
 def test_one_at_the_margin_passes_at_most_as_often_as_it_says(name, population, gate):
     found = decisions.at_margin_promoted(
-        metric(name), population=population, gate=gate, n=1_000, repeats=REPEATS // 2
+        measured(name), population=population, gate=gate, n=1_000, repeats=REPEATS // 2
     )
 
     assert found.is_at_most(ALPHA / 2), found

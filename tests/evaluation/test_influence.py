@@ -6,13 +6,13 @@ import pytest
 from treadle.core import plugins
 from treadle.evaluation.influence import Scored
 from treadle.evaluation.measures import metric
-from treadle.testing.populations import populations
+from treadle.testing.populations import measured, populations
 
 ROWS = 200
 
 
 def rows(name, *, ties=False):
-    measure = metric(name)
+    measure = measured(name)
     found = populations(measure.tasks[0])["unlike"]
     p = found.first[:ROWS].round(1) if ties and found.first.ndim == 1 else found.first[:ROWS]
     return measure, found.y[:ROWS], p

@@ -9,6 +9,7 @@ from sklearn import metrics as theirs
 from treadle.core import plugins
 from treadle.core.errors import InvalidInput, NotFound
 from treadle.evaluation.measures import metric
+from treadle.evaluation.objective import Objective
 
 Y = [1, 0, 1, 0]
 P = [0.9, 0.2, 0.4, 0.6]
@@ -20,7 +21,16 @@ CLASSIFICATION = {
     "recall": lambda y, p, w: theirs.recall_score(y, p > 0.5, sample_weight=w),
     "f1": lambda y, p, w: theirs.f1_score(y, p > 0.5, sample_weight=w),
     "roc_auc": lambda y, p, w: theirs.roc_auc_score(y, p, sample_weight=w),
+    "balanced_accuracy": lambda y, p, w: theirs.balanced_accuracy_score(y, p > 0.5, sample_weight=w),
     "average_precision": lambda y, p, w: theirs.average_precision_score(y, p, sample_weight=w),
+}
+MULTICLASS = {
+    "log_loss": lambda y, p, w: theirs.log_loss(y, p, sample_weight=w, labels=range(4)),
+    "brier": lambda y, p, w: theirs.brier_score_loss(y, p, sample_weight=w, labels=range(4)),
+    "accuracy": lambda y, p, w: theirs.accuracy_score(y, p.argmax(axis=1), sample_weight=w),
+    "balanced_accuracy": lambda y, p, w: theirs.balanced_accuracy_score(y, p.argmax(axis=1), sample_weight=w),
+    "macro_f1": lambda y, p, w: theirs.f1_score(y, p.argmax(axis=1), average="macro", sample_weight=w),
+    "roc_auc": lambda y, p, w: theirs.roc_auc_score(y, p, multi_class="ovr", sample_weight=w),
 }
 REGRESSION = {
     "mae": lambda y, p, w: theirs.mean_absolute_error(y, p, sample_weight=w),
@@ -75,6 +85,77 @@ def test_classification_agrees_with_scikit_learn(name, weighted, rounded):
 
 
 @pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("name", MULTICLASS)
+def test_several_classes_agree_with_scikit_learn(name, weighted):
+    random = np.random.default_rng(7)
+    p = random.dirichlet([1, 2, 3, 4], 2_000)
+    y = (p.cumsum(axis=1) < random.random((2_000, 1))).sum(axis=1)
+    weight = random.integers(0, 5, 2_000).astype(float) if weighted else None
+
+    assert metric(name).value(y, p, weight) == pytest.approx(MULTICLASS[name](y, p, weight), rel=1e-10)
+
+
+def test_a_class_that_a_model_does_not_know_costs_what_certainty_costs():
+    known = [[0.7, 0.3, 0.0], [0.2, 0.8, 0.0]]
+
+    assert metric("log_loss").value([0, 2], known) == pytest.approx((-math.log(0.7) + 36.04) / 2, abs=1e-2)
+    assert metric("accuracy").value([0, 2], known) == 0.5
+    assert metric("balanced_accuracy").value([0, 2], known) == 0.5
+    assert metric("macro_f1").value([0, 2], known) == pytest.approx((1 + 0 + 0) / 3)
+    assert metric("roc_auc").value([0, 2], known) == pytest.approx((1 + 0.5) / 2)
+
+
+def test_classes_that_no_row_has_are_left_out():
+    sure = [[0.9, 0.1, 0.0], [0.4, 0.6, 0.0]]
+
+    assert metric("macro_f1").value([0, 1], sure) == 1
+    assert metric("balanced_accuracy").value([0, 1], sure) == 1
+    assert metric("roc_auc").value([0, 1], sure) == 1
+
+
+@pytest.mark.parametrize("name", MULTICLASS)
+def test_several_classes_refuse_what_is_no_distribution_or_class(name):
+    with pytest.raises(InvalidInput, match=r"prediction in row 1 adds up to 0.9. Expected"):
+        metric(name).value([0, 1], [[0.5, 0.5], [0.2, 0.7]])
+    with pytest.raises(InvalidInput, match=r"outcome in row 0 is 2. Expected the number of a class, 0 to 1"):
+        metric(name).value([2, 1], [[0.5, 0.5], [0.5, 0.5]])
+    with pytest.raises(InvalidInput, match=r"shape \(2, 1\)"):
+        metric(name).value([0, 0], [[1.0], [1.0]])
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_pinball_agrees_with_scikit_learn(weighted):
+    random = np.random.default_rng(8)
+    y, p = random.normal(size=500), np.sort(random.normal(size=(500, 3)), axis=1)
+    weight = random.random(500) if weighted else None
+    each = [
+        theirs.mean_pinball_loss(y, p[:, place], alpha=level, sample_weight=weight)
+        for place, level in enumerate([0.1, 0.5, 0.9])
+    ]
+
+    found = metric("pinball").over(["0.1", "0.5", "0.9"]).value(y, p, weight)
+
+    assert found == pytest.approx(np.mean(each), rel=1e-10)
+
+
+def test_what_intervals_hold_and_how_wide_they_are():
+    y, p = [1.0, 2.0, 3.0, 9.0], [[0.0, 4.0], [0.0, 4.0], [1.0, 3.0], [1.0, 3.0]]
+    columns = ["0.25", "0.75"]
+
+    values = {
+        name: metric(name).over(columns).value(y, p)
+        for name in ("coverage", "coverage_error", "interval_width")
+    }
+
+    assert values == {"coverage": 0.75, "coverage_error": (0.25 + 0) / 2, "interval_width": 3.0}
+
+
+def test_quantiles_need_their_levels():
+    with pytest.raises(InvalidInput, match="none are known"):
+        metric("pinball").value([1.0], [[1.0]])
+
+
+@pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("name", REGRESSION)
 def test_regression_agrees_with_scikit_learn(name, weighted):
     random = np.random.default_rng(4)
@@ -122,9 +203,20 @@ def test_classification_refuses_what_is_no_probability_or_class(name):
 def test_directions_are_as_everybody_knows_them():
     greater = {name for name in plugins.available("metric") if metric(name).greater_is_better}
 
-    assert greater == {"accuracy", "average_precision", "f1", "precision", "r2", "recall", "roc_auc"}
+    assert greater == {
+        *("accuracy", "average_precision", "balanced_accuracy", "coverage", "f1", "macro_f1"),
+        *("precision", "r2", "recall", "roc_auc"),
+    }
 
 
 def test_an_unknown_metric_is_answered_with_the_nearest():
     with pytest.raises(NotFound, match="Did you mean 'log_loss'"):
         metric("logloss")
+
+
+def test_an_objective_of_quantiles_knows_their_levels():
+    y, p, columns = [1.0, 2.0], [[0.0, 4.0], [3.0, 5.0]], ["0.25", "0.75"]
+    objective = Objective({"pinball": 1.0, "interval_width": 0.5}).measure.over(columns)
+    pinball, width = (metric(name).over(columns).value(y, p) for name in ("pinball", "interval_width"))
+
+    assert objective.value(y, p) == pytest.approx(-pinball - 0.5 * width)

@@ -22,13 +22,19 @@ def test_predictions_of_the_same_rows_are_taken():
     assert len(snapshot()) == 3
 
 
+def test_predictions_may_be_several_numbers_a_row():
+    found = snapshot().checked({"candidate": [[0.1, 0.9], [0.2, 0.8], [0.5, 0.5]]})
+
+    assert found["candidate"].shape == (3, 2)
+
+
 @pytest.mark.parametrize(
     ("given", "text"),
     [
         ([0.1, 0.2], "predictions of champion are for 2 rows; the test rows of flights/12 are 3"),
         ([0.1, np.nan, np.inf], "predictions of champion hold nan in row 1, and 1 more"),
         ([0.1, None, 0.3], "predictions of champion hold nan in row 1"),
-        ([[0.1], [0.2], [0.3]], r"predictions of champion have the shape \(3, 1\)"),
+        ([[[0.1]], [[0.2]], [[0.3]]], r"predictions of champion have the shape \(3, 1, 1\)"),
         (["a", "b", "c"], "predictions of champion are not numbers"),
     ],
 )

@@ -110,7 +110,7 @@ def test_no_outcomes_have_no_delays() -> None:
         (PREDICTIONS, [Known(frame=pl.DataFrame({"id": [1]}), on=("key",))], "outcomes have no column 'key'"),
         (
             PREDICTIONS,
-            [Known(frame=pl.DataFrame({"key": ["x"], "value": ["yes"]}), on=("key",), at=None)],
+            [Known(frame=pl.DataFrame({"key": ["x"], "value": [[1]]}), on=("key",), at=None)],
             "Expected numbers",
         ),
     ],
@@ -118,6 +118,27 @@ def test_no_outcomes_have_no_delays() -> None:
 def test_what_cannot_be_joined_is_refused(rows: pl.DataFrame, known: list[Known], said: str) -> None:
     with pytest.raises(InvalidInput, match=said):
         join(rows, known)
+
+
+def test_outcomes_may_be_names_of_classes() -> None:
+    frame = outcomes(("a-0", None, None, 10), ("b-0", None, None, 3)).with_columns(
+        pl.Series("value", [None, None], dtype=pl.Float64), text=pl.Series(["red", "blue"])
+    )
+
+    joined = join(PREDICTIONS, reported(frame))
+
+    assert set(joined["outcome"].drop_nulls()) == {"red", "blue"}
+    assert delays(joined, now=START + timedelta(hours=12)).known == 2
+
+
+def test_numbers_and_names_of_classes_are_not_mixed() -> None:
+    known = [
+        Known(frame=pl.DataFrame({"key": ["x"], "value": value}), on=("key",), at=None)
+        for value in ([1.0], ["red"])
+    ]
+
+    with pytest.raises(InvalidInput, match="Expected all of one kind"):
+        join(PREDICTIONS, known)
 
 
 def test_the_join_equals_a_loop_over_rows() -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import shutil
 import threading
 
+import msgspec
 import polars as pl
 import pytest
 
@@ -11,7 +12,7 @@ from treadle.serving import wal
 from treadle.serving.entries import OutcomeEntry, PredictionEntry, pack
 from treadle.serving.log import LOGS
 from treadle.serving.predictions import Outcomes, Predictions
-from treadle.serving.shipping import Shipper, ShippingThread
+from treadle.serving.shipping import Shipper, ShippingThread, unshipped
 
 
 def prediction(name, rows=1, endpoint="delay"):
@@ -161,6 +162,27 @@ def test_outcomes_are_read_by_prediction_and_by_key(tables, logs, tmp_path):
     rows = Outcomes(tables, root=tmp_path).scan("delay").sort("outcome_id").collect()
 
     assert rows.select("prediction_id", "key", "value").rows() == [("r1-0", None, 1.0), (None, "{}", 0.0)]
+
+
+def test_a_table_and_segments_of_an_earlier_release_are_read_and_go_on(predictions, tables, logs, tmp_path):
+    """Before answers of several numbers there was no column `outputs`, and entries were shorter."""
+    spool(logs, "s1", 1, prediction("old"))
+    before = unshipped(tmp_path, "predictions/delay").drop("outputs")
+    tables.append("predictions/delay", before, base=None)
+    shutil.rmtree(logs / "s1")
+    alone = predictions.scan("delay").collect()
+    short = msgspec.msgpack.encode(msgspec.msgpack.decode(pack(prediction("short")))[:-2])
+    folder = logs / "s2"
+    folder.mkdir(parents=True)
+    segment = wal.Segment(folder, 1)
+    segment.append([b"\xc0", short, pack(prediction("new"))])
+    segment.seal()
+
+    Shipper(tmp_path, tables).ship("s2")
+
+    assert alone["outputs"].to_list() == [None]
+    assert ids(predictions) == ["new-0", "old-0", "short-0"]
+    assert predictions.scan("delay").collect()["confidence"].to_list() == [0.75] * 3
 
 
 def test_an_endpoint_without_predictions_is_an_empty_frame(predictions):

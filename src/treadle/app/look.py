@@ -21,6 +21,8 @@ SAMPLE = 200_000
 #: A text column with at most this many different values becomes an input; one with more is passed over.
 MOST_LEVELS = 200
 _ENDINGS = (".csv", ".tsv", ".gz", ".zip", ".parquet", ".jsonl", ".ndjson")
+#: A target of at most this many different words is told apart; of more it is taken to be a name.
+MOST_CLASSES = 20
 #: What people write in a column of numbers where there is none.
 _NOTHING = ("NA", "N/A", "n/a", "na", "NULL", "null", "NaN", "nan", "None", "none", "-", "?", " ")
 _POSITIVE = ("yes", "true", "y", "t", "1", "positive")
@@ -109,7 +111,7 @@ def look(folder: Path, *, data: str, target: str, key: str = "", time: str = "")
         example=frame.select(chosen).drop_nulls().head(1).to_dicts()[0]
         if chosen and _whole(frame, chosen)
         else {},
-        notes=_notes(frame, ident, when, inputs=inputs, positive=positive),
+        notes=_notes(frame, ident, when, inputs=inputs, asked=_asked(frame[target], task, positive)),
     )
 
 
@@ -211,10 +213,12 @@ def _task(landed: _Landed, target: str) -> tuple[str, str | None]:
         return "Classification", _positive(cells.cast(pl.String))
     if kind in {"int", "float"}:
         return "Regression", None
+    if kind == "str" and len(values) <= min(MOST_CLASSES, cells.len() // 2):
+        return "Multiclass", None
     shown = ", ".join(str(value) for value in values.head(5))
     msg = (
         f"The target {target!r} has {len(values)} different values ({shown}, …). Expected a number to estimate, "
-        "or two values (such as true and false) to tell apart."
+        f"or 2 to {MOST_CLASSES} values (such as true and false) to tell apart."
     )
     raise InvalidInput(msg, field="target")
 
@@ -305,15 +309,28 @@ def _whole(frame: pl.DataFrame, names: list[str]) -> bool:
     return not frame.select(names).drop_nulls().is_empty()
 
 
+def _asked(target: pl.Series, task: str, positive: str | None) -> str:
+    """Say what is predicted, where that could be meant otherwise."""
+    if positive is not None:
+        return f"Predicts the probability of {positive!r}; if the other is meant, change positive= in project.py."
+    different = target.drop_nulls().n_unique()
+    if task == "Multiclass":
+        return f"Predicts the probability of each of {different} classes of {target.name!r}."
+    if task == "Regression" and target.dtype.is_integer() and different <= MOST_CLASSES:
+        return (
+            f"Estimates {target.name!r} as a number; if its {different} values are classes, write task=td.Multiclass(), the "
+            "baseline Prior() and a classifier in project.py."
+        )
+    return ""
+
+
 def _notes(
-    frame: pl.DataFrame, key: tuple[str, ...], time: str | None, *, inputs: _Inputs, positive: str | None
+    frame: pl.DataFrame, key: tuple[str, ...], time: str | None, *, inputs: _Inputs, asked: str
 ) -> tuple[str, ...]:
     said = time or "none, so a row is about the moment at which it is ingested"
     notes = [f"Looked at {frame.height:,} rows. Key: {', '.join(key)}. Time: {said}."]
-    if positive is not None:
-        notes.append(
-            f"Predicts the probability of {positive!r}; if the other is meant, change positive= in project.py."
-        )
+    if asked:
+        notes.append(asked)
     if inputs.passed_over:
         notes.append(f"Left out of the inputs: {', '.join(inputs.passed_over)}.")
     if frame.height < 350:

@@ -185,8 +185,8 @@ class Workspace(Wiring):
     def performance(self, endpoint: str, *, metric: str = "", every: str = "1w") -> pl.DataFrame:
         """Return how good an endpoint's answers were, by stretch of time and version, with intervals."""
         task = self.models.get(_reference(self.endpoints.get(endpoint).variants[0])).task
-        measure = metric or {"classification": "log_loss"}.get(task, "rmse")
-        return live.scores(self.answered(endpoint), measure=measure, every=every)
+        known = self.answered(endpoint)
+        return live.scores(known, task=task, measure=metric, every=every)
 
     def predictor(self, endpoint: str) -> Predictor:
         """Return an endpoint's predictor in this process, with the server's answers."""

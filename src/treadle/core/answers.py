@@ -32,9 +32,9 @@ def numbers(outputs: Outputs, signature: Signature) -> np.ndarray:
     return np.asarray(outputs[scored(signature).name], dtype=np.float64)
 
 
-def shape_of(field: Field, rows: int) -> tuple[int, ...]:
-    """Return the shape of an output's array."""
-    return (rows, len(field.columns)) if field.columns else (rows,)
+def shape_of(columns: Sequence[str], rows: int) -> tuple[int, ...]:
+    """Return the shape of an output's array: (rows,), or (rows, columns) where it has any."""
+    return (rows, len(columns)) if columns else (rows,)
 
 
 def completed(values: np.ndarray, signature: Signature) -> dict[str, np.ndarray]:
@@ -49,8 +49,14 @@ def completed(values: np.ndarray, signature: Signature) -> dict[str, np.ndarray]
     ['dog']
     """
     last = scored(signature)
+    values = in_order(values, last)
     found = {field.name: follows(field, values, last) for field in signature.outputs[:-1]}
     return {**found, last.name: values}
+
+
+def in_order(values: np.ndarray, scored: Field) -> np.ndarray:
+    """Return the scored numbers, those of each row in order where the output says that they rise."""
+    return np.sort(values, axis=1) if scored.rising else values
 
 
 def follows(field: Field, values: np.ndarray, scored: Field) -> np.ndarray:

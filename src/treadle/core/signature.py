@@ -38,6 +38,8 @@ class Field(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     levels: tuple[str, ...] = ()
     #: Of an output of several numbers, what each is called; empty: it is one number.
     columns: tuple[str, ...] = ()
+    #: Whether those numbers rise from column to column, as quantiles do: an answer puts them in order.
+    rising: bool = False
     #: Of an output that is one of the scored numbers, the name of that one's column.
     column: str = ""
     #: Of an output of yes and no, the scored number above which it is yes.

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
 from treadle.core.errors import InvalidInput
 
 Floats = npt.NDArray[np.float64]
+#: How far the probabilities of all classes may add up to something else than 1.
+_SUM = 1e-2
 
 
 def numbers(y: npt.ArrayLike, p: npt.ArrayLike) -> tuple[Floats, Floats]:
@@ -46,27 +50,102 @@ def binary(y: npt.ArrayLike, p: npt.ArrayLike) -> tuple[Floats, Floats]:
     return outcomes, chances
 
 
+def classes(y: npt.ArrayLike, p: npt.ArrayLike) -> tuple[npt.NDArray[np.int64], Floats]:
+    """Return the place of each row's class, int64 of shape (rows,), and probabilities of shape (rows, classes).
+
+    Raises:
+        InvalidInput: there are no rows, the lengths differ, a class has no column, or a row is no distribution.
+    """
+    outcomes, shares = vector(y, what="outcomes"), table(p, what="predictions")
+    if len(outcomes) != len(shares) or not len(outcomes) or shares.shape[1] < 2:
+        msg = (
+            f"There are predictions of shape {shares.shape} for {len(outcomes):,} outcomes. Expected at least one row, and "
+            "a probability for each of at least two classes."
+        )
+        raise InvalidInput(msg)
+    wrong = (outcomes != np.floor(outcomes)) | (outcomes < 0) | (outcomes >= shares.shape[1])
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        msg = f"The outcome in row {row} is {outcomes[row]:g}. Expected the number of a class, 0 to {shares.shape[1] - 1}."
+        raise InvalidInput(msg)
+    outside = (shares < 0).any(axis=1) | (np.abs(shares.sum(axis=1) - 1) > _SUM)
+    if outside.any():
+        row = int(np.argmax(outside))
+        msg = (
+            f"The prediction in row {row} adds up to {shares[row].sum():.4g}. Expected a probability for each class, adding "
+            "up to 1."
+        )
+        raise InvalidInput(msg)
+    return outcomes.astype(np.int64), shares
+
+
+def quantiles(y: npt.ArrayLike, p: npt.ArrayLike, columns: Sequence[str]) -> tuple[Floats, Floats, Floats]:
+    """Return outcomes of shape (rows,), quantiles of shape (rows, levels), and the levels that name the columns.
+
+    Raises:
+        InvalidInput: there are no rows, or there is not a quantile of each level for each row.
+    """
+    outcomes, estimates = vector(y, what="outcomes"), table(p, what="predictions")
+    if estimates.shape != (len(outcomes), len(columns)) or not len(outcomes):
+        msg = (
+            f"There are predictions of shape {estimates.shape} for {len(outcomes):,} outcomes. Expected at least one row, "
+            f"and a quantile of each of the levels {', '.join(columns) or '(none are known)'}."
+        )
+        raise InvalidInput(msg)
+    return outcomes, estimates, np.array([float(column) for column in columns])
+
+
+def one_hot(places: npt.NDArray[np.int64], *, width: int) -> Floats:
+    """Return 1 in the column of each row's place, else 0: float64 of shape (rows, width)."""
+    found = np.zeros((len(places), width))
+    found[np.arange(len(places)), places] = 1.0
+    return found
+
+
+def table(values: npt.ArrayLike, *, what: str, field: str | None = None) -> Floats:
+    """Return values as float64 of shape (rows, columns); `what`, and `field`, name them in errors.
+
+    Raises:
+        InvalidInput: they have another shape, are no numbers, or one is NaN or infinite.
+    """
+    array = _floats(values, what=what, field=field)
+    if array.ndim != 2:
+        msg = f"The {what} have the shape {array.shape}. Expected several numbers for each row: (rows, columns)."
+        raise InvalidInput(msg, field=field)
+    _must_be_finite(array, what=what, field=field)
+    return array
+
+
 def vector(values: npt.ArrayLike, *, what: str, field: str | None = None) -> Floats:
     """Return values as float64 of shape (rows,); `what`, and `field`, name them in errors.
 
     Raises:
         InvalidInput: they have another shape, are no numbers, or one is NaN or infinite.
     """
-    try:
-        array = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        msg = f"The {what} are not numbers: {error}"
-        raise InvalidInput(msg, field=field) from error
+    array = _floats(values, what=what, field=field)
     if array.ndim != 1:
         msg = f"The {what} have the shape {array.shape}. Expected one number for each row: (rows,)."
         raise InvalidInput(msg, field=field)
-    bad = ~np.isfinite(array)
-    if bad.any():
-        row, more = int(np.argmax(bad)), int(bad.sum()) - 1
-        others = f", and {more:,} more are not finite" if more else ""
-        msg = f"The {what} hold {array[row]} in row {row}{others}. Expected finite numbers."
-        raise InvalidInput(msg, field=field)
+    _must_be_finite(array, what=what, field=field)
     return array
+
+
+def _floats(values: npt.ArrayLike, *, what: str, field: str | None) -> Floats:
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        msg = f"The {what} are not numbers: {error}"
+        raise InvalidInput(msg, field=field) from error
+
+
+def _must_be_finite(array: Floats, *, what: str, field: str | None) -> None:
+    wrong = ~np.isfinite(array)
+    rows = wrong if array.ndim == 1 else wrong.any(axis=1)
+    if rows.any():
+        row, more = int(np.argmax(rows)), int(rows.sum()) - 1
+        others = f", and {more:,} more are not finite" if more else ""
+        msg = f"The {what} hold {array[wrong][0]} in row {row}{others}. Expected finite numbers."
+        raise InvalidInput(msg, field=field)
 
 
 def weights(weight: npt.ArrayLike | None, *, rows: int) -> Floats:
@@ -96,3 +175,15 @@ def ratio(above: Floats, below: Floats) -> Floats:
     """Return `above / below`; NaN where `below` is 0."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(below == 0, np.nan, above / below)
+
+
+def mean_of_defined(values: Floats) -> Floats:
+    """Return the mean over the last axis of what is no NaN; NaN where nothing is.
+
+    >>> mean_of_defined(np.array([[1.0, np.nan, 3.0]])).tolist()
+    [2.0]
+    """
+    defined = np.isfinite(values)
+    return ratio(
+        np.where(defined, values, 0.0).sum(axis=-1), np.asarray(defined.sum(axis=-1), dtype=np.float64)
+    )

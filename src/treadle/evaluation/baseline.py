@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from treadle.core.records import Lookup
+    from treadle.core.signature import Field
 
 
 class Baseline(Protocol):
@@ -22,8 +23,10 @@ class Baseline(Protocol):
         """Return the declaration as plain values: equal baselines have equal ones."""
         ...
 
-    def fit(self, frame: pl.DataFrame, target: str | pl.Series) -> Lookup:
+    def fit(self, frame: pl.DataFrame, target: str | pl.Series, *, output: Field | None = None) -> Lookup:
         """Fit to training rows; `target` is a column, or a number for each row.
+
+        `output` is what is asked for, with the names of its columns where an answer is several numbers; None: one number.
 
         Raises:
             InvalidInput: the rows or the target do not fit.

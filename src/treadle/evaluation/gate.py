@@ -48,7 +48,7 @@ class Case:
     """A candidate and those it may be compared with, all of them having answered the rows of one snapshot."""
 
     snapshot: Snapshot
-    #: Contender → predictions, as `Snapshot.checked` returns them.
+    #: Contender → predictions of shape (rows,) or (rows, columns), as `Snapshot.checked` returns them.
     predictions: Mapping[str, Floats]
     #: The name of the task that was set.
     task: str
@@ -62,6 +62,7 @@ class Case:
             InvalidInput: it does not fit the task.
         """
         measure = on.measure if isinstance(on, Objective) else metric(on or self.metric)
+        measure = measure.over(self.snapshot.names)
         if self.task not in measure.tasks:
             fitting = [name for name in plugins.available("metric") if self.task in metric(name).tasks]
             msg = f"The metric {measure.name!r} is for {' and '.join(measure.tasks)}; the task is {self.task}. {closest(measure.name, fitting)}"

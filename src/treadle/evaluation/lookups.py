@@ -6,10 +6,15 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+import numpy as np
+import numpy.typing as npt
 import polars as pl
+from polars.dataframe.group_by import GroupBy
 
 from treadle.core.errors import InvalidDeclaration, InvalidInput, closest
 from treadle.core.records import Lookup
+from treadle.core.signature import Field
 
 By = str | Sequence[str] | None
 _SEPARATOR = "\x1f"
@@ -80,20 +85,83 @@ def table_of(
     Raises:
         InvalidInput: there is no column of that name.
     """
+    if not by:
+        return Lookup(name=name, default=default)
+    mean = (pl.col("y").sum() + smoothing * default) / (pl.len() + smoothing)
+    groups = grouped(frame, y, name=name, by=by).agg(mean)
+    return Lookup(
+        name=name,
+        by=by,
+        default=default,
+        values={key_of(values): mean for *values, mean in groups.iter_rows()},
+    )
+
+
+def shares_of(
+    frame: pl.DataFrame,
+    y: pl.Series,
+    *,
+    name: str,
+    by: tuple[str, ...],
+    columns: Sequence[str],
+    smoothing: float,
+) -> Lookup:
+    """Return the share of each class for each value of `by`, drawn towards that of all rows as if by `smoothing` more.
+
+    `y` holds the place of each row's class among `columns`. The share of all rows is (rows of it + 1) / (rows + classes).
+
+    Raises:
+        InvalidInput: there is no column of that name, or a class has no column.
+    """
+    places = y.cast(pl.Int64)
+    if (places != y).any() or not places.is_between(0, len(columns) - 1).all():
+        msg = f"The target {y.name!r} holds other values than 0 to {len(columns) - 1}, the places of {len(columns)} classes."
+        raise InvalidInput(msg, field=y.name)
+    default = (_counted(places, columns) + 1) / (len(y) + len(columns))
+    whole = Lookup(name=name, default=tuple(default.tolist()), columns=tuple(columns))
+    if not by:
+        return whole
+    groups = grouped(frame, places, name=name, by=by).agg("y")
+    values = {
+        key_of(found): (_counted(held, columns) + smoothing * default) / (len(held) + smoothing)
+        for *found, held in zip(*(groups[column] for column in groups.columns), strict=True)
+    }
+    return msgspec.structs.replace(
+        whole, by=by, values={key: tuple(row.tolist()) for key, row in values.items()}
+    )
+
+
+def must_be_one_number(output: Field | None, *, where: str, instead: str) -> None:
+    """Refuse to answer with one number where several are asked for.
+
+    Raises:
+        InvalidInput: as the name says.
+    """
+    if output is not None and output.columns:
+        shown = ", ".join(output.columns[:5]) + (", …" if len(output.columns) > 5 else "")
+        msg = f"{where} answers with one number; {output.name} are {len(output.columns)}: {shown}. {instead}"
+        raise InvalidInput(msg, field="baselines")
+
+
+def grouped(frame: pl.DataFrame, y: pl.Series, *, name: str, by: tuple[str, ...]) -> GroupBy:
+    """Return the targets, as the column `y`, grouped by columns of the frame.
+
+    Raises:
+        InvalidInput: there is no column of that name.
+    """
     for column in by:
         if column not in frame.columns:
             msg = f"The baseline {name!r} looks up a column that is not there: {column!r}. {closest(column, frame.columns)}"
             raise InvalidInput(msg, field=column)
-    if not by:
-        return Lookup(name=name, default=default)
     names = [f"by {number}" for number in range(len(by))]
     rows = frame.select(by).rename(dict(zip(by, names, strict=True))).with_columns(y.alias("y"))
-    mean = (pl.col("y").sum() + smoothing * default) / (pl.len() + smoothing)
-    groups = rows.group_by(names, maintain_order=True).agg(mean)
-    return Lookup(
-        name=name, by=by, default=default, values={_key(values): mean for *values, mean in groups.iter_rows()}
-    )
+    return rows.group_by(names, maintain_order=True)
 
 
-def _key(values: Sequence[Any]) -> str:
+def _counted(places: pl.Series, columns: Sequence[str]) -> npt.NDArray[np.float64]:
+    return np.bincount(places.to_numpy(), minlength=len(columns)).astype(np.float64)
+
+
+def key_of(values: Sequence[Any]) -> str:
+    """Return the values of a lookup's columns as it is looked up."""
     return _SEPARATOR.join(map(str, values))

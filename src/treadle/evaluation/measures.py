@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from types import ModuleType
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -20,11 +21,17 @@ Pairs = Callable[[npt.ArrayLike, npt.ArrayLike], Floats]
 class Measure:
     """A metric plug-in.
 
-    >>> metric("rmse").tasks
-    ('regression',)
+    >>> metric("log_loss").tasks
+    ('classification', 'multiclass')
     """
 
     module: ModuleType
+    #: What the numbers of a prediction are called, for metrics that have to know (their module says `COLUMNS = True`).
+    columns: tuple[str, ...] = ()
+
+    def over(self, columns: Sequence[str]) -> Measure:
+        """Return the metric of predictions with these columns."""
+        return replace(self, columns=tuple(columns))
 
     @property
     def name(self) -> str:
@@ -45,7 +52,7 @@ class Measure:
     @property
     def per_row(self) -> Pairs | None:
         """The function of outcomes and predictions whose mean over rows is the metric; None: it is no such mean."""
-        return cast("Pairs | None", getattr(self.module, "per_row", None))
+        return cast("Pairs | None", self._function("per_row"))
 
     @property
     def terms(self) -> Pairs | None:
@@ -53,12 +60,15 @@ class Measure:
         if self.per_row is not None:
             per_row = self.per_row
             return lambda y, p: per_row(y, p)[:, None]
-        return cast("Pairs | None", getattr(self.module, "terms", None))
+        return cast("Pairs | None", self._function("terms"))
 
     @property
     def influence(self) -> Callable[[npt.ArrayLike, npt.ArrayLike, Floats | None], Floats | None] | None:
         """The function that says how far each row moves the metric; None: it has none of its own."""
-        return getattr(self.module, "influence", None)
+        return cast(
+            "Callable[[npt.ArrayLike, npt.ArrayLike, Floats | None], Floats] | None",
+            self._function("influence"),
+        )
 
     @property
     def is_folded(self) -> bool:
@@ -73,13 +83,21 @@ class Measure:
 
     def value(self, y: npt.ArrayLike, p: npt.ArrayLike, weight: npt.ArrayLike | None = None) -> float:
         """Return the metric; NaN where it has no value for such rows."""
-        return float(self.module.value(y, p, weight))
+        return float(self._function("value")(y, p, weight))
 
     def prepare(self, y: npt.ArrayLike, p: npt.ArrayLike) -> Callable[[Floats], float]:
         """Return the metric as a function of the rows' weights."""
-        if hasattr(self.module, "prepare"):
-            return cast("Callable[[Floats], float]", self.module.prepare(y, p))
-        return lambda weight: self.value(y, p, weight)
+        prepare = self._function("prepare")
+        if prepare is None:
+            return lambda weight: self.value(y, p, weight)
+        prepared: Callable[[Floats], float] = prepare(y, p)
+        return prepared
+
+    def _function(self, name: str) -> Any:
+        found = getattr(self.module, name, None)
+        if found is not None and getattr(self.module, "COLUMNS", False):
+            return partial(found, columns=self.columns)
+        return found
 
     def spec(self) -> dict[str, str]:
         """Return the declaration as plain values."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, cast
@@ -94,6 +94,7 @@ class _Sum:
     """A weighted sum in the shape of a metric's module."""
 
     GREATER_IS_BETTER = True
+    COLUMNS = True
 
     def __init__(self, objective: Objective) -> None:
         self.NAME = objective.name
@@ -102,21 +103,33 @@ class _Sum:
         if all(measure.per_row is not None for measure, _ in self._parts):
             self.per_row = self._per_row
 
-    def value(self, y: npt.ArrayLike, p: npt.ArrayLike, weight: npt.ArrayLike | None = None) -> float:
-        return sum(worth * measure.value(y, p, weight) for measure, worth in self._parts)
+    def value(
+        self,
+        y: npt.ArrayLike,
+        p: npt.ArrayLike,
+        weight: npt.ArrayLike | None = None,
+        *,
+        columns: Sequence[str] = (),
+    ) -> float:
+        return sum(worth * measure.value(y, p, weight) for measure, worth in self._over(columns))
 
-    def prepare(self, y: npt.ArrayLike, p: npt.ArrayLike) -> Callable[[Floats], float]:
-        ready = [(measure.prepare(y, p), worth) for measure, worth in self._parts]
+    def prepare(
+        self, y: npt.ArrayLike, p: npt.ArrayLike, *, columns: Sequence[str] = ()
+    ) -> Callable[[Floats], float]:
+        ready = [(measure.prepare(y, p), worth) for measure, worth in self._over(columns)]
         return lambda weight: sum(worth * value(weight) for value, worth in ready)
 
-    def influence(self, y: Floats, p: Floats, weight: Floats | None = None) -> Floats | None:
-        found = [(Scored(measure, y, p, weight).influence, worth) for measure, worth in self._parts]
+    def influence(
+        self, y: Floats, p: Floats, weight: Floats | None = None, *, columns: Sequence[str] = ()
+    ) -> Floats | None:
+        found = [(Scored(one, y, p, weight).influence, worth) for one, worth in self._over(columns)]
         if any(values is None for values, _ in found):
             return None
         return np.asarray(sum(worth * values for values, worth in found if values is not None))
 
-    def _per_row(self, y: npt.ArrayLike, p: npt.ArrayLike) -> Floats:
-        rows = [
-            worth * measure.per_row(y, p) for measure, worth in self._parts if measure.per_row is not None
-        ]
+    def _per_row(self, y: npt.ArrayLike, p: npt.ArrayLike, *, columns: Sequence[str] = ()) -> Floats:
+        rows = [worth * one.per_row(y, p) for one, worth in self._over(columns) if one.per_row is not None]
         return np.asarray(sum(rows))
+
+    def _over(self, columns: Sequence[str]) -> list[tuple[Measure, float]]:
+        return [(measure.over(columns), worth) for measure, worth in self._parts]

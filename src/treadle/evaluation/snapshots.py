@@ -12,7 +12,7 @@ import numpy.typing as npt
 import polars as pl
 
 from treadle.core.errors import InvalidInput, closest
-from treadle.evaluation.arrays import Floats, vector
+from treadle.evaluation.arrays import Floats, table, vector
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -32,10 +32,12 @@ class Snapshot:
     version: int
     #: Digest of the keys of the rows, in order: `digest_of_rows`.
     rows: str
-    #: Outcomes of shape (rows,); for classification 1 is the positive class and 0 the other.
+    #: Outcomes of shape (rows,): 1 for the positive class and 0 for the other, or the place of the class among several.
     y: npt.NDArray[Any]
     #: What ties rows together, of shape (rows,), where they are not independent; None: they are.
     groups: npt.NDArray[Any] | None = None
+    #: What the numbers of a prediction are called; empty: it is one number.
+    names: tuple[str, ...] = ()
     #: Which rows these are: `test` (hash split, inside the window) or `forward` (after it).
     on: str = "test"
     #: Column → its value in each row, for gates that look at parts of the rows.
@@ -83,13 +85,13 @@ class Snapshot:
         return {name: rows.to_numpy() for name, rows in zip(parts["slice"], parts["row"], strict=True)}
 
     def checked(self, predictions: Mapping[str, npt.ArrayLike]) -> dict[str, Floats]:
-        """Return the predictions of each contender as float64 of shape (rows,).
+        """Return the predictions of each contender as float64 of shape (rows,), or (rows, columns).
 
         Raises:
             InvalidInput: a contender has no finite number for each row; the message names it.
         """
         found = {
-            name: vector(given, what=f"predictions of {name}", field=name)
+            name: (table if np.ndim(given) == 2 else vector)(given, what=f"predictions of {name}", field=name)
             for name, given in predictions.items()
         }
         for name, given in found.items():

@@ -46,14 +46,14 @@ class Verdicts:
     ) -> tuple[Verdict, ...]:
         """Let each gate rule on `candidate`; nothing is stored until `save`.
 
-        `predictions` are those of `candidate`, `champion` and each `baseline:<name>`, of shape (rows,): for
-        classification the probability of the positive class. A gate gives a verdict for each reference that it names.
+        `predictions` are those of `candidate`, `champion` and each `baseline:<name>`: the task's numbers, of shape (rows,)
+        or (rows, columns). A gate gives a verdict for each reference that it names.
 
         Raises:
             InvalidInput: a contender's predictions do not fit the snapshot's rows, or hold NaN; the message names it.
         """
-        default = _task(task).metric
-        checked = _checked(snapshot, predictions, metric(default))
+        default = deciding(task)
+        checked = _checked(snapshot, predictions, metric(default).over(snapshot.names))
         if CANDIDATE not in checked:
             msg = f"There is nothing to judge: the contenders are {', '.join(checked) or 'none'}. Expected {CANDIDATE!r} among them."
             raise InvalidInput(msg, field=CANDIDATE)
@@ -88,14 +88,17 @@ class Verdicts:
 
         A metric that has no value for these rows is left out; so are all of them where there are no rows.
         """
-        declared = _task(task)
-        checked = _checked(snapshot, predictions, metric(declared.metric))
+        declared = question(task)
+        checked = _checked(snapshot, predictions, metric(declared.metric).over(snapshot.names))
         names = declared.metrics if metrics is None else metrics
+        measures = [metric(name).over(snapshot.names) for name in names]
         if not len(snapshot):
             return {contender: {} for contender in checked}
         return {
             contender: {
-                name: value for name in names if math.isfinite(value := metric(name).value(snapshot.y, p))
+                measure.name: value
+                for measure in measures
+                if math.isfinite(value := measure.value(snapshot.y, p))
             }
             for contender, p in checked.items()
         }
@@ -148,8 +151,17 @@ def _checked(
     return found
 
 
-def _task(name: str) -> Any:
-    """Return the task plug-in, which knows the metric that decides and those that are reported."""
+def deciding(task: str) -> str:
+    """Return the name of the metric that decides about a task where nobody names one.
+
+    >>> deciding("classification")
+    'log_loss'
+    """
+    return str(question(task).metric)
+
+
+def question(name: str) -> Any:
+    """Return a task as it is without arguments: it knows the metric that decides and those that are reported."""
     return getattr(plugins.load("task", name), "".join(part.capitalize() for part in name.split("_")))()
 
 

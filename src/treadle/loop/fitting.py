@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 import polars as pl
 
+from treadle.core.answers import scored
 from treadle.core.errors import RunCrashed, RunFailed, RunTimeout, StoreUnavailable, TreadleError
 from treadle.core.records import Lookup, Run
 from treadle.loop.frames import Frames
@@ -114,10 +115,18 @@ def _fit(model: Model, run: Run, rooms: Rooms) -> Fitted:
         objects=rooms.objects,
         allow_pickle=model.allow_pickle,
     )
-    train = frame.filter(pl.col("_split") == "train")
-    truth = pl.Series(model.task.target(train[model.target]))
-    lookups = tuple(baseline.fit(train, truth) for baseline in model.baselines)
-    return Fitted(package=package, baselines=lookups, metrics=context.last_metrics(), rows=len(data.train))
+    return Fitted(
+        package=package,
+        baselines=baselines_of(model, data),
+        metrics=context.last_metrics(),
+        rows=len(data.train),
+    )
+
+
+def baselines_of(model: Model, data: TrainingData) -> tuple[Lookup, ...]:
+    """Fit a model's baselines to its training rows."""
+    truth, output = pl.Series(data.train.y), scored(data.signature)
+    return tuple(baseline.fit(data.train.frame, truth, output=output) for baseline in model.baselines)
 
 
 def checked_out(model: Model, run: Run, rooms: Rooms) -> dict[str, Path]:
@@ -156,7 +165,7 @@ def _golden(
     rows: Rows = data.validation if len(data.validation) else data.train
     sample = rows.X.sample(min(GOLDEN, rows.X.height), seed=seed)
     asked = packages.asked(estimator, signature=data.signature, allow_pickle=model.allow_pickle)
-    return sample, model.task.predictions(asked, sample)
+    return sample, data.task.predictions(asked, sample)
 
 
 def _sentence(error: Exception, model: Model, *, root: Path) -> str:

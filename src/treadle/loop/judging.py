@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import polars as pl
 
-from treadle.core.records import ModelVersion, Run, Verdict, Window
+from treadle.core.answers import aligned, numbers, scored, shape_of
+from treadle.core.records import Lookup, ModelVersion, Run, Verdict, Window
+from treadle.core.servable import Servable
 from treadle.evaluation.gate import columns_for
 from treadle.evaluation.snapshots import Snapshot, digest_of_rows
 from treadle.loop.frames import Frames
 from treadle.loop.models import Model
 from treadle.loop.rooms import Rooms
+from treadle.training.task import Task
 
 CANDIDATE, CHAMPION, BASELINE = "candidate", "champion", "baseline"
 
@@ -39,25 +42,23 @@ def judge(
     model: Model, run: Run, candidate: ModelVersion, champion: ModelVersion | None, rooms: Rooms
 ) -> Judgement:
     """Compare on the never-trained-on rows of the run's own dataset versions."""
-    test = _test_rows(model, run, rooms)
-    contenders = {CANDIDATE: candidate} | ({CHAMPION: champion} if champion else {})
-    loaded = {name: rooms.models.load(version) for name, version in contenders.items()}
-    version = run.data[model.data.name]
-    tested = snapshot(model, test, version=version)
-    predictions = _predict(loaded, candidate, test)
+    # A champion that answers another kind of question cannot be compared with.
+    same = champion is not None and champion.task == candidate.task
+    contenders = {CANDIDATE: candidate} | ({CHAMPION: champion} if champion and same else {})
+    answering = _answering(contenders, rooms)
+    version, name = run.data[model.data.name], model.task.name
+    tested, predictions = compared(model, _test_rows(model, run, rooms), answering, version=version)
     verdicts = rooms.verdicts.judge(
-        tested, predictions, model.gates, run=run.id, task=model.task.name, parents=_parents(contenders)
+        tested, predictions, model.gates, run=run.id, task=name, parents=_parents(contenders)
     )
-    scores = {"test": rooms.verdicts.scores(tested, predictions, task=model.task.name)}
-    counts = {"test": test.height}
+    scores = {"test": rooms.verdicts.scores(tested, predictions, task=name)}
+    counts = {"test": len(tested)}
     if run.forward is not None:
-        ahead = Frames(rooms.datasets).rows(model, versions=run.data, window=run.forward)
-        counts["forward"] = ahead.height
-        if ahead.height:
-            forward = snapshot(model, ahead, version=version, on="forward")
-            scores["forward"] = rooms.verdicts.scores(
-                forward, _predict(loaded, candidate, ahead), task=model.task.name
-            )
+        rows = Frames(rooms.datasets).rows(model, versions=run.data, window=run.forward)
+        ahead, said = compared(model, rows, answering, version=version, on="forward")
+        counts["forward"] = len(ahead)
+        if len(ahead):
+            scores["forward"] = rooms.verdicts.scores(ahead, said, task=name)
     return Judgement(verdicts=verdicts, scores=scores, counts=counts)
 
 
@@ -68,7 +69,7 @@ def _test_rows(model: Model, run: Run, rooms: Rooms) -> pl.DataFrame:
     return Frames(rooms.datasets).rows(model, versions=run.data, window=whole, split="test")
 
 
-def snapshot(model: Model, rows: pl.DataFrame, *, version: int, on: str = "test") -> Snapshot:
+def snapshot(model: Model, rows: pl.DataFrame, *, task: Task, version: int, on: str = "test") -> Snapshot:
     """Return rows of one dataset version as what contenders are compared on, tied by the split's group."""
     grouped = model.data.split.groups if model.data.split else ()
     groups = rows.select(pl.struct(grouped).rank("dense")).to_series().to_numpy() if grouped else None
@@ -77,31 +78,83 @@ def snapshot(model: Model, rows: pl.DataFrame, *, version: int, on: str = "test"
         dataset=model.data.name,
         version=version,
         rows=digest_of_rows(rows.select(model.data.key_columns)),
-        y=model.task.target(rows[model.target]),
+        y=task.target(rows[model.target]),
         groups=groups,
+        names=task.outputs[-1].columns,
         on=on,
         columns={name: rows[name] for name in columns_for(model.gates) if name in rows.columns},
         times=None if moments is None else rows[moments].to_physical().to_numpy(),
-        horizon=getattr(model.task, "horizon", None),
+        horizon=getattr(task, "horizon", None),
     )
 
 
-def _predict(loaded: dict[str, Any], candidate: ModelVersion, rows: pl.DataFrame) -> dict[str, np.ndarray]:
-    found = {name: scores_of(servable, rows) for name, servable in loaded.items()}
-    for lookup in candidate.baselines:
-        columns = {name: rows[name].to_list() for name in lookup.by}
-        found[f"{BASELINE}:{lookup.name}"] = np.asarray(
-            lookup.predict(columns, rows.height), dtype=np.float64
-        )
-    return found
+def compared(
+    model: Model,
+    rows: pl.DataFrame,
+    contenders: Mapping[str, Contender],
+    *,
+    version: int,
+    on: str = "test",
+    columns: Sequence[str] = (),
+) -> tuple[Snapshot, dict[str, np.ndarray]]:
+    """Return the rows to compare on, and each contender's numbers for them, in the same columns for all, `columns` among them.
+
+    A class that a contender does not know has the probability 0 there, also where the rows are of it. Who cannot give
+    the columns of another kind, as quantiles of other levels, is left out.
+    """
+    task = model.task.over([columns, *(one.columns for one in contenders.values())], rows[model.target])
+    wide = task.outputs[-1].columns
+    fills = task.outputs[-1].name == "probabilities"
+    predictions = {
+        name: aligned(one.answer(rows), one.columns, columns=wide, source=name)
+        if fills
+        else one.only(wide, rows)
+        for name, one in contenders.items()
+        if fills or set(wide) <= set(one.columns)
+    }
+    return snapshot(model, rows, task=task, version=version, on=on), predictions
 
 
-def scores_of(servable: Any, rows: pl.DataFrame) -> np.ndarray:
-    """Return a loaded model's probability of the positive class, or its estimate, for each row."""
-    if rows.is_empty():
-        return np.empty(0)
-    answers: dict[str, np.ndarray] = servable.predict(servable.signature.encode(rows))
-    return np.asarray(answers.get("probability", answers["prediction"]), dtype=np.float64)
+@dataclass(frozen=True)
+class Contender:
+    """Who answers rows, and what the numbers of an answer are called."""
+
+    answer: Callable[[pl.DataFrame], np.ndarray]
+    columns: tuple[str, ...] = ()
+
+    def only(self, columns: Sequence[str], rows: pl.DataFrame) -> np.ndarray:
+        """Answer with some of the columns."""
+        found = self.answer(rows)
+        return found[:, [self.columns.index(name) for name in columns]] if columns else found
+
+
+def looks_up(lookup: Lookup) -> Contender:
+    """Return a fitted baseline as a contender."""
+
+    def answer(rows: pl.DataFrame) -> np.ndarray:
+        found = lookup.predict({name: rows[name].to_list() for name in lookup.by}, rows.height)
+        return np.asarray(found, dtype=np.float64).reshape(shape_of(columns, rows.height))
+
+    columns = lookup.columns
+    return Contender(answer, columns)
+
+
+def answers_with(servable: Servable) -> Contender:
+    """Return a loaded model as a contender."""
+    columns = scored(servable.signature).columns
+
+    def answer(rows: pl.DataFrame) -> np.ndarray:
+        if rows.is_empty():
+            return np.empty(shape_of(columns, 0))
+        return numbers(servable.predict(servable.signature.encode(rows)), servable.signature)
+
+    return Contender(answer, columns)
+
+
+def _answering(contenders: Mapping[str, ModelVersion], rooms: Rooms) -> dict[str, Contender]:
+    found = {name: answers_with(rooms.models.load(version)) for name, version in contenders.items()}
+    baselines = contenders[CANDIDATE].baselines
+    return found | {f"{BASELINE}:{lookup.name}": looks_up(lookup) for lookup in baselines}
 
 
 def _parents(contenders: dict[str, ModelVersion]) -> tuple[str, ...]:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import msgspec
 import polars as pl
 
+from treadle.core.answers import scored
+from treadle.core.errors import InvalidInput
 from treadle.core.records import Lookup, ModelVersion
-from treadle.evaluation.verdicts import metric
+from treadle.evaluation.verdicts import deciding, metric, question
 from treadle.monitoring import outcomes, performance
 from treadle.monitoring.performance import Measure
 
@@ -17,30 +20,77 @@ def answered(
 ) -> pl.DataFrame:
     """Return the predictions whose outcome is known, one row each.
 
-    `answer` is the probability of the positive class, or the estimate; `baseline` is what the first baseline of the
-    version that answered would have said for the same inputs (null where it has none).
+    `answer` is the probability of the positive class, the estimate, or a struct of the numbers of an answer by name, as
+    the probability of each class; `baseline` is what the first baseline of the version that answered would have said
+    for the same inputs (null where it has none).
     """
     joined = outcomes.join(predictions, outcomes.reported(reported))
     known = joined.filter(pl.col("outcome").is_not_null())
-    known = known.with_columns(pl.coalesce("probability", "prediction").alias("answer"))
+    columns = tuple(dict.fromkeys(c for one in versions.values() for c in scored(one.signature).columns))
+    kind = pl.Struct(dict.fromkeys(columns, pl.Float64)) if columns else pl.Float64()
     parts = [
-        part.with_columns(_baseline(part, versions[number]).alias("baseline"))
+        part.with_columns(
+            _answer(part, versions[number], kind).alias("answer"),
+            _baseline(part, versions[number], kind).alias("baseline"),
+        )
         for (number,), part in known.partition_by("version", as_dict=True, maintain_order=True).items()
     ]
-    return pl.concat(parts) if parts else known.with_columns(pl.lit(None, pl.Float64).alias("baseline"))
+    nothing = [pl.lit(None, kind).alias(name) for name in ("answer", "baseline")]
+    return pl.concat(parts) if parts else known.with_columns(nothing)
 
 
-def scores(known: pl.DataFrame, *, measure: str, every: str) -> pl.DataFrame:
-    """Return a metric of the answers by stretch of time and version, with intervals; see `monitoring.performance`."""
-    found = metric(measure)
-    wanted = Measure(name=measure, value=found.value, per_row=found.per_row)
+def scores(known: pl.DataFrame, *, task: str, measure: str, every: str) -> pl.DataFrame:
+    """Return a metric of the answers by stretch of time and version, with intervals; see `monitoring.performance`.
+
+    `measure` is by default the one that decides about the task.
+
+    Raises:
+        InvalidInput: the metric is not for this task.
+    """
+    found = metric(measure or deciding(task))
+    if task not in found.tasks:
+        msg = f"The metric {found.name!r} is for {' and '.join(found.tasks)}; the task is {task}."
+        raise InvalidInput(msg, field="metric")
+    if isinstance(known.schema["answer"], pl.Struct):
+        columns, known = _as_numbers(known, task)
+        found = found.over(columns)
+    wanted = Measure(name=found.name, value=found.value, per_row=found.per_row)
     return performance.performance(known, [wanted], prediction="answer", every=every)
 
 
-def _baseline(rows: pl.DataFrame, version: ModelVersion) -> pl.Series:
+def _as_numbers(known: pl.DataFrame, task: str) -> tuple[tuple[str, ...], pl.DataFrame]:
+    """Return the columns of answers, and the rows with outcomes as the task's numbers and answers as arrays of these."""
+    given, outcome = known["answer"].struct.unnest(), known["outcome"]
+    if question(task).outputs[-1].name != "probabilities":
+        whole = [name for name in given.columns if not given[name].null_count()]
+        return tuple(whole), known.with_columns(pl.Series("answer", given.select(whole).to_numpy()))
+    truth = outcome if outcome.dtype == pl.String else outcome.cast(pl.Int64)
+    wide = question(task).over([given.columns], truth)
+    columns = wide.outputs[-1].columns
+    values = given.with_columns(pl.lit(0.0).alias(c) for c in columns if c not in given.columns)
+    return columns, known.with_columns(
+        pl.Series("outcome", wide.target(truth)),
+        pl.Series("answer", values.select(columns).fill_null(0.0).to_numpy()),
+    )
+
+
+def _answer(rows: pl.DataFrame, version: ModelVersion, kind: pl.DataType) -> pl.Series:
+    field = scored(version.signature)
+    if not field.columns:
+        return rows.select(pl.coalesce("probability", "prediction")).to_series().cast(kind)
+    told = [msgspec.json.decode(text)[field.name] for text in rows["outputs"]]
+    return pl.Series(told, dtype=kind)
+
+
+def _baseline(rows: pl.DataFrame, version: ModelVersion, kind: pl.DataType) -> pl.Series:
     if not version.baselines:
-        return pl.Series([None] * rows.height, dtype=pl.Float64)
-    return pl.Series(_looked_up(rows, version.baselines[0]), dtype=pl.Float64)
+        return pl.Series([None] * rows.height, dtype=kind)
+    lookup = version.baselines[0]
+    found = _looked_up(rows, lookup)
+    if lookup.columns and not isinstance(kind, pl.Float64):
+        named = [dict(zip(lookup.columns, one, strict=True)) for one in found]  # type: ignore[arg-type]
+        return pl.Series(named, dtype=kind)
+    return pl.Series(found, dtype=kind)
 
 
 def _looked_up(rows: pl.DataFrame, lookup: Lookup) -> list[float | tuple[float, ...]]:

@@ -8,7 +8,6 @@ answers from then on. Every answer is scored on rows that came after it was trai
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -24,7 +23,7 @@ from treadle.evaluation import verdicts as judging
 from treadle.loop import fitting
 from treadle.loop.facts import Facts
 from treadle.loop.frames import Frames
-from treadle.loop.judging import snapshot
+from treadle.loop.judging import Contender, compared, looks_up
 from treadle.loop.models import Model
 from treadle.loop.rooms import Rooms
 from treadle.training.context import RunContext
@@ -69,7 +68,9 @@ class Replay(Record, frozen=True, kw_only=True):
 class _State:
     """Who would answer at the moment that the replay has come to."""
 
-    answering: dict[str, Callable[[pl.DataFrame], np.ndarray]] = field(default_factory=dict)
+    #: What the numbers of an answer are called over the whole history, as every class that was ever seen.
+    columns: tuple[str, ...] = ()
+    answering: dict[str, Contender] = field(default_factory=dict)
     last_run: datetime | None = None
     rows_at_last_run: int = 0
     trainings: list[Training] = field(default_factory=list)
@@ -100,7 +101,7 @@ def replay(
     if begin >= end:
         msg = f"A replay from {begin:%Y-%m-%d} until {end:%Y-%m-%d} has no time in it."
         raise InvalidInput(msg, field="until")
-    state, moment = _State(), begin + step
+    state, moment = _State(columns=_columns(model, rooms, versions)), begin + step
     while moment <= end:
         rooms.progress.advance(int((moment - begin) / step), int((end - begin) / step))
         _look(model, rooms, frames, versions, state, moment)
@@ -118,6 +119,12 @@ def _bounds(
         msg = f"No row of dataset {model.data.name!r} has a known {model.target!r}, so there is no history to replay."
         raise NotFound(msg)
     return start, end
+
+
+def _columns(model: Model, rooms: Rooms, versions: dict[str, int]) -> tuple[str, ...]:
+    rows = rooms.datasets.scan(model.data.name, version=versions[model.data.name], outcome=True)
+    seen = rows.select(pl.col(model.target).unique()).collect()[model.target]
+    return tuple(model.task.over([], seen).outputs[-1].columns)
 
 
 def _look(
@@ -161,14 +168,12 @@ def _train(
         )
         context = RunContext.detached(folder=Path(folder), seed=model.seed, params=dict(model.params))
         estimator = model(data, dict(model.params), context)
-    train = seen.filter(pl.col("_split") == "train")
-    truth = pl.Series(model.task.target(train[model.target]))
-    candidate = _answers(model, estimator, data)
+    candidate = _answers(estimator, data)
     contenders = {"candidate": candidate}
     if FRESH in state.answering:
         contenders["champion"] = state.answering[FRESH]
-    for baseline in model.baselines:
-        contenders[f"baseline:{baseline.name}"] = _looks_up(baseline.fit(train, truth))
+    for lookup in fitting.baselines_of(model, data):
+        contenders[f"baseline:{lookup.name}"] = looks_up(lookup)
     test = rows.filter(pl.col("_split") == "test")
     found = _judge(model, rooms, test, contenders)
     passed = all(verdict.passed for verdict in found)
@@ -190,30 +195,20 @@ def _train(
 
 
 def _judge(
-    model: Model,
-    rooms: Rooms,
-    test: pl.DataFrame,
-    contenders: dict[str, Callable[[pl.DataFrame], np.ndarray]],
+    model: Model, rooms: Rooms, test: pl.DataFrame, contenders: dict[str, Contender]
 ) -> tuple[Verdict, ...]:
-    tested = snapshot(model, test, version=rooms.datasets.version(model.data.name).version)
-    predictions = {name: answer(test) for name, answer in contenders.items()}
+    version = rooms.datasets.version(model.data.name).version
+    tested, predictions = compared(model, test, contenders, version=version)
     return rooms.verdicts.judge(
         tested, predictions, model.gates, run=new_id("replay"), task=model.task.name, parents=()
     )
 
 
-def _answers(model: Model, estimator: Any, data: TrainingData) -> Callable[[pl.DataFrame], np.ndarray]:
+def _answers(estimator: Any, data: TrainingData) -> Contender:
     def answer(rows: pl.DataFrame) -> np.ndarray:
-        return np.asarray(model.task.predictions(estimator, data.encoded(rows)), dtype=np.float64)
+        return np.asarray(data.task.predictions(estimator, data.encoded(rows)), dtype=np.float64)
 
-    return answer
-
-
-def _looks_up(lookup: Any) -> Callable[[pl.DataFrame], np.ndarray]:
-    def answer(rows: pl.DataFrame) -> np.ndarray:
-        return np.asarray(lookup.predict({name: rows[name].to_list() for name in lookup.by}, rows.height))
-
-    return answer
+    return Contender(answer, data.classes)
 
 
 def _score(model: Model, frames: Frames, versions: dict[str, int], state: _State, window: Window) -> None:
@@ -222,9 +217,11 @@ def _score(model: Model, frames: Frames, versions: dict[str, int], state: _State
     rows = frames.rows(model, versions=versions, window=window)
     if rows.is_empty():
         return
-    y = model.task.target(rows[model.target])
-    answers = {name: pl.Series(answer(rows)) for name, answer in state.answering.items()}
-    state.scored.append(pl.DataFrame({"at": rows[model.data.time_column], "y": pl.Series(y), **answers}))
+    version = versions[model.data.name]
+    tested, predictions = compared(model, rows, state.answering, version=version, columns=state.columns)
+    answers = {name: pl.Series(values) for name, values in predictions.items()}
+    at = rows[model.data.time_column]
+    state.scored.append(pl.DataFrame({"at": at, "y": pl.Series(tested.y), **answers}))
 
 
 def _summary(model: Model, state: _State, since: datetime, until: datetime) -> Replay:
@@ -232,10 +229,10 @@ def _summary(model: Model, state: _State, since: datetime, until: datetime) -> R
     loss: dict[str, float] = {}
     if state.scored:
         scored = pl.concat(state.scored, how="diagonal").sort("at")
-        loss = _losses(model, scored)
+        loss = _losses(model, scored, state.columns)
         parts = scored.group_by_dynamic("at", every="1w").agg(pl.all().exclude("at"))
         weeks = tuple(
-            Week(start=start, rows=part.height, loss=_losses(model, part))
+            Week(start=start, rows=part.height, loss=_losses(model, part, state.columns))
             for start in parts["at"]
             for part in [
                 scored.filter(pl.col("at").is_between(start, start + timedelta(days=7), closed="left"))
@@ -252,9 +249,13 @@ def _summary(model: Model, state: _State, since: datetime, until: datetime) -> R
     )
 
 
-def _losses(model: Model, scored: pl.DataFrame) -> dict[str, float]:
+def _losses(model: Model, scored: pl.DataFrame, columns: tuple[str, ...]) -> dict[str, float]:
     """Return each contender's metric over the rows that it answered."""
-    measure = judging.metric(model.task.metric)
+    measure = judging.metric(model.task.metric).over(columns)
     names = [name for name in scored.columns if name not in {"at", "y"}]
     answered = {name: scored.select("y", name).drop_nulls() for name in names}
-    return {name: measure.value(rows["y"], rows[name]) for name, rows in answered.items() if rows.height}
+    return {
+        name: measure.value(rows["y"], rows[name].to_numpy())
+        for name, rows in answered.items()
+        if rows.height
+    }

@@ -22,7 +22,7 @@ class Known:
     frame: pl.DataFrame
     #: Columns that a prediction and its outcome have in common; a row with a null in one of them matches nothing.
     on: tuple[str, ...]
-    #: Column of the true value: a number or a boolean.
+    #: Column of the true value: a number, a boolean, or the name of a class.
     value: str = "value"
     #: Column of the moment at which it became known; None: it was known from the beginning.
     at: str | None = "at"
@@ -43,7 +43,12 @@ class Delays(Record, frozen=True, kw_only=True):
 
 
 def reported(outcomes: pl.DataFrame) -> list[Known]:
-    """Divide outcomes as reported to servers into those by prediction id and those by key."""
+    """Divide outcomes as reported to servers into those by prediction id and those by key.
+
+    Where any value is text, as the name of a class, all are.
+    """
+    if "text" in outcomes.columns and outcomes["text"].count():
+        outcomes = outcomes.with_columns(pl.coalesce("text", pl.col("value").cast(pl.String)).alias("value"))
     return [
         Known(frame=outcomes.filter(pl.col(on).is_not_null()), on=(on,)) for on in ("prediction_id", "key")
     ]
@@ -56,14 +61,16 @@ def key_text(frame: pl.DataFrame, columns: Sequence[str]) -> pl.Series:
 
 
 def join(predictions: pl.DataFrame, outcomes: Sequence[Known], *, at: str = "at") -> pl.DataFrame:
-    """Add to each prediction its outcome: `outcome` (Float64), `outcome_at`, and `delay` since the column `at`.
+    """Add to each prediction its outcome, `outcome_at`, and `delay` since the column `at`.
+
+    `outcome` is Float64, or String where outcomes are names of classes.
 
     Where several outcomes match, the one that became known last counts, of equal moments the one that stands last,
     in the last frame. Missing and NaN values are no outcomes. Predictions keep their order; one without an outcome
     has nulls.
 
     Raises:
-        InvalidInput: a column is missing, or an outcome is not a number.
+        InvalidInput: a column is missing, an outcome is neither a number nor text, or some are this and some that.
     """
     for taken in (OUTCOME, OUTCOME_AT, DELAY):
         if taken in predictions.columns:
@@ -72,7 +79,9 @@ def join(predictions: pl.DataFrame, outcomes: Sequence[Known], *, at: str = "at"
     _must_have(predictions, [at], "predictions")
     rows = predictions.with_row_index("_row")
     matches = [_matches(rows, known, rank) for rank, known in enumerate(outcomes)]
-    found = pl.concat([_nothing(), *matches]).sort(OUTCOME_AT, "_rank", "_place", nulls_last=False)
+    found = pl.concat([_nothing(_kind(matches)), *matches]).sort(
+        OUTCOME_AT, "_rank", "_place", nulls_last=False
+    )
     last = found.unique("_row", keep="last", maintain_order=True).drop("_rank", "_place")
     joined = rows.join(last, on="_row", how="left", maintain_order="left").drop("_row")
     assert joined.height == predictions.height
@@ -96,11 +105,19 @@ def delays(joined: pl.DataFrame, *, now: object, at: str = "at") -> Delays:
     )
 
 
-def _nothing() -> pl.DataFrame:
+def _kind(matches: Sequence[pl.DataFrame]) -> pl.DataType:
+    kinds = {match[OUTCOME].dtype for match in matches}
+    if len(kinds) > 1:
+        msg = "Some outcomes are numbers and some are names of classes. Expected all of one kind."
+        raise InvalidInput(msg, field=OUTCOME)
+    return kinds.pop() if kinds else pl.Float64()
+
+
+def _nothing(kind: pl.DataType) -> pl.DataFrame:
     return pl.DataFrame(
         schema={
             "_row": pl.get_index_type(),
-            OUTCOME: pl.Float64,
+            OUTCOME: kind,
             OUTCOME_AT: pl.Datetime("us", "UTC"),
             "_rank": pl.Int32,
             "_place": pl.get_index_type(),
@@ -112,24 +129,23 @@ def _matches(rows: pl.DataFrame, known: Known, rank: int) -> pl.DataFrame:
     _must_have(rows, known.on, "predictions")
     _must_have(known.frame, [*known.on, known.value, *([known.at] if known.at else [])], "outcomes")
     dtype = known.frame[known.value].dtype
-    if not (dtype.is_numeric() or dtype in (pl.Boolean, pl.Null)):
-        msg = f"The outcomes' column {known.value!r} is {dtype}. Expected numbers or booleans."
+    named = dtype in (pl.String, pl.Categorical, pl.Enum)
+    if not (named or dtype.is_numeric() or dtype in (pl.Boolean, pl.Null)):
+        msg = f"The outcomes' column {known.value!r} is {dtype}. Expected numbers, booleans or names of classes."
         raise InvalidInput(msg, field=known.value)
     moment = (
         _utc(pl.col(known.at), known.frame[known.at]) if known.at else pl.lit(None, pl.Datetime("us", "UTC"))
     )
     values = known.frame.select(
         *known.on,
-        pl.col(known.value).cast(pl.Float64).alias(OUTCOME),
+        pl.col(known.value).cast(pl.String if named else pl.Float64).alias(OUTCOME),
         moment.alias(OUTCOME_AT),
         pl.lit(rank, pl.Int32).alias("_rank"),
     )
-    values = values.with_row_index("_place").filter(
-        pl.col(OUTCOME).is_not_null() & pl.col(OUTCOME).is_not_nan()
-    )
-    return (
-        rows.select("_row", *known.on).join(values, on=list(known.on), how="inner").select(_nothing().columns)
-    )
+    there = pl.col(OUTCOME).is_not_null() if named else pl.col(OUTCOME).is_not_nan()
+    values = values.with_row_index("_place").filter(there)
+    found = rows.select("_row", *known.on).join(values, on=list(known.on), how="inner")
+    return found.select(_nothing(values[OUTCOME].dtype).columns)
 
 
 def _utc(moment: pl.Expr, series: pl.Series) -> pl.Expr:

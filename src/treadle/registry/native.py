@@ -47,9 +47,9 @@ class NativeModel:
         if last.name == "probabilities":
             shares = np.asarray(self._estimator.predict_proba(given), dtype=np.float64)
             source = type(last_step(self._estimator)).__name__
-            return aligned(shares, self._estimator.classes_, columns=last.columns, source=source)
+            return aligned(shares, list(self._estimator.classes_), columns=last.columns, source=source)
         values = np.asarray(self._estimator.predict(given), dtype=np.float64)
-        return values.reshape(shape_of(last, len(values)))
+        return values.reshape(shape_of(last.columns, len(values)))
 
     def _given(self, columns: Mapping[str, np.ndarray]) -> Any:
         """Return the rows as the estimator was fitted: a frame where it knows names, else an array."""

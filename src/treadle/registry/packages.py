@@ -270,7 +270,7 @@ def _described(model: Any) -> str:
 
 def _trial(golden: pl.DataFrame, expected: np.ndarray, signature: Signature) -> Trial:
     values = np.asarray(expected, dtype=np.float64)
-    shape = answers.shape_of(answers.scored(signature), golden.height)
+    shape = answers.shape_of(answers.scored(signature).columns, golden.height)
     if values.shape != shape or not golden.height or not np.isfinite(values).all():
         msg = (
             f"Golden rows need finite answers, of shape {shape} as the signature says. Got {golden.height} rows and "

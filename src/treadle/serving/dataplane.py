@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from treadle.core.answers import shape_of
 from treadle.core.clock import Clock, monotonic
 from treadle.core.errors import (
     InvalidInput,
@@ -73,12 +74,25 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     #: Seconds since the request came.
     latency: float
     batch: Batch
-    #: `prediction`, and for classification `probability`; arrays of shape (rows,).
+    #: `prediction` and what else the signature says; arrays of shape (rows,), or (rows, columns).
     outputs: dict[str, np.ndarray]
+    #: By output, what its columns are called, of those that have several.
+    columns: dict[str, tuple[str, ...]]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the answer to each row as plain values; several numbers by their columns' names."""
+        found = [_plain(values, self.columns.get(name)) for name, values in self.outputs.items()]
+        return [dict(zip(self.outputs, row, strict=True)) for row in zip(*found, strict=True)]
 
     def entry(self) -> PredictionEntry:
         """Return what the log keeps of it."""
-        probability = self.outputs.get("probability")
+        probability, shares = self.outputs.get("probability"), self.outputs.get("probabilities")
+        said = self.outputs["prediction"]
+        # A prediction that is text or several numbers, and outputs beside the two usual ones, are kept as JSON.
+        plain = (
+            said.ndim == 1 and said.dtype != object and not set(self.outputs) - {"prediction", "probability"}
+        )
+        number = said.ndim == 1 and said.dtype != object
         return PredictionEntry(
             request_id=self.id,
             endpoint=self.endpoint,
@@ -92,8 +106,10 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
             latency=self.latency,
             inputs=self.batch.values,
             keys=self.keys,
-            predictions=self.outputs["prediction"].astype(np.float64).tolist(),
+            predictions=said.astype(np.float64).tolist() if number else [None] * self.batch.rows,
             probabilities=None if probability is None else probability.tolist(),
+            outputs=None if plain else [msgspec.json.encode(row).decode() for row in self.rows()],
+            confidences=None if shares is None else shares.max(axis=1).tolist(),
         )
 
 
@@ -242,6 +258,7 @@ class Dataplane:
             latency=monotonic() - call.received,
             batch=prepared.batch,
             outputs=outputs,
+            columns={f.name: f.columns for f in prepared.servable.signature.outputs if f.columns},
         )
 
     def _assign(self, loaded: Loaded, call: Call, request: str) -> tuple[Variant, str]:
@@ -327,21 +344,26 @@ def _run(servable: Servable, batch: Batch, variant: Variant) -> dict[str, np.nda
     except Exception as error:
         msg = f"Model {variant.model}/{variant.version} failed: {type(error).__name__}: {error}"
         raise ModelFailed(msg) from error
-    for name in ("prediction", "probability"):
-        values = outputs.get(name)
-        if values is None:
-            continue
-        if values.shape != (batch.rows,):
+    columns = {field.name: field.columns for field in servable.signature.outputs}
+    for name, values in outputs.items():
+        if values.shape != shape_of(columns.get(name, ()), batch.rows):
             msg = f"Model {variant.model}/{variant.version} gave {name} of shape {values.shape} for {batch.rows} rows."
             raise ModelFailed(msg)
         if values.dtype.kind == "f" and not np.isfinite(values).all():
-            row = int(np.flatnonzero(~np.isfinite(values))[0])
-            msg = f"Model {variant.model}/{variant.version} gave {name} {values[row]} for row {row}."
+            row = int(np.argwhere(~np.isfinite(values))[0][0])
+            bad = values[row] if values.ndim == 1 else values[row].tolist()
+            msg = f"Model {variant.model}/{variant.version} gave {name} {bad} for row {row}."
             raise ModelFailed(msg)
     if "prediction" not in outputs:
         msg = f"Model {variant.model}/{variant.version} gave no 'prediction', only {', '.join(outputs)}."
         raise ModelFailed(msg)
     return outputs
+
+
+def _plain(values: np.ndarray, columns: tuple[str, ...] | None) -> list[Any]:
+    if columns is None:
+        return list(values.tolist())
+    return [dict(zip(columns, row, strict=True)) for row in values.tolist()]
 
 
 _NEUTRAL = {"float32": np.float32(0), "int64": np.int64(0), "string": ""}

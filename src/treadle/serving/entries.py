@@ -29,9 +29,14 @@ class PredictionEntry(msgspec.Struct, frozen=True, kw_only=True, tag="p", array_
     inputs: dict[str, Sequence[Any]]
     #: The key of each row, as canonical JSON.
     keys: list[str] | None
-    predictions: list[float]
+    #: None: a prediction that is no number, which `outputs` has.
+    predictions: list[float | None]
     #: Probability of the positive class.
     probabilities: list[float] | None
+    #: Of each row, the whole answer as JSON text; None: prediction and probability say it all.
+    outputs: list[str] | None = None
+    #: Probability of the predicted class of several.
+    confidences: list[float] | None = None
 
 
 class OutcomeEntry(msgspec.Struct, frozen=True, kw_only=True, tag="o", array_like=True):
@@ -44,7 +49,9 @@ class OutcomeEntry(msgspec.Struct, frozen=True, kw_only=True, tag="o", array_lik
     #: Of each outcome, one of the two: the prediction's id, or the row's key as canonical JSON.
     predictions: list[str | None]
     keys: list[str | None]
-    values: list[float]
+    #: None: a value that is no number, which `texts` has.
+    values: list[float | None]
+    texts: list[str | None] | None = None
 
 
 Entry = PredictionEntry | OutcomeEntry

@@ -29,13 +29,16 @@ PREDICTIONS: dict[str, pl.DataType] = {
     "key": pl.String(),
     #: The row's inputs, as JSON.
     "inputs": pl.String(),
+    #: Null where it is text, as the name of a class.
     "prediction": pl.Float64(),
-    #: Of the positive class; null for regression.
+    #: Of the positive class; null for other tasks.
     "probability": pl.Float64(),
-    #: Probability of the predicted class; null for regression.
+    #: Probability of the predicted class; null where there are no classes.
     "confidence": pl.Float64(),
     #: Seconds that the whole request took.
     "latency": pl.Float64(),
+    #: The whole answer as JSON, as the caller got it; null where prediction and probability say it all.
+    "outputs": pl.String(),
 }
 #: The columns of a table of outcomes.
 OUTCOMES: dict[str, pl.DataType] = {
@@ -46,6 +49,8 @@ OUTCOMES: dict[str, pl.DataType] = {
     "value": pl.Float64(),
     #: When it was reported.
     "at": pl.Datetime("us", "UTC"),
+    #: The value where it is text, as the name of a class.
+    "text": pl.String(),
 }
 
 
@@ -77,8 +82,11 @@ def _prediction_rows(entry: PredictionEntry) -> Iterable[tuple[Any, ...]]:
     nothing = [None] * count
     keys: Sequence[str | None] = entry.keys or nothing
     probabilities: Sequence[float | None] = entry.probabilities or nothing
-    rows = zip(inputs, keys, entry.predictions, probabilities, strict=True)
-    for row, (values, key, prediction, probability) in enumerate(rows):
+    outputs: Sequence[str | None] = entry.outputs or nothing
+    usual = [None if p is None else max(p, 1 - p) for p in probabilities]
+    confidences: Sequence[float | None] = entry.confidences or usual
+    rows = zip(inputs, keys, entry.predictions, probabilities, confidences, outputs, strict=True)
+    for row, (values, key, prediction, probability, confidence, answer) in enumerate(rows):
         yield (
             f"{entry.request_id}-{row}",
             entry.request_id,
@@ -95,13 +103,15 @@ def _prediction_rows(entry: PredictionEntry) -> Iterable[tuple[Any, ...]]:
             msgspec.json.encode(dict(zip(names, values, strict=True))).decode(),
             prediction,
             probability,
-            None if probability is None else max(probability, 1 - probability),
+            confidence,
             entry.latency,
+            answer,
         )
 
 
 def _outcome_rows(entry: OutcomeEntry) -> Iterable[tuple[Any, ...]]:
-    for row, (prediction, key, value) in enumerate(
-        zip(entry.predictions, entry.keys, entry.values, strict=True)
+    texts = entry.texts or [None] * len(entry.values)
+    for row, (prediction, key, value, text) in enumerate(
+        zip(entry.predictions, entry.keys, entry.values, texts, strict=True)
     ):
-        yield f"{entry.request_id}-{row}", entry.endpoint, prediction, key, value, entry.at
+        yield f"{entry.request_id}-{row}", entry.endpoint, prediction, key, value, entry.at, text

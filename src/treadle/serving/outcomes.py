@@ -1,4 +1,7 @@
-"""Outcomes that callers report: `{"outcomes": [{"prediction_id": …, "value": true}, {"key": {…}, "value": 1.5}]}`."""
+"""Outcomes that callers report: `{"outcomes": [{"prediction_id": …, "value": true}, {"key": {…}, "value": 1.5}]}`.
+
+A value that is text is the name of a class.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,14 @@ import msgspec
 
 from treadle.core.errors import InvalidInput, TooLarge
 from treadle.core.ids import new_id
+from treadle.core.signature import Signature
 from treadle.serving.encoding import micros
 from treadle.serving.entries import OutcomeEntry, key_text
-from treadle.serving.requests import envelope
+from treadle.serving.requests import envelope, shown
 
 
 class _Outcome(msgspec.Struct, forbid_unknown_fields=True):
-    value: bool | int | float
+    value: bool | int | float | str
     prediction_id: str | None = None
     key: dict[str, str | int | float | bool | None] | None = None
 
@@ -27,11 +31,14 @@ class _Body(msgspec.Struct, forbid_unknown_fields=True):
 _BODY = msgspec.json.Decoder(_Body)
 
 
-def parse(body: bytes, *, endpoint: str, at: datetime, max_rows: int) -> OutcomeEntry:
+def parse(body: bytes, *, endpoint: str, at: datetime, max_rows: int, signature: Signature) -> OutcomeEntry:
     """Read reported outcomes; a request that is sent again with the same `id` counts once.
 
+    `signature` is that of the model that answers: where it answers with the name of a class, an outcome is one too.
+
     Raises:
-        InvalidInput: the body does not fit, or an outcome names neither or both of `prediction_id` and `key`.
+        InvalidInput: the body does not fit, a value is not of the kind that is predicted, or an outcome names neither
+            or both of `prediction_id` and `key`.
     """
     found: _Body = envelope(_BODY, body)
     if not found.outcomes:
@@ -40,15 +47,21 @@ def parse(body: bytes, *, endpoint: str, at: datetime, max_rows: int) -> Outcome
     if len(found.outcomes) > max_rows:
         msg = f"The request has {len(found.outcomes)} outcomes. At most {max_rows} are allowed (setting serving.max_rows)."
         raise TooLarge(msg, field="outcomes")
+    named = any(f.name == "prediction" and f.kind in {"category", "string"} for f in signature.outputs)
     for number, outcome in enumerate(found.outcomes):
         if (outcome.prediction_id is None) == (outcome.key is None):
             msg = "An outcome needs one of 'prediction_id' and 'key', to say what it is the outcome of."
             raise InvalidInput(msg, field=f"outcomes[{number}]")
+        if isinstance(outcome.value, str) != named:
+            expected = "the name of a class, as text" if named else "a number, or true or false"
+            msg = f"The outcome is {shown(outcome.value)}. Expected {expected}."
+            raise InvalidInput(msg, field=f"outcomes[{number}].value")
     return OutcomeEntry(
         request_id=found.id or new_id(),
         endpoint=endpoint,
         at=micros(at),
         predictions=[outcome.prediction_id for outcome in found.outcomes],
         keys=[None if outcome.key is None else key_text(outcome.key) for outcome in found.outcomes],
-        values=[float(outcome.value) for outcome in found.outcomes],
+        values=[None if isinstance(o.value, str) else float(o.value) for o in found.outcomes],
+        texts=[o.value if isinstance(o.value, str) else None for o in found.outcomes],
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import polars as pl
@@ -49,10 +50,8 @@ def _scan(
     tables: Tables, root: Path, name: str, columns: dict[str, pl.DataType], identity: str
 ) -> pl.LazyFrame:
     local = unshipped(root, name)
-    frames = [] if local is None else [local.lazy()]
-    try:
-        frames.insert(0, tables.scan(name))
-    except NotFound:
-        if not frames:
-            return pl.LazyFrame(schema=columns)
-    return pl.concat(frames).unique(subset=identity, keep="first")
+    frames = [pl.LazyFrame(schema=columns), *([] if local is None else [local.lazy()])]
+    with suppress(NotFound):
+        frames.insert(1, tables.scan(name))
+    # A table from before a column was added lacks it until the next segment is shipped.
+    return pl.concat(frames, how="diagonal").unique(subset=identity, keep="first")

@@ -224,9 +224,13 @@ class Application:
 
     async def _outcomes(self, request: Request) -> Response:
         endpoint = request.names["endpoint"]
-        self._plane.reader(endpoint)
+        reader = self._plane.reader(endpoint)[2]
         entry = outcomes.parse(
-            request.body, endpoint=endpoint, at=self._clock.now(), max_rows=self._settings.max_rows
+            request.body,
+            endpoint=endpoint,
+            at=self._clock.now(),
+            max_rows=self._settings.max_rows,
+            signature=reader.signature,
         )
         if not await self._keep(entry):
             msg = "The log takes no outcomes now, because its buffer is full. Send them again in a moment."

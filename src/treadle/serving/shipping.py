@@ -68,12 +68,23 @@ class Shipper:
             known = self._tables.delivered(name, sender=server)
             fresh = [e for number, entries in read.items() if number > known for e in entries]
             frame = tables_of(fresh).get(name)
+            self._widen(name, frame)
             if frame is not None and self._tables.deliver(name, frame, sender=server, number=last):
                 rows += frame.height
                 self._tidy(name)
         for path in paths:
             path.unlink(missing_ok=True)
         return rows
+
+    def _widen(self, name: str, frame: pl.DataFrame | None) -> None:
+        """Add the columns that a table from an earlier release lacks."""
+        version = self._tables.version(name)
+        if frame is None or version is None:
+            return
+        there = self._tables.schema(name)
+        missing = {column: kind for column, kind in frame.schema.items() if column not in there}
+        if missing:
+            self._tables.widen(name, missing, base=version)
 
     def _tidy(self, name: str) -> None:
         version = self._tables.version(name) or 0

@@ -49,7 +49,7 @@ def check_shapes_and_types(found: Format) -> None:
 
     fields = {field.name: field for field in example.signature.outputs}
     assert list(outputs) == list(fields)
-    assert all(v.shape == shape_of(fields[name], len(example.trial)) for name, v in outputs.items())
+    assert all(v.shape == shape_of(fields[name].columns, len(example.trial)) for name, v in outputs.items())
     last = scored(example.signature).name
     assert outputs[last].dtype == np.float64
     if last.startswith("probabilit"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from types import ModuleType
 
 import numpy as np
@@ -14,6 +15,8 @@ from treadle.evaluation.bootstrap import paired
 from treadle.evaluation.measures import Measure
 
 _ROWS = 300
+#: The quantiles of 0.1, 0.5 and 0.9 of a standard normal distribution.
+_NORMAL = np.array([-1.2816, 0.0, 1.2816])
 
 
 def check_declaration(module: ModuleType) -> None:
@@ -26,101 +29,118 @@ def check_declaration(module: ModuleType) -> None:
 
 def check_better_predictions_have_a_better_value(module: ModuleType) -> None:
     """Predictions that are right are better than others, by the direction that it declares."""
-    y, p = _rows(module)
-    right = y.copy()
+    for measure, y, p in _cases(module):
+        gain = measure.value(y, _right(module, y, p)) - measure.value(y, p)
 
-    gain = module.value(y, right) - module.value(y, p)
-
-    assert gain > 0 if module.GREATER_IS_BETTER else gain < 0
+        assert gain > 0 if module.GREATER_IS_BETTER else gain < 0
 
 
 def check_order_does_not_matter(module: ModuleType) -> None:
     """The rows' order changes nothing."""
-    y, p = _rows(module)
-
-    assert module.value(y[::-1], p[::-1]) == pytest.approx(module.value(y, p), rel=1e-12)
+    for measure, y, p in _cases(module):
+        assert measure.value(y[::-1], p[::-1]) == pytest.approx(measure.value(y, p), rel=1e-12)
 
 
 def check_a_weight_is_a_repetition(module: ModuleType) -> None:
     """A row of weight 2 counts as much as two rows, one of weight 0 as none; equal weights change nothing."""
-    y, p = _rows(module)
-    weight = np.arange(_ROWS) % 3
-    repeated = np.repeat(np.arange(_ROWS), weight)
+    for measure, y, p in _cases(module):
+        weight = np.arange(_ROWS) % 3
+        repeated = np.repeat(np.arange(_ROWS), weight)
 
-    assert module.value(y, p, weight) == pytest.approx(module.value(y[repeated], p[repeated]), rel=1e-12)
-    assert module.value(y, p, np.full(_ROWS, 0.5)) == pytest.approx(module.value(y, p), rel=1e-12)
+        assert measure.value(y, p, weight) == pytest.approx(
+            measure.value(y[repeated], p[repeated]), rel=1e-12
+        )
+        assert measure.value(y, p, np.full(_ROWS, 0.5)) == pytest.approx(measure.value(y, p), rel=1e-12)
 
 
 def check_ways_agree(module: ModuleType) -> None:
     """What it offers to be computed fast gives the same value."""
-    y, p = _rows(module)
-    measure, weight = Measure(module), (np.arange(_ROWS) % 4).astype(np.float64)
-    expected = pytest.approx(module.value(y, p, weight), rel=1e-9)
+    for measure, y, p in _cases(module):
+        weight = (np.arange(_ROWS) % 4).astype(np.float64)
+        expected = pytest.approx(measure.value(y, p, weight), rel=1e-9)
 
-    assert measure.prepare(y, p)(weight) == expected
-    if measure.terms is not None:
-        assert measure.combine(weight @ measure.terms(y, p) / weight.sum()) == expected
-    if measure.per_row is not None:
-        assert float(np.mean(measure.per_row(y, p))) == pytest.approx(module.value(y, p), rel=1e-12)
+        assert measure.prepare(y, p)(weight) == expected
+        if measure.terms is not None:
+            assert measure.combine(weight @ measure.terms(y, p) / weight.sum()) == expected
+        if measure.per_row is not None:
+            assert float(np.mean(measure.per_row(y, p))) == pytest.approx(measure.value(y, p), rel=1e-12)
 
 
 def check_a_model_equals_itself(module: ModuleType) -> None:
     """Two equal predictors differ by exactly nothing, and the interval says so."""
-    y, p = _rows(module)
+    for measure, y, p in _cases(module):
+        found = paired(measure, y, first=p, second=p.copy(), draws=50)
 
-    found = paired(Measure(module), y, first=p, second=p.copy(), draws=50)
-
-    assert (found.difference, found.low, found.high) == (0.0, 0.0, 0.0)
+        assert (found.difference, found.low, found.high) == (0.0, 0.0, 0.0)
 
 
 def check_interval_is_round_the_difference(module: ModuleType) -> None:
     """The interval of two different predictors has a width, and the ends in order."""
-    y, p = _rows(module)
+    for measure, y, p in _cases(module):
+        found = paired(measure, y, first=p, second=p[::-1].copy(), draws=200)
 
-    found = paired(Measure(module), y, first=p, second=p[::-1].copy(), draws=200)
-
-    assert found.low < found.high
-    assert found.difference == pytest.approx(found.first - found.second)
+        assert found.low < found.high
+        assert found.difference == pytest.approx(found.first - found.second)
 
 
 def check_one_class_or_one_value(module: ModuleType) -> None:
     """Outcomes that are all the same give a number or NaN, without a warning."""
-    y, p = _rows(module)
-
-    for only in (0.0, 1.0):
-        assert isinstance(module.value(np.full(_ROWS, only), p), float)
-        assert not math.isinf(module.value(np.full(_ROWS, only), p))
-    assert isinstance(module.value(y[:1], p[:1]), float)
+    for measure, y, p in _cases(module):
+        for only in (0.0, 1.0):
+            assert isinstance(measure.value(np.full(_ROWS, only), p), float)
+            assert not math.isinf(measure.value(np.full(_ROWS, only), p))
+        assert isinstance(measure.value(y[:1], p[:1]), float)
 
 
 def check_bad_arrays_are_refused(module: ModuleType) -> None:
     """No rows, other lengths, NaN, infinity, two dimensions and bad weights are refused."""
-    y, p = _rows(module)
-    bad = p.copy()
-    bad[3] = np.nan
+    for measure, y, p in _cases(module):
+        bad = p.copy()
+        bad[3] = np.nan
 
-    for outcomes, predictions in (
-        (y[:0], p[:0]),
-        (y, p[:-1]),
-        (y, bad),
-        (bad, p),
-        (y, p + np.inf),
-        (y, p[:, None]),
-    ):
-        with pytest.raises(InvalidInput):
-            module.value(outcomes, predictions)
-    for weight in (np.ones(3), -np.ones(_ROWS), np.zeros(_ROWS)):
-        with pytest.raises(InvalidInput):
-            module.value(y, p, weight)
+        for outcomes, predictions in (
+            (y[:0], p[:0]),
+            (y, p[:-1]),
+            (y, bad),
+            (bad, p),
+            (y, p + np.inf),
+            (y, p[:, None]),
+        ):
+            with pytest.raises(InvalidInput):
+                measure.value(outcomes, predictions)
+        for weight in (np.ones(3), -np.ones(_ROWS), np.zeros(_ROWS)):
+            with pytest.raises(InvalidInput):
+                measure.value(y, p, weight)
 
 
-def _rows(module: ModuleType) -> tuple[Floats, Floats]:
-    random = np.random.default_rng(5)
-    if module.TASK == "classification":
-        p = random.random(_ROWS).round(2)
-        return (random.random(_ROWS) < p).astype(np.float64), p
-    y = random.normal(size=_ROWS)
-    return y, y + random.normal(size=_ROWS)
+def _cases(module: ModuleType) -> Iterator[tuple[Measure, Floats, Floats]]:
+    """Yield the metric with outcomes and predictions of each task that it is for."""
+    for task in Measure(module).tasks:
+        random = np.random.default_rng(5)
+        measure = Measure(module)
+        if task == "multiclass":
+            p = random.dirichlet(np.ones(4), _ROWS)
+            yield measure, (p.cumsum(axis=1) < random.random((_ROWS, 1))).sum(axis=1).astype(np.float64), p
+        elif task == "classification":
+            p = random.random(_ROWS).round(2)
+            yield measure, (random.random(_ROWS) < p).astype(np.float64), p
+        elif task == "quantiles":
+            y = random.normal(size=_ROWS)
+            # Too low on the left, and much too low on the right: too few rows lie in an interval that is too wide.
+            off = np.array([-1.0, 0.5, -0.8]) * random.uniform(0.4, 1.6, (_ROWS, 1))
+            yield measure.over(["0.1", "0.5", "0.9"]), y, _NORMAL + off
+        else:
+            y = random.normal(size=_ROWS)
+            yield measure, y, y + random.normal(size=_ROWS)
+
+
+def _right(module: ModuleType, y: Floats, p: Floats) -> Floats:
+    """Return predictions that are right."""
+    if p.ndim == 1:
+        return y.copy()
+    if "quantiles" in Measure(module).tasks:
+        return np.tile(_NORMAL, (len(y), 1))
+    return np.asarray(np.eye(p.shape[1])[y.astype(int)])
 
 
 CHECKS = (

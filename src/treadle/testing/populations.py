@@ -15,9 +15,13 @@ import numpy as np
 
 from treadle.core.errors import not_found
 from treadle.evaluation.arrays import Floats
-from treadle.evaluation.measures import Measure
+from treadle.evaluation.measures import Measure, metric
 
 ROWS = 4_000
+#: What the numbers of a prediction are called, by task.
+NAMES = {"quantiles": ("0.1", "0.5", "0.9")}
+#: Those quantiles of a standard normal distribution.
+_NORMAL = np.array([-1.2816, 0.0, 1.2816])
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -61,6 +65,12 @@ def twins(population: Population) -> Population:
         second=np.concatenate([population.second, population.first]),
         groups=None if groups is None else np.concatenate([groups, groups + groups.max() + 1]),
     )
+
+
+def measured(name: str) -> Measure:
+    """Return a metric as it takes the predictions of its populations."""
+    measure = metric(name)
+    return measure.over(NAMES.get(measure.tasks[0], ()))
 
 
 def populations(task: str, *, seed: int = 0) -> dict[str, Population]:
@@ -131,6 +141,28 @@ def _multiclass(random: np.random.Generator) -> list[Population]:
     ]
 
 
+def _quantiles(random: np.random.Generator) -> list[Population]:
+    signal, size = random.normal(size=ROWS), np.exp(0.4 * random.normal(size=ROWS))
+
+    def made(
+        name: str, errors: Floats, *, off: tuple[float, float], width: tuple[float, float]
+    ) -> Population:
+        first, second = (
+            (signal + far * random.normal(size=ROWS))[:, None]
+            + (wide * size * np.exp(0.1 * random.normal(size=ROWS)))[:, None] * _NORMAL
+            for far, wide in zip(off, width, strict=True)
+        )
+        return Population(name=name, y=signal + size * errors, first=first, second=second)
+
+    errors = random.normal(size=ROWS)
+    return [
+        made("plain", errors, off=(0.3, 0.3), width=(1.0, 1.0)),
+        made("rare", random.standard_t(5, size=ROWS), off=(0.3, 0.2), width=(1.0, 0.8)),
+        made("unlike", errors, off=(0.2, 0.5), width=(1.2, 0.8)),
+        made("better", errors, off=(0.2, 1.0), width=(1.0, 1.3)),
+    ]
+
+
 def grouped(random: np.random.Generator, *, groups: int = 1_000) -> Population:
     """Return binary rows in groups of one to twenty, of which a predictor is right or wrong about all at once."""
     codes = np.repeat(np.arange(groups), random.integers(1, 21, groups)).astype(np.float64)
@@ -158,4 +190,5 @@ _MADE: dict[str, Callable[[np.random.Generator], list[Population]]] = {
     "classification": _classification,
     "regression": _regression,
     "multiclass": _multiclass,
+    "quantiles": _quantiles,
 }

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from treadle.core.answers import shape_of
 from treadle.core.errors import InvalidInput, RunFailed
 from treadle.core.ids import canonical
 from treadle.training.task import Task
@@ -50,33 +51,65 @@ def check_missing_targets_are_refused(task: Task) -> None:
             task.target(series)
 
 
+def check_fitting_keeps_the_question(task: Task) -> None:
+    """What the training rows tell a task changes neither its name nor its metrics, and it knows each of these rows."""
+    fitted = task.fitted(_TARGET)
+
+    assert (fitted.name, fitted.metric, fitted.metrics) == (task.name, task.metric, task.metrics)
+    assert fitted.knows(_TARGET).all()
+    assert fitted.target(_TARGET).tolist() == task.target(_TARGET).tolist()
+
+
+def check_contenders_share_their_columns(task: Task) -> None:
+    """The question over several contenders has the columns of each, and the truth of every row."""
+    columns = task.fitted(_TARGET).outputs[-1].columns
+    wide = task.over([columns, columns], _TARGET)
+
+    assert set(columns) <= set(wide.outputs[-1].columns)
+    assert wide.target(_TARGET).shape == (4,)
+
+
 def check_functions_and_estimators_answer(task: Task) -> None:
-    """A plain function and an estimator give float64 of shape (rows,), also from an array of shape (rows, 1)."""
-    for answer in (
-        lambda frame: frame["x"],
-        lambda frame: frame["x"].to_numpy().astype(np.float32),
-        lambda frame: frame["x"].to_numpy()[:, None],
-        _Fitted(),
-    ):
+    """A plain function and an estimator give float64 of one number a row, or of one for each column."""
+    task = task.fitted(_TARGET)
+    expected = _answer(task, _FRAME)
+    answers: list[Any] = [
+        lambda frame: _answer(task, frame),
+        lambda frame: _answer(task, frame).astype(np.float32),
+        _Fitted(task),
+    ]
+    if expected.ndim == 1:
+        answers += [lambda frame: frame["x"], lambda frame: frame["x"].to_numpy()[:, None]]
+    for answer in answers:
         found = task.predictions(answer, _FRAME)
-        assert found.shape == (4,)
+        assert found.shape == shape_of(task.outputs[-1].columns, 4)
         assert found.dtype == np.float64
-        assert found.tolist() == [0.0, 1.0, 0.0, 1.0]
+        assert np.array_equal(found, expected)
 
 
 def check_no_rows_are_fine(task: Task) -> None:
     """No rows get no predictions."""
-    assert task.predictions(lambda frame: frame["x"], _FRAME.head(0)).shape == (0,)
+    task = task.fitted(_TARGET)
+
+    found = task.predictions(lambda frame: _answer(task, frame), _FRAME.head(0))
+
+    assert found.shape == shape_of(task.outputs[-1].columns, 0)
 
 
 def check_bad_answers_are_refused(task: Task) -> None:
-    """NaN, infinity, text and a wrong number of rows are refused, with the first bad row where there is one."""
+    """NaN, infinity, text and a wrong number of rows or columns are refused, with the first bad row where there is one."""
+    task = task.fitted(_TARGET)
+    good = _answer(task, _FRAME)
+    first = (slice(None),) if good.ndim == 1 else (slice(None), 0)
+    missing, endless = good.copy(), good.copy()
+    missing[first] = np.where(np.arange(4) > 1, np.nan, missing[first])
+    endless[first] = np.where(np.arange(4) == 1, np.inf, endless[first])
     bad: list[tuple[Any, str]] = [
-        (np.array([0.5, 0.5, np.nan, np.nan]), "row 2"),
-        (np.array([0.5, np.inf, 0.5, 0.5]), "row 1"),
-        (np.array(["a", "b", "c", "d"]), "number"),
-        (np.zeros(3), "4 rows"),
-        (np.zeros((4, 3)), "4 rows"),
+        (missing, "row 2"),
+        (endless, "row 1"),
+        (np.full(good.shape, "a"), "number"),
+        (good[:3], "4 rows"),
+        (np.zeros((4, 13)), "4 rows"),
         (None, "None"),
     ]
     for answer, expected in bad:
@@ -92,16 +125,28 @@ def check_what_cannot_answer_is_refused(task: Task) -> None:
 
 
 class _Fitted:
-    """A fitted estimator for both kinds of question."""
+    """A fitted estimator for every kind of question."""
 
-    classes_ = np.array([0, 1])
+    def __init__(self, task: Task) -> None:
+        self._task = task
+        self.classes_ = np.array([0, 1])
 
     def predict(self, frame: pl.DataFrame) -> np.ndarray:
-        return frame["x"].to_numpy()
+        return _answer(self._task, frame)
 
     def predict_proba(self, frame: pl.DataFrame) -> np.ndarray:
         p = frame["x"].to_numpy()
         return np.column_stack([1 - p, p])
+
+
+def _answer(task: Task, frame: pl.DataFrame) -> np.ndarray:
+    """Return numbers of the shape that the task asks for: of classes a distribution, else numbers that rise."""
+    x, output = frame["x"].to_numpy(), task.outputs[-1]
+    if not output.columns:
+        return x
+    if output.name == "probabilities":
+        return np.column_stack([1 - x, x])
+    return np.column_stack([x + place for place in range(len(output.columns))])
 
 
 def _refused(task: Task, estimator: Any) -> RunFailed:
@@ -117,6 +162,8 @@ CHECKS = (
     check_outputs,
     check_target_becomes_numbers,
     check_missing_targets_are_refused,
+    check_fitting_keeps_the_question,
+    check_contenders_share_their_columns,
     check_functions_and_estimators_answer,
     check_no_rows_are_fine,
     check_bad_answers_are_refused,

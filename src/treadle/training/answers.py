@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ from treadle.core.errors import RunFailed
 
 #: Rounding that a probability may carry beyond 0 and 1.
 _ROUNDING = 1e-6
+#: How far the probabilities of all classes may add up to something else than 1.
+_SUM = 1e-3
 
 
 def checked(values: Any, *, rows: int, source: str) -> np.ndarray:
@@ -18,17 +21,7 @@ def checked(values: Any, *, rows: int, source: str) -> np.ndarray:
     Raises:
         RunFailed: the shape is another one, or a value is no finite number; the message names the first such row.
     """
-    try:
-        answers = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        msg = f"{source} returned {described(values)}, which is not one number for each row: {error}"
-        raise RunFailed(msg) from error
-    if answers.ndim == 0:
-        given = (
-            "nothing (None)" if np.asarray(values).item() is None else described(np.asarray(values).item())
-        )
-        msg = f"{source} returned {given}. Expected one number for each of {rows} rows."
-        raise RunFailed(msg)
+    answers = _floats(values, rows=rows, source=source, each="one number")
     if answers.shape == (rows, 1):
         answers = answers[:, 0]
     if answers.shape != (rows,):
@@ -36,15 +29,46 @@ def checked(values: Any, *, rows: int, source: str) -> np.ndarray:
             f"{source} returned an array of shape {answers.shape} for {rows} rows. Expected shape ({rows},)."
         )
         raise RunFailed(msg)
-    wrong = ~np.isfinite(answers)
-    if wrong.any():
+    _must_be_finite(answers, source)
+    return answers
+
+
+def checked_columns(values: Any, *, rows: int, columns: Sequence[Any], source: str) -> np.ndarray:
+    """Return answers as float64 of shape (rows, columns).
+
+    Raises:
+        RunFailed: as `checked`; the message names the first bad row.
+    """
+    answers = _floats(values, rows=rows, source=source, each=f"{len(columns)} numbers")
+    if answers.shape != (rows, len(columns)):
+        shown = ", ".join(map(str, columns[:5])) + (", …" if len(columns) > 5 else "")
         msg = (
-            f"{source} returned {answers[wrong][0]} for row {int(wrong.argmax())}, and no finite number for "
-            f"{int(wrong.sum())} of {rows} rows. Missing inputs reach a model as NaN (numbers) or '' (strings): "
-            "impute them, or use a learner that takes them."
+            f"{source} returned an array of shape {answers.shape} for {rows} rows. Expected shape "
+            f"({rows}, {len(columns)}): {shown}."
         )
         raise RunFailed(msg)
+    _must_be_finite(answers, source)
     return answers
+
+
+def checked_shares(values: Any, *, rows: int, columns: Sequence[Any], source: str) -> np.ndarray:
+    """Return probabilities as float64 of shape (rows, columns), each row adding up to 1.
+
+    Raises:
+        RunFailed: as `checked_columns`, or a row is no distribution; the message names the first such row.
+    """
+    answers = checked_columns(values, rows=rows, columns=columns, source=source)
+    outside = ((answers < -_ROUNDING) | (answers > 1 + _ROUNDING)).any(axis=1)
+    wrong = outside | (np.abs(answers.sum(axis=1) - 1) > _SUM)
+    if wrong.any():
+        row = int(wrong.argmax())
+        msg = (
+            f"{source} returned {answers[row].tolist()[:5]} for row {row}, which adds up to {answers[row].sum():.4g}. "
+            "Expected a probability for each class, from 0 to 1, adding up to 1."
+        )
+        raise RunFailed(msg)
+    clipped: np.ndarray = np.clip(answers, 0.0, 1.0)
+    return clipped
 
 
 def checked_probabilities(values: Any, *, rows: int, source: str) -> np.ndarray:
@@ -60,6 +84,32 @@ def checked_probabilities(values: Any, *, rows: int, source: str) -> np.ndarray:
         raise RunFailed(msg)
     clipped: np.ndarray = np.clip(answers, 0.0, 1.0)
     return clipped
+
+
+def _floats(values: Any, *, rows: int, source: str, each: str) -> np.ndarray:
+    try:
+        answers = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        msg = f"{source} returned {described(values)}, which is not {each} for each row: {error}"
+        raise RunFailed(msg) from error
+    if answers.ndim == 0:
+        plain = np.asarray(values).item()
+        given = "nothing (None)" if plain is None else described(plain)
+        msg = f"{source} returned {given}. Expected {each} for each of {rows} rows."
+        raise RunFailed(msg)
+    return answers
+
+
+def _must_be_finite(answers: np.ndarray, source: str) -> None:
+    finite = np.isfinite(answers)
+    wrong = ~(finite if finite.ndim == 1 else finite.all(axis=1))
+    if wrong.any():
+        msg = (
+            f"{source} returned {answers[~finite][0]} for row {int(wrong.argmax())}, and no finite number for "
+            f"{int(wrong.sum())} of {len(answers)} rows. Missing inputs reach a model as NaN (numbers) or '' (strings): "
+            "impute them, or use a learner that takes them."
+        )
+        raise RunFailed(msg)
 
 
 def not_an_estimator(value: Any, *, method: str, hint: str = "") -> RunFailed:

@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 import polars as pl
 
+from treadle.core.answers import scored
 from treadle.core.errors import InvalidInput, closest
 from treadle.core.records import Window
 from treadle.core.signature import Signature, decode_frame, field_of
@@ -22,7 +23,8 @@ class Rows:
 
     #: The inputs as the server feeds them: float32 (missing: NaN), int64 and string (missing: '') columns.
     X: pl.DataFrame
-    #: The truth, of shape (rows,): int64 of 0 and 1 for classification, float64 for regression.
+    #: The truth as the task has it, of shape (rows,): int64 of 0 and 1 for classification, of the class's place among
+    #: `data.classes` for several classes, float64 for regression.
     y: np.ndarray
     #: All columns as they are in the dataset, features joined.
     frame: pl.DataFrame
@@ -47,8 +49,15 @@ class TrainingData:
     #: The stretch of event time that the rows are from.
     window: Window
     signature: Signature
+    #: The question, with what it knows of the training rows.
+    task: Task
     #: By name: the folder where the pinned version of one of the model's trees is, for the length of the run.
     trees: Mapping[str, Path] = field(default_factory=dict)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """What the numbers of an answer are called, in order, as the classes; empty: an answer is one number."""
+        return scored(self.signature).columns
 
     @classmethod
     def build(
@@ -66,7 +75,7 @@ class TrainingData:
 
         `inputs` defaults to every column but the target and those that begin with `_`. An input may be missing at
         serving time when it is missing in any row here, or is named in `nullable`. `time` is the column of event time,
-        which a window that decays needs.
+        which a window that decays needs. Validation rows of a class that no training row has are left out.
 
         Raises:
             InvalidInput: a column is missing, the target cannot be learnt, or there are no rows to train on.
@@ -80,6 +89,8 @@ class TrainingData:
                 "them in the train split. Take a longer window, or wait for more outcomes."
             )
             raise InvalidInput(msg)
+        task = task.fitted(train[target])
+        frame = frame.filter(task.knows(frame[target]) | (pl.col("_split") == "train"))
         signature = _signature(frame, train, names=names, task=task, nullable=nullable)
         truth = frame.select("_split", pl.Series("_y", task.target(frame[target])))
         y = {
@@ -103,6 +114,7 @@ class TrainingData:
             target=target,
             window=window,
             signature=signature,
+            task=task,
         )
 
     def encoded(self, frame: pl.DataFrame) -> pl.DataFrame:

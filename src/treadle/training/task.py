@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+import polars as pl
 
 if TYPE_CHECKING:
     import numpy as np
-    import polars as pl
 
     from treadle.core.signature import Field
 
@@ -31,11 +33,27 @@ class Task(Protocol):
 
     @property
     def outputs(self) -> tuple[Field, ...]:
-        """The columns of an answer."""
+        """The columns of an answer; the last one holds the numbers that `predictions` gives."""
         ...
 
     def spec(self) -> dict[str, Any]:
         """Return the declaration as plain values."""
+        ...
+
+    def fitted(self, target: pl.Series) -> Task:
+        """Return the question with what it has to know of the training rows, as the classes that there are.
+
+        Raises:
+            InvalidInput: the target cannot be asked about.
+        """
+        ...
+
+    def knows(self, target: pl.Series) -> pl.Series:
+        """Return, for each row, whether a fitted question can have this truth as its answer."""
+        ...
+
+    def over(self, columns: Sequence[Sequence[str]], target: pl.Series) -> Task:
+        """Return the question that is wide enough for contenders with these columns, and for these rows' truth."""
         ...
 
     def target(self, target: pl.Series) -> np.ndarray:
@@ -55,9 +73,27 @@ class Task(Protocol):
         ...
 
     def predictions(self, estimator: Any, frame: pl.DataFrame) -> np.ndarray:
-        """Ask a fitted estimator, or a plain function of the frame: float64 of shape (rows,), all finite.
+        """Ask a fitted estimator, or a plain function of the frame: float64, all finite.
+
+        The shape is (rows,), or (rows, columns) where the last of the outputs names columns.
 
         Raises:
             RunFailed: it cannot be asked, or its answer is no answer; the message names the first bad row.
         """
         ...
+
+
+class Settled:
+    """The part of a task whose outputs are settled by its declaration, whatever the training rows are."""
+
+    def fitted(self, target: pl.Series) -> Self:  # noqa: ARG002 - the protocol's
+        """Return the question as it is."""
+        return self
+
+    def knows(self, target: pl.Series) -> pl.Series:
+        """Say yes to every row."""
+        return pl.repeat(value=True, n=len(target), dtype=pl.Boolean, eager=True)
+
+    def over(self, columns: Sequence[Sequence[str]], target: pl.Series) -> Self:  # noqa: ARG002 - the protocol's
+        """Return the question as it is."""
+        return self

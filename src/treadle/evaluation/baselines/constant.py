@@ -10,6 +10,8 @@ import polars as pl
 
 from treadle.core.errors import InvalidDeclaration
 from treadle.core.records import Lookup
+from treadle.core.signature import Field
+from treadle.evaluation.lookups import must_be_one_number
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,19 @@ class Constant:
         """Return the declaration as plain values."""
         return {"baseline": "constant", "value": float(self.value)}
 
-    def fit(self, frame: pl.DataFrame, target: str | pl.Series) -> Lookup:  # noqa: ARG002 - there is nothing to learn
-        """Return the lookup; nothing is learnt from the rows."""
+    def fit(
+        self,
+        frame: pl.DataFrame,  # noqa: ARG002 - there is nothing to learn
+        target: str | pl.Series,  # noqa: ARG002
+        *,
+        output: Field | None = None,
+    ) -> Lookup:
+        """Return the lookup; nothing is learnt from the rows.
+
+        Raises:
+            InvalidInput: several numbers are asked for.
+        """
+        must_be_one_number(
+            output, where="Constant", instead="Of classes, td.baselines.Prior is the share of each."
+        )
         return Lookup(name=self.name, default=float(self.value))

@@ -8,7 +8,16 @@ from typing import Any
 import polars as pl
 
 from treadle.core.records import Lookup
-from treadle.evaluation.lookups import By, check_smoothing, columns_of, named, numbers_of, table_of
+from treadle.core.signature import Field
+from treadle.evaluation.lookups import (
+    By,
+    check_smoothing,
+    columns_of,
+    must_be_one_number,
+    named,
+    numbers_of,
+    table_of,
+)
 
 
 @dataclass(frozen=True)
@@ -43,12 +52,15 @@ class Mean:
         by = list(columns_of(self.by, where="Mean"))
         return {"baseline": "mean", "by": by, "smoothing": float(self.smoothing)}
 
-    def fit(self, frame: pl.DataFrame, target: str | pl.Series) -> Lookup:
+    def fit(self, frame: pl.DataFrame, target: str | pl.Series, *, output: Field | None = None) -> Lookup:
         """Fit to training rows; `target` is a column, or a number for each row.
 
         Raises:
-            InvalidInput: a column is missing, there are no rows, or a target is no finite number.
+            InvalidInput: a column is missing, there are no rows, a target is no finite number, or several are asked for.
         """
+        must_be_one_number(
+            output, where="Mean", instead="Of classes, td.baselines.Prior is the share of each."
+        )
         y = numbers_of(frame, target)
         by = columns_of(self.by, where="Mean")
         default = float(y.to_numpy().mean())

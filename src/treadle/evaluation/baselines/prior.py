@@ -1,4 +1,4 @@
-"""The baseline `Prior`: the share of positive rows in training, for each value of some columns."""
+"""The baseline `Prior`: the share of each class in training, for each value of some columns."""
 
 from __future__ import annotations
 
@@ -9,15 +9,24 @@ import polars as pl
 
 from treadle.core.errors import InvalidInput
 from treadle.core.records import Lookup
-from treadle.evaluation.lookups import By, check_smoothing, columns_of, named, numbers_of, table_of
+from treadle.core.signature import Field
+from treadle.evaluation.lookups import (
+    By,
+    check_smoothing,
+    columns_of,
+    named,
+    numbers_of,
+    shares_of,
+    table_of,
+)
 
 
 @dataclass(frozen=True)
 class Prior:
     """Predict how often it was so in training, at all or `by` the values of columns.
 
-    The share of all rows is (positive + 1) / (rows + 2), never quite 0 or 1; the share for a value is drawn towards it
-    as if by `smoothing` rows more.
+    The share of all rows is (positive + 1) / (rows + 2), never quite 0 or 1, and of several classes (rows of it + 1) /
+    (rows + classes); the share for a value is drawn towards it as if by `smoothing` rows more.
 
     >>> frame = pl.DataFrame({"carrier": ["UA", "UA", "AA"], "late": [True, True, False]})
     >>> Prior(by="carrier", smoothing=1).fit(frame, "late").values["AA"]
@@ -45,21 +54,19 @@ class Prior:
         by = list(columns_of(self.by, where="Prior"))
         return {"baseline": "prior", "by": by, "smoothing": float(self.smoothing)}
 
-    def fit(self, frame: pl.DataFrame, target: str | pl.Series) -> Lookup:
-        """Fit to training rows; `target` is a column, or a value for each row: booleans, or 0 and 1.
+    def fit(self, frame: pl.DataFrame, target: str | pl.Series, *, output: Field | None = None) -> Lookup:
+        """Fit to training rows; `target` is a column, or a value for each row: 0 and 1, or places among the classes.
 
         Raises:
-            InvalidInput: a column is missing, there are no rows, or an outcome is neither 0 nor 1.
+            InvalidInput: a column is missing, there are no rows, or an outcome is no class.
         """
-        y = numbers_of(frame, target)
+        y, by = numbers_of(frame, target), columns_of(self.by, where="Prior")
+        if output is not None and output.columns:
+            return shares_of(
+                frame, y, name=self.name, by=by, columns=output.columns, smoothing=self.smoothing
+            )
         if not y.is_in([0.0, 1.0]).all():
             msg = f"The target {y.name!r} holds other values than 0 and 1. Prior is for classification; td.baselines.Mean is for numbers."
             raise InvalidInput(msg, field=y.name)
-        return table_of(
-            frame,
-            y,
-            name=self.name,
-            by=columns_of(self.by, where="Prior"),
-            default=(float(y.sum()) + 1) / (len(y) + 2),
-            smoothing=self.smoothing,
-        )
+        default = (float(y.sum()) + 1) / (len(y) + 2)
+        return table_of(frame, y, name=self.name, by=by, default=default, smoothing=self.smoothing)

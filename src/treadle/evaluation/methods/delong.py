@@ -19,6 +19,8 @@ def unfit(pair: Pair) -> str:
     """Say why it cannot compare a pair; empty: it can."""
     if pair.measure.name != "roc_auc":
         return f"it is for roc_auc, not for {pair.measure.name}"
+    if pair.first.ndim > 1:
+        return "it is for two classes"
     return "rows are tied by groups" if pair.groups is not None else ""
 
 

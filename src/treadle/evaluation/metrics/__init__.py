@@ -9,5 +9,6 @@ where the metric has no value for such rows. So that intervals come fast, it may
 - `influence(y, p, weight=None)`, of shape (rows,): the derivative of the metric by each row's weight, times the sum of
   the weights; None where it cannot say. Metrics with `per_row` or `terms` need none.
 
-`FOLDED = True` says that `combine` adds up absolute values, which noise alone makes greater.
+`TASK` is the name of one task or of several. `COLUMNS = True` says that each function takes `columns=`, what the numbers of a
+prediction are called, as the levels of quantiles. `FOLDED = True` says that `combine` adds up absolute values, which noise alone makes greater.
 """

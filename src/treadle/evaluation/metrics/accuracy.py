@@ -5,15 +5,18 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from treadle.evaluation.arrays import Floats, binary, mean
+from treadle.evaluation.arrays import Floats, binary, classes, mean
 
 NAME = "accuracy"
-TASK = "classification"
+TASK = ("classification", "multiclass")
 GREATER_IS_BETTER = True
 
 
 def per_row(y: npt.ArrayLike, p: npt.ArrayLike) -> Floats:
-    """Return 1 for each row that is right, else 0; a probability above 0.5 says yes."""
+    """Return 1 for each row that is right, else 0; a probability above 0.5 says yes, of several the largest counts."""
+    if np.ndim(p) == 2:
+        places, shares = classes(y, p)
+        return np.asarray(shares.argmax(axis=1) == places, dtype=np.float64)
     outcomes, chances = binary(y, p)
     return np.asarray((chances > 0.5) == (outcomes == 1), dtype=np.float64)
 

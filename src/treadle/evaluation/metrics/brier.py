@@ -1,18 +1,25 @@
-"""Brier score: the mean squared distance of a probability from what happened; the lower the better."""
+"""Brier score: the mean squared distance of a probability from what happened; the lower the better.
+
+Of several classes, the squared distances are added up, so the score of two classes is twice that of one probability.
+"""
 
 from __future__ import annotations
 
+import numpy as np
 import numpy.typing as npt
 
-from treadle.evaluation.arrays import Floats, binary, mean
+from treadle.evaluation.arrays import Floats, binary, classes, mean, one_hot
 
 NAME = "brier"
-TASK = "classification"
+TASK = ("classification", "multiclass")
 GREATER_IS_BETTER = False
 
 
 def per_row(y: npt.ArrayLike, p: npt.ArrayLike) -> Floats:
     """Return the squared distance of each row."""
+    if np.ndim(p) == 2:
+        places, shares = classes(y, p)
+        return np.asarray(((shares - one_hot(places, width=shares.shape[1])) ** 2).sum(axis=1))
     outcomes, chances = binary(y, p)
     return (chances - outcomes) ** 2
 

@@ -2,7 +2,8 @@
 
 Of predictions between 0.3 and 0.4, between 30 % and 40 % should come true. The metric is the mean, weighted by rows, of
 the distance in each bin between the mean prediction and the share that came true (Naeini and others, 2015). It is never
-quite 0 for a finite number of rows, so compare it only on the same rows.
+quite 0 for a finite number of rows, so compare it only on the same rows. Of several classes, the most probable one is looked
+at: how probable it was said to be, and whether it came true.
 """
 
 from __future__ import annotations
@@ -10,10 +11,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from treadle.evaluation.arrays import Floats, binary, mean
+from treadle.evaluation.arrays import Floats, binary, classes, mean
 
 NAME = "calibration_error"
-TASK = "classification"
+TASK = ("classification", "multiclass")
 GREATER_IS_BETTER = False
 BINS = 10
 #: Adds up absolute means.
@@ -22,11 +23,16 @@ FOLDED = True
 
 def terms(y: npt.ArrayLike, p: npt.ArrayLike) -> Floats:
     """Return outcome less prediction of each row, in the column of its bin; a bin's upper end belongs to the next."""
-    outcomes, chances = binary(y, p)
+    outcomes, chances = _most_probable(y, p) if np.ndim(p) == 2 else binary(y, p)
     filled = np.zeros((len(outcomes), BINS))
     places = np.minimum((chances * BINS).astype(np.int64), BINS - 1)
     filled[np.arange(len(outcomes)), places] = outcomes - chances
     return filled
+
+
+def _most_probable(y: npt.ArrayLike, p: npt.ArrayLike) -> tuple[Floats, Floats]:
+    places, shares = classes(y, p)
+    return np.asarray(shares.argmax(axis=1) == places, dtype=np.float64), shares.max(axis=1)
 
 
 def combine(means: Floats) -> Floats:

@@ -1,20 +1,26 @@
-"""Log loss: the mean surprise, in nats, at what happened; the lower the better, and 0 is perfect."""
+"""Log loss: the mean surprise, in nats, at what happened; the lower the better, and 0 is perfect.
+
+A class that a model does not know has the probability 0: it is surprised by 36 nats at each row of it.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
 
-from treadle.evaluation.arrays import Floats, binary, mean
+from treadle.evaluation.arrays import Floats, binary, classes, mean
 
 NAME = "log_loss"
-TASK = "classification"
+TASK = ("classification", "multiclass")
 GREATER_IS_BETTER = False
 _TINY = float(np.finfo(np.float64).eps)
 
 
 def per_row(y: npt.ArrayLike, p: npt.ArrayLike) -> Floats:
     """Return the surprise at each row; certainty is taken to be 1 - 2e-16, so a wrong one costs 36 nats."""
+    if np.ndim(p) == 2:
+        places, shares = classes(y, p)
+        return np.asarray(-np.log(np.clip(shares[np.arange(len(places)), places], _TINY, 1 - _TINY)))
     outcomes, chances = binary(y, p)
     chances = np.clip(chances, _TINY, 1 - _TINY)
     return np.asarray(-np.log(np.where(outcomes == 1, chances, 1 - chances)))
@@ -25,5 +31,7 @@ def value(y: npt.ArrayLike, p: npt.ArrayLike, weight: npt.ArrayLike | None = Non
 
     >>> round(value([1, 0], [0.5, 0.5]), 4)
     0.6931
+    >>> round(value([2, 0], [[0.2, 0.2, 0.6], [0.5, 0.25, 0.25]]), 4)
+    0.602
     """
     return float(mean(per_row(y, p), weight))

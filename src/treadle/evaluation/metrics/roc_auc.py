@@ -1,6 +1,7 @@
 """Area under the ROC curve: the chance that a positive row is ranked above a negative one, ties counting half.
 
-NaN where all rows are of one class: there is no such pair.
+NaN where all rows are of one class: there is no such pair. Of several classes, the mean over those that some rows have and
+others have not, each against the rest.
 """
 
 from __future__ import annotations
@@ -10,15 +11,17 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from treadle.evaluation.arrays import Floats, binary, weights
+from treadle.evaluation.arrays import Floats, binary, classes, mean_of_defined, weights
 
 NAME = "roc_auc"
-TASK = "classification"
+TASK = ("classification", "multiclass")
 GREATER_IS_BETTER = True
 
 
 def prepare(y: npt.ArrayLike, p: npt.ArrayLike) -> Callable[[Floats], float]:
     """Return the metric as a function of the rows' weights; the rows are sorted once."""
+    if np.ndim(p) == 2:
+        return _one_against_rest(y, p)
     outcomes, chances = binary(y, p)
     order = np.argsort(chances, kind="stable")
     positive = outcomes[order]
@@ -42,10 +45,10 @@ def influence(y: npt.ArrayLike, p: npt.ArrayLike, weight: npt.ArrayLike | None =
     """Return how far each row moves the metric, of shape (rows,); NaN where all rows are of one class.
 
     A positive row moves it by the share of negative ones below it, less the metric, over the share of positive rows;
-    a negative one likewise (DeLong and others, 1988). None for answers of several numbers a row.
+    a negative one likewise (DeLong and others, 1988).
     """
-    if np.ndim(p) != 1:
-        return None
+    if np.ndim(p) == 2:
+        return _influence_of_several(y, p, weight)
     outcomes, chances = binary(y, p)
     given = weights(weight, rows=len(outcomes))
     order = np.argsort(chances, kind="stable")
@@ -64,6 +67,18 @@ def influence(y: npt.ArrayLike, p: npt.ArrayLike, weight: npt.ArrayLike | None =
     moved = np.empty(len(order))
     moved[order] = (placed - area) * given.sum() / np.where(is_positive, positive, negative)
     return moved
+
+
+def _one_against_rest(y: npt.ArrayLike, p: npt.ArrayLike) -> Callable[[Floats], float]:
+    places, shares = classes(y, p)
+    each = [prepare(places == place, np.clip(shares[:, place], 0, 1)) for place in np.unique(places)]
+    return lambda weight: float(mean_of_defined(np.array([one(weight) for one in each])))
+
+
+def _influence_of_several(y: npt.ArrayLike, p: npt.ArrayLike, weight: npt.ArrayLike | None) -> Floats:
+    places, shares = classes(y, p)
+    each = [influence(places == one, np.clip(shares[:, one], 0, 1), weight) for one in np.unique(places)]
+    return mean_of_defined(np.column_stack(each))
 
 
 def value(y: npt.ArrayLike, p: npt.ArrayLike, weight: npt.ArrayLike | None = None) -> float:

@@ -1,7 +1,7 @@
 """How each estimator is written as graph nodes: scikit-learn's by the name of its class, others by their format.
 
-`CLASSIFIERS` and `REGRESSORS` are the whole list; what is not in them is left to skl2onnx. An estimator of another library
-is written by the functions `classifier` and `regressor` of the format that is called like the library.
+`CLASSIFIERS`, `MULTICLASS` and `REGRESSORS` are the whole list; what is not in them is left to skl2onnx. An estimator of another
+library is written by the functions `classifier`, `shares` and `regressor` of the format that is called like the library.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def gradient_classifier(model: Any, blocks: Sequence[Block], graph: Graph) -> Bi
 
 def forest_classifier(model: Any, blocks: Sequence[Block], graph: Graph) -> Binary:
     """RandomForest, ExtraTrees, DecisionTree: the mean share of the positive class in the leaves."""
-    mean = _forest_mean(model, blocks, graph, column=1)
+    mean = _forest_mean(model, blocks, graph, columns=[1])
     return Binary(_above(graph, mean, "Greater", 0.5), mean)
 
 
@@ -52,6 +52,29 @@ def linear_classifier(model: Any, blocks: Sequence[Block], graph: Graph) -> Bina
     """LogisticRegression: sigmoid of a weighted sum."""
     score = _weighted_sum(model, blocks, graph)
     return Binary(_above(graph, score, "Greater", 0.0), graph.add("Sigmoid", score))
+
+
+def histogram_shares(model: Any, blocks: Sequence[Block], graph: Graph) -> str:
+    """HistGradientBoosting of several classes: softmax of a sum for each."""
+    return graph.add("Softmax", _histogram_sum(model, blocks, graph), axis=1)
+
+
+def gradient_shares(model: Any, blocks: Sequence[Block], graph: Graph) -> str:
+    """GradientBoosting of several classes: softmax of a sum for each."""
+    return graph.add("Softmax", _boosted_sum(model, blocks, graph), axis=1)
+
+
+def forest_shares(model: Any, blocks: Sequence[Block], graph: Graph) -> str:
+    """RandomForest, ExtraTrees, DecisionTree: the mean share of each class in the leaves."""
+    return _forest_mean(model, blocks, graph, columns=range(len(model.classes_)))
+
+
+def linear_shares(model: Any, blocks: Sequence[Block], graph: Graph) -> str:
+    """LogisticRegression: softmax of a weighted sum for each class."""
+    if model.coef_.shape[0] != len(model.classes_):
+        msg = f"LogisticRegression with {model.coef_.shape[0]} sums for {len(model.classes_)} classes"
+        raise Unconvertible(msg)
+    return graph.add("Softmax", _weighted_sum(model, blocks, graph), axis=1)
 
 
 def histogram_regressor(model: Any, blocks: Sequence[Block], graph: Graph) -> str:
@@ -71,7 +94,7 @@ def gradient_regressor(model: Any, blocks: Sequence[Block], graph: Graph) -> str
 
 def forest_regressor(model: Any, blocks: Sequence[Block], graph: Graph) -> str:
     """RandomForest, ExtraTrees, DecisionTree: the mean of the leaves."""
-    return _forest_mean(model, blocks, graph, column=0)
+    return _forest_mean(model, blocks, graph, columns=[0])
 
 
 def linear_regressor(model: Any, blocks: Sequence[Block], graph: Graph) -> str:
@@ -86,6 +109,14 @@ CLASSIFIERS: dict[str, Callable[[Any, Sequence[Block], Graph], Binary]] = {
     "ExtraTreesClassifier": forest_classifier,
     "DecisionTreeClassifier": forest_classifier,
     "LogisticRegression": linear_classifier,
+}
+MULTICLASS: dict[str, Callable[[Any, Sequence[Block], Graph], str]] = {
+    "HistGradientBoostingClassifier": histogram_shares,
+    "GradientBoostingClassifier": gradient_shares,
+    "RandomForestClassifier": forest_shares,
+    "ExtraTreesClassifier": forest_shares,
+    "DecisionTreeClassifier": forest_shares,
+    "LogisticRegression": linear_shares,
 }
 REGRESSORS: dict[str, Callable[[Any, Sequence[Block], Graph], str]] = {
     "HistGradientBoostingRegressor": histogram_regressor,
@@ -109,8 +140,24 @@ def classifier(model: Any, blocks: Sequence[Block], graph: Graph) -> Binary:
     write = CLASSIFIERS.get(type(model).__name__) if _is_own(model) else _of_format(model, "classifier")
     if write:
         return write(model, blocks, graph)
-    share = foreign.classifier(model, matrix(graph, blocks, floating=True), graph)
+    shares = foreign.classifier(model, matrix(graph, blocks, floating=True), graph)
+    share = graph.add("Gather", shares, graph.constant([1], np.int64), axis=1)
     return Binary(_above(graph, share, "Greater", 0.5), share)
+
+
+def shares(model: Any, blocks: Sequence[Block], graph: Graph) -> str:
+    """Write a fitted classifier of several classes, and return the name of their probabilities, in its own order.
+
+    Raises:
+        Unconvertible: neither we nor skl2onnx know a form of it.
+    """
+    if len(getattr(model, "classes_", ())) == 2:
+        yes = classifier(model, blocks, graph).probability
+        return graph.add("Concat", graph.add("Sub", graph.constant([[1.0]]), yes), yes, axis=1)
+    write = MULTICLASS.get(type(model).__name__) if _is_own(model) else _of_format(model, "shares")
+    if write:
+        return str(write(model, blocks, graph))
+    return foreign.classifier(model, matrix(graph, blocks, floating=True), graph)
 
 
 def regressor(model: Any, blocks: Sequence[Block], graph: Graph) -> str:
@@ -146,8 +193,9 @@ def _above(graph: Graph, name: str, op: str, bound: float) -> str:
 
 def _weighted_sum(model: Any, blocks: Sequence[Block], graph: Graph) -> str:
     x = graph.cast(matrix(graph, blocks, floating=True), "float64")
-    weights = graph.constant(np.reshape(model.coef_, (-1, 1)), np.float64)
-    offset = graph.constant(np.reshape(np.broadcast_to(model.intercept_, (1,)), (1,)), np.float64)
+    coefficients = np.atleast_2d(model.coef_)
+    weights = graph.constant(coefficients.T, np.float64)
+    offset = graph.constant(np.broadcast_to(model.intercept_, (len(coefficients),)), np.float64)
     return graph.add("Gemm", x.name, weights, offset)
 
 
@@ -156,9 +204,9 @@ def _histogram_sum(model: Any, blocks: Sequence[Block], graph: Graph) -> str:
         x = _with_categories(model, blocks, graph)
     else:
         x = graph.cast(matrix(graph, blocks, floating=True), "float64")
-    ensemble = [trees.of_histogram_tree(predictor) for (predictor,) in model._predictors]
-    total = trees.sum_of_trees(x, ensemble, graph)
-    return graph.add("Add", total, graph.constant(model._baseline_prediction.ravel(), np.float64))
+    ensembles = [map(trees.of_histogram_tree, ensemble) for ensemble in zip(*model._predictors, strict=True)]
+    totals = trees.sums_of_trees(x, ensembles, graph)
+    return graph.add("Add", totals, graph.constant(model._baseline_prediction.ravel(), np.float64))
 
 
 def _with_categories(model: Any, blocks: Sequence[Block], graph: Graph) -> Block:
@@ -175,21 +223,24 @@ def _boosted_sum(model: Any, blocks: Sequence[Block], graph: Graph) -> str:
         msg = f"GradientBoosting that starts from a {type(model.init_).__name__}"
         raise Unconvertible(msg)
     start = model._raw_predict_init(np.zeros((1, model.n_features_in_), dtype=np.float32)).ravel()
-    ensemble = [
-        trees.of_scikit_tree(one.tree_, model.learning_rate * one.tree_.value[:, 0, 0])
-        for one in model.estimators_[:, 0]
+    ensembles = [
+        [trees.of_scikit_tree(one.tree_, model.learning_rate * one.tree_.value[:, 0, 0]) for one in stages]
+        for stages in model.estimators_.T
     ]
-    total = trees.sum_of_trees(_float32(graph, blocks), ensemble, graph)
-    return graph.add("Add", total, graph.constant(start, np.float64))
+    totals = trees.sums_of_trees(_float32(graph, blocks), ensembles, graph)
+    return graph.add("Add", totals, graph.constant(start, np.float64))
 
 
-def _forest_mean(model: Any, blocks: Sequence[Block], graph: Graph, *, column: int) -> str:
+def _forest_mean(model: Any, blocks: Sequence[Block], graph: Graph, *, columns: Sequence[int]) -> str:
     members = list(getattr(model, "estimators_", [model]))
-    ensemble = [trees.of_scikit_tree(one.tree_, one.tree_.value[:, 0, column]) for one in members]
-    total = trees.sum_of_trees(_float32(graph, blocks), ensemble, graph)
+    ensembles = [
+        [trees.of_scikit_tree(one.tree_, one.tree_.value[:, 0, column]) for one in members]
+        for column in columns
+    ]
+    totals = trees.sums_of_trees(_float32(graph, blocks), ensembles, graph)
     if len(members) == 1:
-        return total
-    return graph.add("Div", total, graph.constant([float(len(members))]))
+        return totals
+    return graph.add("Div", totals, graph.constant([float(len(members))]))
 
 
 def _float32(graph: Graph, blocks: Sequence[Block]) -> Block:

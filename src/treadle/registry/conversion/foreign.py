@@ -26,10 +26,10 @@ def transformer(step: Any, x: Block, graph: Graph) -> Block:
 
 
 def classifier(model: Any, x: Block, graph: Graph) -> str:
-    """Write a classifier and return the name of the positive class's probability, a double of shape (rows, 1)."""
+    """Write a classifier and return the name of the classes' probabilities, a double of shape (rows, classes)."""
     _, shares = _written(model, x, graph, count=2, options={"zipmap": False})
-    second = graph.add("Gather", shares, graph.constant([1], np.int64), axis=1)
-    return graph.cast(Block(name=second, dtype="", origins=(None,)), "float64").name
+    block = Block(name=shares, dtype="", origins=(None,) * len(model.classes_))
+    return graph.cast(block, "float64").name
 
 
 def regressor(model: Any, x: Block, graph: Graph) -> str:

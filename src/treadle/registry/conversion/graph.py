@@ -116,15 +116,21 @@ class Graph:
         name = self.add("Gather", block.name, self.constant(indices, np.int64), axis=1)
         return replace(block, name=name, origins=tuple(block.origins[i] for i in indices))
 
-    def model(self, inputs: Sequence[Field], outputs: Mapping[str, str]) -> Any:
-        """Return the finished model: an input of shape (rows, 1) for each field, outputs by name and type."""
+    def model(self, inputs: Sequence[Field], outputs: Mapping[str, str], *, widths: Mapping[str, int]) -> Any:
+        """Return the finished model: an input of shape (rows, 1) for each field, outputs by name and type.
+
+        `widths` are the columns of outputs that have more than one.
+        """
         onnx = require("onnx", extra="sklearn")
         describe = onnx.helper.make_tensor_value_info
         graph = onnx.helper.make_graph(
             self.nodes,
             "model",
             [describe(f.name, _ONNX_TYPES[f.tensor], [None, 1]) for f in inputs],
-            [describe(name, _ONNX_TYPES[dtype], [None, 1]) for name, dtype in outputs.items()],
+            [
+                describe(name, _ONNX_TYPES[dtype], [None, widths.get(name, 1)])
+                for name, dtype in outputs.items()
+            ],
             initializer=[*self.constants.values(), *self.foreign],
         )
         versions = OPSETS | ({ML: _MIXED_ML_VERSION} if self.is_mixed and not self._has_trees() else {})

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from treadle.core.answers import aligned, scored
 from treadle.core.signature import Signature
-from treadle.registry.conversion.estimators import classifier, regressor
+from treadle.registry.conversion.estimators import classifier, regressor, shares
 from treadle.registry.conversion.graph import Graph, Unconvertible, inputs_of, matrix
 from treadle.registry.conversion.transformers import transform
 
@@ -27,7 +28,8 @@ class Converted:
 def conversions(estimator: Any, *, task: str, signature: Signature, like: Any = None) -> Iterator[Converted]:
     """Write a fitted estimator or pipeline as an ONNX model with an input of shape (rows, 1) for each field.
 
-    Outputs are `prediction` and, for classification, `probability` of the positive class, each (rows, 1). Where
+    Outputs are `prediction` and, for classification, `probability` of the positive class, each (rows, 1); for several
+    classes only their `probabilities`, of shape (rows, classes), from which the rest of an answer follows. Where
     skl2onnx writes a part, there is a second form in which that part computes in single precision: some of its
     parts only exist so. `like` names the columns and classes (`feature_names_in_`, `classes_`) of an estimator that does
     not do so itself.
@@ -77,7 +79,11 @@ def _convert(estimator: Any, graph: Graph, *, task: str, signature: Signature, l
             blocks = transform(step, blocks, graph)
         estimator = estimator.steps[-1][1]
     outputs = {"prediction": "float64"}
-    if task == "classification":
+    last = scored(signature)
+    if last.name == "probabilities":
+        outputs = {last.name: "float64"}
+        graph.rename(_in_place(like, shares(estimator, blocks, graph), last.columns, graph), last.name)
+    elif task == "classification":
         answer = classifier(estimator, blocks, graph)
         boolean = any(out.name == "prediction" and out.kind == "boolean" for out in signature.outputs)
         kind = _classes(like, answer.positive, graph, boolean=boolean)
@@ -85,7 +91,7 @@ def _convert(estimator: Any, graph: Graph, *, task: str, signature: Signature, l
         graph.rename(answer.probability, "probability")
     else:
         graph.rename(regressor(estimator, blocks, graph), "prediction")
-    model = graph.model(signature.inputs, outputs)
+    model = graph.model(signature.inputs, outputs, widths={last.name: max(1, len(last.columns))})
     return Converted(model=model, thresholds=graph.thresholds, notes=tuple(dict.fromkeys(graph.notes)))
 
 
@@ -99,6 +105,15 @@ def _in_order(estimator: Any, signature: Signature) -> list[Any]:
         msg = f"the model was fitted with a column {missing[0]!r} that its signature does not have"
         raise Unconvertible(msg)
     return [signature.field(str(name)) for name in names]
+
+
+def _in_place(estimator: Any, given: str, columns: Sequence[str], graph: Graph) -> str:
+    """Put the estimator's probabilities into the columns of the signature; 0 where the estimator lacks the class."""
+    classes = list(estimator.classes_)
+    places = aligned(np.eye(len(classes)), classes, columns=columns, source=type(estimator).__name__)
+    if len(classes) == len(columns) and np.array_equal(places, np.eye(len(columns))):
+        return given
+    return graph.add("MatMul", given, graph.constant(places, np.float64))
 
 
 def _classes(estimator: Any, positive: str, graph: Graph, *, boolean: bool) -> str:

@@ -70,15 +70,23 @@ def of_histogram_tree(predictor: Any) -> Tree:
 
 def sum_of_trees(x: Block, trees: Iterable[Tree], graph: Graph) -> str:
     """Write the sum of the trees' values, a double of shape (rows, 1)."""
+    return sums_of_trees(x, [trees], graph)
+
+
+def sums_of_trees(x: Block, ensembles: Sequence[Iterable[Tree]], graph: Graph) -> str:
+    """Write the sum of each ensemble's values, a double of shape (rows, ensembles)."""
     parts = _Parts()
-    for tree in trees:
-        parts.add(tree)
-        split = ~tree.leaf
-        for feature, threshold in zip(tree.feature[split], tree.threshold[split], strict=True):
-            origin = x.origins[feature]
-            if origin is not None:
-                graph.thresholds.setdefault(origin.field, []).append(threshold * origin.scale + origin.shift)
-    return graph.add("TreeEnsemble", graph.cast(x, "float64").name, domain=ML, **parts.attributes())
+    for target, trees in enumerate(ensembles):
+        for tree in trees:
+            parts.add(tree, target=target)
+            split = ~tree.leaf
+            for feature, threshold in zip(tree.feature[split], tree.threshold[split], strict=True):
+                origin = x.origins[feature]
+                if origin is not None:
+                    points = graph.thresholds.setdefault(origin.field, [])
+                    points.append(threshold * origin.scale + origin.shift)
+    attributes = parts.attributes(targets=len(ensembles))
+    return graph.add("TreeEnsemble", graph.cast(x, "float64").name, domain=ML, **attributes)
 
 
 class _Parts:
@@ -101,14 +109,16 @@ class _Parts:
         self.modes: list[int] = []
         self.members: list[float] = []
         self.weights: list[float] = []
+        self.targets: list[int] = []
 
-    def add(self, tree: Tree) -> None:
-        """Append one tree. A tree that is only a leaf becomes a node both of whose sides are that leaf."""
+    def add(self, tree: Tree, *, target: int) -> None:
+        """Append one tree, whose values are added to a target. A tree that is only a leaf becomes a node both of whose sides are that leaf."""
         self.ints["tree_roots"].append(len(self.modes))
         if tree.leaf[0]:
             self._node(feature=0, split=0.0, members=(), missing=1)
             self._sides([(True, len(self.weights)), (True, len(self.weights))])
             self.weights.append(float(tree.value[0]))
+            self.targets.append(target)
             return
         inner, leaves = np.flatnonzero(~tree.leaf), np.flatnonzero(tree.leaf)
         number = dict(zip(inner.tolist(), range(len(self.modes), len(self.modes) + len(inner)), strict=True))
@@ -124,19 +134,20 @@ class _Parts:
             )
             self._sides([(bool(tree.leaf[c]), number[int(c)]) for c in (tree.left[i], tree.right[i])])
         self.weights += tree.value[leaves].tolist()
+        self.targets += [target] * len(leaves)
 
-    def attributes(self) -> dict[str, Any]:
+    def attributes(self, *, targets: int) -> dict[str, Any]:
         """Return the node's attributes."""
         extra = {"membership_values": tensor(np.array(self.members))} if self.members else {}
         return {
             **self.ints,
             **extra,
-            "n_targets": 1,
+            "n_targets": targets,
             "aggregate_function": _SUM,
             "post_transform": 0,
             "nodes_splits": tensor(np.array(self.splits)),
             "nodes_modes": tensor(np.array(self.modes, dtype=np.uint8)),
-            "leaf_targetids": [0] * len(self.weights),
+            "leaf_targetids": self.targets,
             "leaf_weights": tensor(np.array(self.weights)),
         }
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from treadle.core.answers import follows, scored
+from treadle.core.answers import follows, in_order, scored
 from treadle.core.errors import InvalidInput, PackageRefused
 from treadle.core.optional import require
 from treadle.core.signature import Field, Signature
@@ -51,7 +51,7 @@ class OnnxModel:
         values = self._session.run([field.name for field in self._given], feed)
         outputs = {f.name: _shaped(f, value) for f, value in zip(self._given, values, strict=True)}
         name = self._scored.name
-        outputs[name] = outputs[name].astype(np.float64, copy=False)
+        outputs[name] = in_order(outputs[name].astype(np.float64, copy=False), self._scored)
         if not self._rest:
             return outputs
         rest = {field.name: follows(field, outputs[name], self._scored) for field in self._rest}

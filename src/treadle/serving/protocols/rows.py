@@ -2,7 +2,7 @@
 
 `{"rows": [{"carrier": "UA", "distance": 1400}], "subject": "customer-7", "keys": [{"flight_id": "x"}]}` is answered by
 `{"id": …, "version": 3, …, "predictions": [{"prediction_id": …, "prediction": true, "probability": 0.81}]}`, one for
-each row. Instead of `rows` there may be `columns`: `{"carrier": ["UA"], "distance": [1400]}`. `key` may stand for
+each row. Several numbers, as the probability of each class, are an object by their names. Instead of `rows` there may be `columns`: `{"carrier": ["UA"], "distance": [1400]}`. `key` may stand for
 `keys` where there is one row.
 """
 
@@ -69,10 +69,7 @@ def render(answer: Answer, call: Call) -> Response:  # noqa: ARG001 - other prot
 
 def predictions(answer: Answer) -> list[dict[str, Any]]:
     """Return an answer as one mapping for each row, with the id of each prediction."""
-    names = ("prediction_id", *answer.outputs)
-    ids = [f"{answer.id}-{row}" for row in range(answer.batch.rows)]
-    columns = (values.tolist() for values in answer.outputs.values())
-    return [dict(zip(names, row, strict=True)) for row in zip(ids, *columns, strict=True)]
+    return [{"prediction_id": f"{answer.id}-{row}", **said} for row, said in enumerate(answer.rows())]
 
 
 def refuse(message: str, field: str | None) -> bytes:

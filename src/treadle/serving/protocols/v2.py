@@ -1,6 +1,7 @@
 """The Open Inference Protocol, version 2, over HTTP, with its binary tensors: Triton's and KServe's clients work unchanged.
 
-An endpoint is a `model` of the protocol; its columns are tensors of shape [rows] or [rows, 1]. What the protocol has
+An endpoint is a `model` of the protocol; its columns are tensors of shape [rows] or [rows, 1], and an output of several
+numbers is one of shape [rows, numbers], whose metadata name these (`parameters.columns`). What the protocol has
 no word for travels in `parameters`: `subject` and `keys` (JSON text: an array of objects) in a request; revision,
 variant and model in an answer.
 """
@@ -15,6 +16,7 @@ from typing import Any
 import msgspec
 
 from treadle.core.errors import InvalidInput
+from treadle.core.signature import Field
 from treadle.serving import tensors
 from treadle.serving.dataplane import Answer, Call, Dataplane
 from treadle.serving.entries import key_text
@@ -84,13 +86,13 @@ def render(answer: Answer, call: Call) -> Response:
         told: dict[str, Any] = {
             "name": name,
             "datatype": tensors.datatype_of_array(values),
-            "shape": [answer.batch.rows],
+            "shape": list(values.shape),
         }
         if binary:
             blobs.append(tensors.to_bytes(values))
             told["parameters"] = {"binary_data_size": len(blobs[-1])}
         else:
-            told["data"] = values.tolist()
+            told["data"] = values.reshape(-1).tolist()
         outputs.append(told)
     head = msgspec.json.encode(
         {
@@ -145,18 +147,20 @@ def _model(plane: Dataplane, request: Request) -> Response:
         {"name": field.name, "datatype": tensors.datatype_of(field), "shape": [-1]}
         for field in reader.signature.inputs
     ]
-    outputs = [
-        {
-            "name": field.name,
-            "datatype": "FP64" if field.kind == "float" else tensors.datatype_of(field),
-            "shape": [-1],
-        }
-        for field in reader.signature.outputs
-    ]
+    outputs = [_described(field) for field in reader.signature.outputs]
     versions = sorted({str(variant.version) for variant in loaded.revision.variants})
     return reply(
         {"name": name, "versions": versions, "platform": "treadle", "inputs": inputs, "outputs": outputs}
     )
+
+
+def _described(field: Field) -> dict[str, Any]:
+    told: dict[str, Any] = {
+        "name": field.name,
+        "datatype": "FP64" if field.kind == "float" else tensors.datatype_of(field),
+        "shape": [-1, len(field.columns)] if field.columns else [-1],
+    }
+    return {**told, "parameters": {"columns": list(field.columns)}} if field.columns else told
 
 
 def _model_ready(plane: Dataplane, request: Request) -> Response:
@@ -265,6 +269,8 @@ def _wanted(body: _Body, answer: Answer, everything: bool) -> list[tuple[str, bo
             msg = f"Unknown output {output.name!r}. Available: {', '.join(answer.outputs)}."
             raise InvalidInput(msg, field="outputs")
         if "classification" in output.parameters:
-            msg = "The classification extension is not supported. Read 'probability' instead."
+            msg = (
+                "The classification extension is not supported. Read the output with the probability instead."
+            )
             raise InvalidInput(msg, field="outputs")
     return [(o.name, bool(o.parameters.get("binary_data", everything))) for o in body.outputs]

@@ -12,12 +12,13 @@ import polars as pl
 from treadle.core.errors import InvalidDeclaration, InvalidInput, RunFailed
 from treadle.core.signature import Field
 from treadle.training.answers import checked_probabilities, not_an_estimator
+from treadle.training.task import Settled
 
 _SHOWN = 5
 
 
 @dataclass(frozen=True, kw_only=True)
-class Classification:
+class Classification(Settled):
     """Tell two classes apart.
 
     The target is boolean, 0 or 1, or one of two strings; for strings, `positive` names the class whose probability
@@ -126,6 +127,12 @@ class Classification:
     def _encode_strings(self, target: pl.Series) -> np.ndarray:
         values = sorted(target.unique())
         shown = ", ".join(map(repr, values[:_SHOWN])) + (", …" if len(values) > _SHOWN else "")
+        if self.positive is None and len(values) > 2:
+            msg = (
+                f"The target {target.name!r} holds {len(values)} different values ({shown}). Expected two classes; more of "
+                "them are td.Multiclass()."
+            )
+            raise InvalidInput(msg, field=target.name)
         if self.positive is None:
             msg = (
                 f"The target {target.name!r} holds strings ({shown}). Say which one is predicted: "
@@ -135,7 +142,7 @@ class Classification:
         if len(values) > 2 or (len(values) == 2 and self.positive not in values):
             msg = (
                 f"The target {target.name!r} holds {len(values)} different values ({shown}). "
-                f"Expected {self.positive!r} and one other."
+                f"Expected {self.positive!r} and one other. More than two classes are td.Multiclass()."
             )
             raise InvalidInput(msg, field=target.name)
         return (target == self.positive).cast(pl.Int64).to_numpy()
@@ -164,6 +171,6 @@ def _must_be_binary(target: pl.Series) -> None:
         shown = ", ".join(map(str, values[:_SHOWN])) + (", …" if len(values) > _SHOWN else "")
         msg = (
             f"The target {target.name!r} holds {len(values)} different numbers ({shown}). Expected 0 and 1. "
-            "A number to estimate is td.Regression()."
+            "A number to estimate is td.Regression(); several classes are td.Multiclass()."
         )
         raise InvalidInput(msg, field=target.name)

@@ -11,10 +11,11 @@ import polars as pl
 from treadle.core.errors import InvalidInput
 from treadle.core.signature import Field
 from treadle.training.answers import checked, not_an_estimator
+from treadle.training.task import Settled
 
 
 @dataclass(frozen=True, kw_only=True)
-class Regression:
+class Regression(Settled):
     """Estimate a number.
 
     >>> Regression().target(pl.Series("minutes", [3, 14])).tolist()
