@@ -183,8 +183,10 @@ def _of_format(model: Any, what: str) -> Callable[[Any, Sequence[Block], Graph],
             found: Any = getattr(plugins.load("format", library), what, None)
             if found is not None:
                 return found  # type: ignore[no-any-return]
-    msg = f"{type(model).__name__} is not a part of scikit-learn"
-    raise Unconvertible(msg)
+    name = type(model).__name__
+    known = any(library in plugins.available("format") for library in libraries(model))
+    why = f"no exact form of {name} with several classes is known" if what == "shares" and known else ""
+    raise Unconvertible(why or f"{name} is not a part of scikit-learn")
 
 
 def _above(graph: Graph, name: str, op: str, bound: float) -> str:
