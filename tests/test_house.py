@@ -67,6 +67,7 @@ HEAVY = {
         "scipy",
         "skl2onnx",
     ),
+    *("optuna", "ray"),
     *("redis", "sklearn", "skops", "sqlalchemy"),
     *("catboost", "cloudpickle", "keras", "lightgbm", "river", "torch", "xgboost"),
 }

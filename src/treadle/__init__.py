@@ -55,6 +55,11 @@ if TYPE_CHECKING:
     from treadle.loop.triggers.new_rows import NewRows as NewRows
     from treadle.training.context import RunContext as Run  # noqa: F401
     from treadle.training.data import TrainingData as TrainingData
+    from treadle.training.resources import Resources as Resources
+    from treadle.training.search import Search as Search
+    from treadle.training.spaces import Categorical as Categorical
+    from treadle.training.spaces import Float as Float
+    from treadle.training.spaces import Int as Int
     from treadle.training.tasks.classification import Classification as Classification
     from treadle.training.tasks.multiclass import Multiclass as Multiclass
     from treadle.training.tasks.quantiles import Quantiles as Quantiles
@@ -67,19 +72,22 @@ _PLACES = {
     "Age": ("treadle.loop.triggers.age", "Age"),
     "ArchiveLimits": ("treadle.data.trees", "ArchiveLimits"),
     "Blend": ("treadle.evaluation.blend", "Blend"),
+    "Categorical": ("treadle.training.spaces", "Categorical"),
     "Classification": ("treadle.training.tasks.classification", "Classification"),
     "Column": ("treadle.data.contracts", "Column"),
     "ConformalIntervals": ("treadle.evaluation.conformal", "ConformalIntervals"),
     "ConformalSets": ("treadle.evaluation.conformal", "ConformalSets"),
     "Contract": ("treadle.data.contracts", "Contract"),
-    "Decayed": ("treadle.data.windows", "Decayed"),
     "Dataset": ("treadle.data.datasets", "Dataset"),
+    "Decayed": ("treadle.data.windows", "Decayed"),
     "Every": ("treadle.loop.triggers.every", "Every"),
     "Expanding": ("treadle.data.windows", "Expanding"),
     "FeatureView": ("treadle.features.views", "FeatureView"),
     "Files": ("treadle.data.sources.files", "Files"),
+    "Float": ("treadle.training.spaces", "Float"),
     "Frame": ("treadle.data.sources.frame", "Frame"),
     "HashSplit": ("treadle.data.splits", "HashSplit"),
+    "Int": ("treadle.training.spaces", "Int"),
     "Last": ("treadle.data.windows", "Last"),
     "Multiclass": ("treadle.training.tasks.multiclass", "Multiclass"),
     "NewRows": ("treadle.loop.triggers.new_rows", "NewRows"),
@@ -91,14 +99,16 @@ _PLACES = {
     "Quantiles": ("treadle.training.tasks.quantiles", "Quantiles"),
     "Recalibration": ("treadle.evaluation.calibration", "Recalibration"),
     "Regression": ("treadle.training.tasks.regression", "Regression"),
+    "Resources": ("treadle.training.resources", "Resources"),
     "Run": ("treadle.training.context", "RunContext"),
+    "Search": ("treadle.training.search", "Search"),
     "Stream": ("treadle.data.sources.stream", "Stream"),
     "Table": ("treadle.data.sources.table", "Table"),
     "Threshold": ("treadle.evaluation.thresholds", "Threshold"),
     "TimeSplit": ("treadle.data.splits", "TimeSplit"),
+    "TrainingData": ("treadle.training.data", "TrainingData"),
     "Tree": ("treadle.data.trees", "Tree"),
     "Tumbling": ("treadle.data.windows", "Tumbling"),
-    "TrainingData": ("treadle.training.data", "TrainingData"),
     "Workspace": ("treadle.app.workspace", "Workspace"),
     "aggregates": ("treadle.features.aggregates", ""),
     "back_fill": ("treadle.data.windows", "back_fill"),

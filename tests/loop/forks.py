@@ -194,7 +194,7 @@ def _arm(case: Case, told: Path, *, death: boundaries.Death | None, is_killed: b
     """Set this process up for a run: its engine, and who counts and dies."""
     is_beside = is_killed and case.plan.who != "main"
     engine = "process" if is_beside else "inline"
-    os.environ.update(as_environment({"compute.engine": engine, **case.settings}))
+    os.environ.update(as_environment({"compute.engine": engine, "compute.retries": "0", **case.settings}))
     if is_beside:
         os.environ.update(boundaries.orders(told, death, with_giver=case.plan.who == "both"))
     else:

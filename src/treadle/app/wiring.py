@@ -33,6 +33,7 @@ from treadle.store.objects.objects import Objects
 from treadle.store.online.online import Online
 from treadle.store.tables.tables import Tables
 from treadle.training.runs import Runs
+from treadle.training.trials import Trials
 
 if TYPE_CHECKING:
     pass
@@ -148,6 +149,11 @@ class Wiring:
         return Runs(ledger=self.ledger, objects=self.objects, clock=self.clock, root=self.root)
 
     @cached_property
+    def trials(self) -> Trials:
+        """Room 4: trials of searches."""
+        return Trials(ledger=self.ledger, objects=self.objects, clock=self.clock)
+
+    @cached_property
     def verdicts(self) -> Verdicts:
         """Room 5: what gates said."""
         return Verdicts(ledger=self.ledger, clock=self.clock)
@@ -223,11 +229,13 @@ class Wiring:
             trees=self.trees,
             online=lambda: self.online,
             runs=self.runs,
+            trials=self.trials,
             models=self.models,
             verdicts=self.verdicts,
             endpoints=self.endpoints,
             alerts=self.alerts,
             engine=plugins.load("compute", self.settings.compute.engine).Engine(),
             timeout=self.settings.compute.timeout,
+            retries=self.settings.compute.retries,
             progress=self._progress,
         )

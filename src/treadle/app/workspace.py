@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +32,7 @@ from treadle.loop.watcher import Look, Watcher
 if TYPE_CHECKING:
     from treadle.app.checks import Check
     from treadle.app.status import Status
+    from treadle.app.trials.search import Search
     from treadle.serving.predictor import Predictor
 
 
@@ -211,6 +212,16 @@ class Workspace(Wiring):
         """Load the model version behind a variant, checked against its digests and golden rows."""
         return self.models.load(self.models.get(_reference(variant)))
 
+    def search(self, run: str) -> Search:
+        """Return what a run's search came to: its trials, the best of them, which parameters mattered, and a page.
+
+        Raises:
+            NotFound: there is no such run, or it made no search.
+        """
+        from treadle.app.trials.search import search
+
+        return search(self, run)
+
     def status(self) -> Status:
         """Say what is fresh, what is stale, and why."""
         from treadle.app.status import status
@@ -227,7 +238,7 @@ class Workspace(Wiring):
     def _pipelines(self) -> Pipelines:
         from treadle.app.worker import job
 
-        return Pipelines(self.rooms, jobs=lambda model, run: job(self, model, run))
+        return Pipelines(self.rooms, jobs=partial(job, self))
 
     @cached_property
     def _watcher(self) -> Watcher:

@@ -142,6 +142,14 @@ class RunCrashed(RunFailed):
     """The process of a run ended without a word, as by a signal."""
 
 
+class RunPreempted(RunCrashed):
+    """The machine of a run went away, or said that it will. It can go on elsewhere."""
+
+
+class TrialPruned(TreadleError):
+    """A trial of a search was given up, as others were better at the same step. Let it through: it is no failure."""
+
+
 class DeliveryFailed(TreadleError):
     """A channel did not take a message."""
 

@@ -180,8 +180,9 @@ class Run(Record, frozen=True, kw_only=True):
     traceback: str = ""
     #: How often the run was started; over 1: it was killed and went on.
     attempts: int = 1
-    #: The version that came out of it.
+    #: The version that came out of it, and of a search the trial that became it.
     model_version: int | None = None
+    trial: int | None = None
     #: Key of the whole turn of the loop: equal turns are made once.
     turn: str = ""
 

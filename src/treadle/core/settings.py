@@ -79,6 +79,8 @@ class ComputeSettings(Section, frozen=True, kw_only=True):
     engine: str = "process"
     #: The longest a training function may take, as `30m`; a run that takes longer fails.
     timeout: str = "6h"
+    #: How often a training whose process was killed or ran out of memory is started again, in a row and without progress.
+    retries: int = 2
 
 
 class ServingSettings(Section, frozen=True, kw_only=True):

@@ -13,17 +13,30 @@ import numpy as np
 import polars as pl
 
 from treadle.core.answers import scored
-from treadle.core.errors import RunCrashed, RunFailed, RunTimeout, StoreUnavailable, TreadleError
-from treadle.core.records import Lookup, Run
+from treadle.core.errors import (
+    LeaseLost,
+    RunCrashed,
+    RunFailed,
+    RunPreempted,
+    RunTimeout,
+    StoreUnavailable,
+    TreadleError,
+)
+from treadle.core.records import Lookup, Run, Window
 from treadle.loop.frames import Frames
 from treadle.loop.models import Model
 from treadle.loop.projects import place
 from treadle.loop.rooms import Rooms
 from treadle.registry import packages
+from treadle.store.objects.objects import Objects
 from treadle.training.context import RunContext
 from treadle.training.data import Rows, TrainingData
+from treadle.training.notice import Notice
 
 RESULT, FAILURE = "fitted.json", "failure.json"
+#: Kinds of failure that are not the training function's fault: a store that does not answer, a run that somebody else goes
+#: on with, and too little memory.
+_KINDS: dict[str, type[Exception]] = {"store": StoreUnavailable, "lost": LeaseLost, "memory": MemoryError}
 #: Rows on which a package must reproduce what the trained estimator says.
 GOLDEN = 1024
 
@@ -35,6 +48,10 @@ class Fitted(msgspec.Struct, frozen=True, kw_only=True):
     baselines: tuple[Lookup, ...]
     metrics: dict[str, float]
     rows: int
+    #: Of a search: the trial that it is from, with its parameters and its window.
+    trial: int | None = None
+    params: dict[str, Any] | None = None
+    window: Window | None = None
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,36 +59,45 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
 
     error: str
     traceback: str
-    #: A store did not answer: the model is not to blame, and the run can go on when the store is back.
-    may_pass: bool = False
+    #: What kind it is; see `kind_of`.
+    kind: str = ""
 
 
-def fit(model: Model, run: Run, rooms: Rooms) -> None:
+def fit(model: Model, run: Run, rooms: Rooms, *, notice: Notice | None = None) -> None:
     """Train and package a candidate, and write the result or the failure into the run's folder."""
     folder = rooms.runs.folder(run.id)
     try:
-        fitted = _fit(model, run, rooms)
+        fitted = _fit(model, run, rooms, notice)
+    except RunPreempted:
+        raise
     except Exception as error:
-        leave(error, folder, said=_sentence(error, model, root=rooms.root))
+        leave(error, folder, said=sentence(error, model, root=rooms.root))
         raise
     _write(folder / RESULT, fitted)
 
 
-def leave(error: Exception, folder: Path, *, said: str) -> None:
-    """Write down in the run's folder why its training leaves nothing; the error is the one that is handled now."""
-    may_pass = isinstance(error, StoreUnavailable)
-    _write(folder / FAILURE, Failure(error=said, traceback=traceback.format_exc(), may_pass=may_pass))
+def leave(error: BaseException, folder: Path, *, said: str) -> None:
+    """Write down in a folder why its training leaves nothing; the error is the one that is handled now."""
+    folder.mkdir(parents=True, exist_ok=True)
+    _write(
+        folder / FAILURE, Failure(error=said, traceback=traceback.format_exc(), kind=_kind_of(type(error)))
+    )
 
 
-def fitted_by(train: Callable[[], None], folder: Path) -> Fitted:
-    """Let an engine train, and return what the training left in the run's folder.
+def _kind_of(error: type[BaseException]) -> str:
+    return next((kind for kind, known in _KINDS.items() if issubclass(error, known)), "")
+
+
+def ran(train: Callable[[], None], folder: Path) -> None:
+    """Let an engine train, and raise what the training has left in its folder as the reason why it failed.
 
     Raises:
-        RunFailed: it left a failure, or nothing; what an earlier attempt left does not count.
+        RunFailed: it left a failure; what an earlier attempt left does not count.
+        RunCrashed: it was killed, or ran out of memory.
         StoreUnavailable: a store did not answer while it trained.
+        LeaseLost: somebody else goes on with its run.
     """
-    for name in (RESULT, FAILURE):
-        (folder / name).unlink(missing_ok=True)
+    (folder / FAILURE).unlink(missing_ok=True)
     try:
         train()
     except (RunTimeout, RunCrashed):
@@ -80,45 +106,76 @@ def fitted_by(train: Callable[[], None], folder: Path) -> Fitted:
         if not (folder / FAILURE).is_file():
             raise
         found = msgspec.json.decode((folder / FAILURE).read_bytes(), type=Failure)
-        if found.may_pass:
-            raise StoreUnavailable(found.error) from error
+        if found.kind == "memory":
+            raise RunCrashed(found.error, traceback=found.traceback) from error
+        if found.kind:
+            raise _KINDS[found.kind](found.error) from error
         raise RunFailed(found.error, traceback=found.traceback) from error
+
+
+def fitted_by(train: Callable[[], None], folder: Path) -> Fitted:
+    """Let an engine train, and return what the training left in the run's folder; see `ran`.
+
+    Raises:
+        RunFailed: it left a failure, or nothing.
+    """
+    (folder / RESULT).unlink(missing_ok=True)
+    ran(train, folder)
     if not (folder / RESULT).is_file():
         msg = "The training ended without a result, as if it had called exit(). Let the function return instead."
         raise RunFailed(msg)
     return msgspec.json.decode((folder / RESULT).read_bytes(), type=Fitted)
 
 
-def _fit(model: Model, run: Run, rooms: Rooms) -> Fitted:
+def _fit(model: Model, run: Run, rooms: Rooms, notice: Notice | None) -> Fitted:
     assert run.window is not None
     frame = Frames(rooms.datasets).rows(model, versions=run.data, window=run.window)
-    frame = frame.filter(pl.col("_split").is_in(["train", "validation"]))
-    data = TrainingData.build(
+    data = data_of(model, frame.filter(pl.col("_split").is_in(["train", "validation"])), run.window)
+    data = replace(data, trees=checked_out(model, run, rooms))
+    context = RunContext(run=run, runs=rooms.runs, notice=notice)
+    estimator = model(data, dict(run.params), context)
+    return packed(
+        model, estimator, data, seed=run.seed, metrics=context.last_metrics(), objects=rooms.objects
+    )
+
+
+def data_of(model: Model, frame: pl.DataFrame, window: Window) -> TrainingData:
+    """Return rows of the train and validation splits as a model's training function gets them."""
+    return TrainingData.build(
         frame,
         inputs=inputs_of(model, frame),
         target=model.target,
         task=model.task,
-        window=run.window,
+        window=window,
         nullable=may_miss(model),
         time=model.data.time_column,
     )
-    data = replace(data, trees=checked_out(model, run, rooms))
-    context = RunContext(run=run, runs=rooms.runs)
-    estimator = model(data, dict(run.params), context)
-    golden, expected = _golden(model, estimator, data, seed=run.seed)
+
+
+def packed(
+    model: Model,
+    estimator: Any,
+    data: TrainingData,
+    *,
+    seed: int,
+    metrics: dict[str, float],
+    objects: Objects,
+) -> Fitted:
+    """Package a fitted estimator, and fit the baselines beside it."""
+    golden, expected = _golden(model, estimator, data, seed=seed)
     package = packages.pack(
         estimator,
         task=model.task.name,
         signature=data.signature,
         golden=golden,
         expected=expected,
-        objects=rooms.objects,
+        objects=objects,
         allow_pickle=model.allow_pickle,
     )
     return Fitted(
         package=package,
         baselines=baselines_of(model, data),
-        metrics=context.last_metrics(),
+        metrics=metrics,
         rows=len(data.train),
     )
 
@@ -168,7 +225,8 @@ def _golden(
     return sample, data.task.predictions(asked, sample)
 
 
-def _sentence(error: Exception, model: Model, *, root: Path) -> str:
+def sentence(error: Exception, model: Model, *, root: Path) -> str:
+    """Return in one sentence what a training function raised, and where."""
     if isinstance(error, TreadleError):
         return str(error)
     file, line = place(error, root)

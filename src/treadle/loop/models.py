@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+from treadle.core import plugins
 from treadle.core.clock import parse_span
-from treadle.core.errors import InvalidDeclaration
+from treadle.core.errors import InvalidDeclaration, closest
 from treadle.data.datasets import Dataset
 from treadle.data.trees import Tree
 from treadle.features.on_demand import OnDemand
@@ -17,6 +18,8 @@ from treadle.features.views import FeatureView
 from treadle.loop.policies import Policy
 from treadle.training.context import RunContext
 from treadle.training.data import TrainingData
+from treadle.training.resources import Resources
+from treadle.training.search import Search
 
 #: What a user writes: data, parameters and the run in; a fitted estimator out.
 TrainingFunction = Callable[[TrainingData, dict[str, Any], RunContext], Any]
@@ -50,6 +53,10 @@ class Model:
     params: Mapping[str, Any] = field(default_factory=dict)
     #: Whether what no safe format takes may be stored as a pickle, which runs code wherever it is loaded.
     allow_pickle: bool = False
+    #: A search for hyper-parameters; None: the function is called once, with `params`.
+    search: Search | None = None
+    #: What the training needs of its machine: the first place, and where it moves when it has lost that too often.
+    resources: tuple[Resources, ...] = ()
 
     def __call__(self, data: TrainingData, params: dict[str, Any], run: RunContext) -> Any:
         """Call the training function."""
@@ -73,6 +80,7 @@ class Model:
             "seed": self.seed,
             "params": dict(self.params),
             "forward": self.forward,
+            **({"search": self.search.spec()} if self.search is not None else {}),
         }
 
     def judging(self) -> dict[str, Any]:
@@ -98,6 +106,8 @@ def model(
     seed: int = 0,
     timeout: str = "",
     params: Mapping[str, Any] | None = None,
+    search: Search | None = None,
+    resources: Resources | Sequence[Resources] = (),
     name: str = "",
     allow_pickle: bool = False,
 ) -> Callable[[TrainingFunction], Model]:
@@ -106,6 +116,9 @@ def model(
     `features` are feature views, joined to each row as of its own time, and on-demand features, computed from what is
     there then. `trees` are folders of files: a run pins their newest versions beside the rows', and the function finds
     each checked out at `data.trees[name]`.
+
+    With `search` the function is called for many sets of hyper-parameters, and the best one's model is the candidate.
+    `resources` say what a worker needs of its machine; of several places the next is taken when one was lost too often.
 
     The model's name is the function's unless `name` says otherwise. Without gates every version that trains is
     released, and `status` says so. `allow_pickle` lets an object that no safe format takes – a plain function, an estimator of
@@ -134,6 +147,8 @@ def model(
             timeout=timeout,
             params=dict(params or {}),
             allow_pickle=allow_pickle,
+            search=search,
+            resources=(resources,) if isinstance(resources, Resources) else tuple(resources),
         )
         _check(declared)
         return declared
@@ -166,6 +181,7 @@ def _check(declared: Model) -> None:
     if not hasattr(declared.task, "predictions"):
         msg = f"{where}: task is {declared.task!r}; expected for example td.Classification() or td.Regression()."
         raise InvalidDeclaration(msg, field="task")
+    _check_search(declared, where)
     if declared.target in declared.inputs:
         msg = f"{where}: the target {declared.target!r} is among the inputs, so the model would be told the answer."
         raise InvalidDeclaration(msg, field="inputs")
@@ -179,3 +195,30 @@ def _check(declared: Model) -> None:
     if not declared.name.replace("_", "").replace("-", "").isalnum():
         msg = f"{where}: a name holds letters, digits, '-' and '_' only."
         raise InvalidDeclaration(msg, field="name")
+
+
+def _check_search(declared: Model, where: str) -> None:
+    search: object = declared.search
+    if search is not None and not isinstance(search, Search):
+        msg = f"{where}: search is {search!r}; expected a td.Search."
+        raise InvalidDeclaration(msg, field="search")
+    places: tuple[object, ...] = declared.resources
+    for place in places:
+        if not isinstance(place, Resources):
+            msg = f"{where}: resources holds {place!r}; expected td.Resources."
+            raise InvalidDeclaration(msg, field="resources")
+    if declared.search is None:
+        return
+    if declared.search.windows and declared.data.time is None:
+        msg = (
+            f"{where}: windows are stretches of the rows' time, and dataset {declared.data.name!r} has none."
+        )
+        raise InvalidDeclaration(msg, field="search")
+    wanted = declared.search.metric
+    if wanted and wanted not in plugins.available("metric"):
+        msg = f"{where}: no metric named {wanted!r}. {closest(wanted, plugins.available('metric'))}"
+        raise InvalidDeclaration(msg, field="search")
+    priced = declared.resources and all(place.price for place in declared.resources)
+    if declared.search.cost is not None and not priced:
+        msg = f"{where}: search has a cost, and the price of a worker is not known: resources=td.Resources(price=0.12)."
+        raise InvalidDeclaration(msg, field="search")

@@ -14,11 +14,11 @@ import msgspec
 from sqlalchemy import Connection
 
 from treadle.core import plugins
-from treadle.core.clock import parse_span
 from treadle.core.errors import Conflict, NotFound, RunFailed, StoreUnavailable, TreadleError
 from treadle.core.ids import new_id
 from treadle.core.records import ModelVersion, Run, StepResult, Verdict, Window
 from treadle.loop import fitting, judging, online
+from treadle.loop.candidates import Jobs, candidate
 from treadle.loop.frames import Frames
 from treadle.loop.models import Model
 from treadle.loop.releases import Release
@@ -26,7 +26,6 @@ from treadle.loop.rooms import Rooms
 from treadle.loop.steps import Left, Steps, key_of
 from treadle.store.ledger.leases import Lease
 from treadle.training import code, environment
-from treadle.training.jobs import Job
 
 #: Seconds after which a run whose machine is gone may be taken over by another machine.
 LEASE = 60.0
@@ -51,8 +50,8 @@ class Turn:
 class Pipelines:
     """Turns the loop for one model at a time."""
 
-    def __init__(self, rooms: Rooms, *, jobs: Callable[[Model, Run], Job]) -> None:
-        """Take the rooms, and `jobs(model, run) -> Job`, which says how the engine starts a training."""
+    def __init__(self, rooms: Rooms, *, jobs: Jobs) -> None:
+        """Take the rooms, and what says how the engine starts a training."""
         self._rooms, self._jobs = rooms, jobs
         self._steps = Steps(rooms.ledger, rooms.objects, rooms.clock)
         self._frames = Frames(rooms.datasets)
@@ -130,8 +129,11 @@ class Pipelines:
         if run.code is None or run.code.digest != made:
             self._rooms.runs.fail(run, error="The code changed before the interrupted run could go on.")
             return None
-        if run.attempts >= MOST_ATTEMPTS:
-            msg = f"The run was begun {run.attempts} times and its process died each time; it is not tried again."
+        if run.attempts - self._rooms.runs.progress(run) >= MOST_ATTEMPTS:
+            msg = (
+                f"The run was begun {run.attempts} times and its process died each time, {MOST_ATTEMPTS} times without "
+                "coming further; it is not tried again."
+            )
             # A new run would train on the same rows, and die in the same way.
             raise self._failed(run, RunFailed(msg))
         self._rooms.progress.step(f"go on with interrupted {run.id}")
@@ -212,7 +214,7 @@ class Pipelines:
     def _carry_through(self, model: Model, run: Run, made: str, lease: Lease) -> Turn:
         rooms = self._rooms
         try:
-            fitted = self._train(model, run, made)
+            run, fitted = self._train(model, run, made)
             version = rooms.models.register(
                 model=model.name,
                 package=fitted.package,
@@ -221,13 +223,14 @@ class Pipelines:
                 dataset=model.data.name,
                 metrics=fitted.metrics,
                 baselines=fitted.baselines,
+                window=fitted.window,
             )
             return self._judge_and_release(model, run, version, fitted, lease)
         except (StoreUnavailable, Conflict):
             raise  # not the model's fault: the run stays open, and the next one goes on with it
         except TreadleError as error:
             failed = error if isinstance(error, RunFailed) else RunFailed(str(error))
-            raise self._failed(run, failed) from error
+            raise self._failed(rooms.runs.get(run.id), failed) from error
         except Exception as error:
             # A gate, metric or baseline of the user's own: left open, the run would fail again at every look.
             msg = f"The run of {model.name!r} raised {type(error).__name__}: {error}"
@@ -239,7 +242,7 @@ class Pipelines:
         failed.run = run.id
         return failed
 
-    def _train(self, model: Model, run: Run, made: str) -> fitting.Fitted:
+    def _train(self, model: Model, run: Run, made: str) -> tuple[Run, fitting.Fitted]:
         rooms = self._rooms
         inputs = {
             "run": run.turn,
@@ -250,17 +253,13 @@ class Pipelines:
         }
 
         def work() -> Left:
+            nonlocal run
             rooms.progress.step(f"train {model.name} on {_describe(run.window)}")
-            folder = rooms.runs.folder(run.id)
-            limit = parse_span(model.timeout or rooms.timeout).total_seconds()
-            fitted = fitting.fitted_by(
-                lambda: rooms.engine.run(self._jobs(model, run), log=folder / "log.txt", timeout=limit),
-                folder,
-            )
+            run, fitted = candidate(model, run, rooms, jobs=self._jobs)
             return msgspec.to_builtins(fitted), fitted.package.objects
 
         kept = self._steps.once("train", key=key_of("train", inputs), run=run.id, work=work)
-        return msgspec.convert(kept.value, fitting.Fitted)
+        return run, msgspec.convert(kept.value, fitting.Fitted)
 
     def _judge_and_release(
         self, model: Model, run: Run, version: ModelVersion, fitted: fitting.Fitted, lease: Lease
@@ -283,6 +282,8 @@ class Pipelines:
                 run,
                 status="succeeded" if passed else "rejected",
                 model_version=version.version,
+                trial=fitted.trial,
+                params=fitted.params,
                 metrics={**fitted.metrics, **_flat(judgement.scores)},
                 connection=connection,
             )

@@ -20,6 +20,7 @@ from treadle.serving.endpoints import Endpoints
 from treadle.store.ledger.ledger import Ledger
 from treadle.store.objects.objects import Objects
 from treadle.training.runs import Runs
+from treadle.training.trials import Trials
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Rooms:
     #: Opens the online store: most turns of most loops do not need it.
     online: Callable[[], OnlineFeatures]
     runs: Runs
+    trials: Trials
     models: Models
     verdicts: Verdicts
     endpoints: Endpoints
@@ -44,4 +46,6 @@ class Rooms:
     engine: Any
     #: The longest a training function may take when the model does not say, as `6h`.
     timeout: str
+    #: How often a training whose process dies is started again, in a row and without a new checkpoint.
+    retries: int
     progress: Progress

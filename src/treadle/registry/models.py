@@ -12,7 +12,7 @@ from sqlalchemy import Connection, func, select
 from treadle.core.clock import Clock
 from treadle.core.errors import AlreadyExists, InvalidInput, NotFound, PackageRefused, not_found
 from treadle.core.ids import new_id
-from treadle.core.records import Alias, Lookup, ModelVersion, Run, from_json, to_json
+from treadle.core.records import Alias, Lookup, ModelVersion, Run, Window, from_json, to_json
 from treadle.core.servable import Servable
 from treadle.registry import packages, pickled
 from treadle.registry.packages import Manifest, Package
@@ -45,9 +45,12 @@ class Models:
         task: str | None = None,
         metrics: Mapping[str, float] | None = None,
         baselines: Iterable[Lookup] = (),
+        window: Window | None = None,
         connection: Connection | None = None,
     ) -> ModelVersion:
         """Give a run's package the next number. Registering the same again returns the version it has.
+
+        `window` is what it was trained on, by default the run's.
 
         Raises:
             AlreadyExists: the run has registered another package.
@@ -75,7 +78,7 @@ class Models:
                 run=run.id,
                 dataset=dataset,
                 dataset_version=run.data[dataset],
-                window=run.window,
+                window=window or run.window,
                 metrics=dict(metrics or {}),
                 baselines=tuple(baselines),
                 notes=package.notes,

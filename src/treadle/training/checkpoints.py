@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, select
 
 from treadle.core.clock import Clock
-from treadle.core.errors import InvalidInput, LeaseLost
+from treadle.core.errors import DigestMismatch, InvalidInput, LeaseLost, NotFound
 from treadle.core.records import Run, from_json
 from treadle.store.ledger import tables as t
 from treadle.store.ledger.ledger import Ledger
@@ -21,68 +22,83 @@ KEPT = 2
 
 
 class _Saved(msgspec.Struct, frozen=True, array_like=True):
-    """An object's content. Run and number make it unlike any other object, so it can be deleted safely."""
+    """An object's content. Owner and number make it unlike any other object, so it can be deleted safely."""
 
-    run: str
+    owner: str
     number: int
     state: dict[str, Any]
 
 
 class Checkpoints:
-    """Saved states of runs that are under way."""
+    """Saved states of what is under way: of a run, or of one of its trials (`run/number`)."""
 
     def __init__(self, ledger: Ledger, objects: Objects, clock: Clock) -> None:
         self._ledger, self._objects, self._clock = ledger, objects, clock
 
-    def save(self, run: Run, state: State) -> int:
+    def save(self, owner: str, state: State, *, check: Callable[[Connection], object]) -> int:
         """Save a state and return its number; older ones than the last two are deleted.
+
+        `check` makes sure, in the transaction, that the owner is still this process's.
 
         Raises:
             InvalidInput: a value is neither bytes, number nor text.
-            LeaseLost: the run was ended, or somebody else goes on with it; nothing is saved.
+            LeaseLost: the owner was ended, or somebody else goes on with it; nothing is saved.
         """
         checked = {name: _checked(name, value) for name, value in state.items()}
-        number = max(self._numbers(run.id), default=0) + 1
-        digest = self._objects.put(msgspec.msgpack.encode(_Saved(run.id, number, checked)))
+        number = max(self._numbers(owner), default=0) + 1
+        digest = self._objects.put(msgspec.msgpack.encode(_Saved(owner, number, checked)))
         with self._ledger.write() as connection:
-            must_be_current(connection, run)
+            check(connection)
             connection.execute(
                 insert(t.checkpoints).values(
-                    run=run.id, number=number, digest=digest, at=t.micros(self._clock.now())
+                    run=owner, number=number, digest=digest, at=t.micros(self._clock.now())
                 )
             )
-            old = self._take(connection, run.id, below=number - KEPT + 1)
+            old = self._take(
+                connection, (t.checkpoints.c.run == owner) & (t.checkpoints.c.number <= number - KEPT)
+            )
         self._delete(old)
         return number
 
-    def latest(self, run: str) -> State | None:
-        """Return the newest state that was saved whole, or None.
+    def latest(self, owner: str) -> State | None:
+        """Return the newest state that can be read whole, or None.
 
         Raises:
-            DigestMismatch: it is damaged on the disk.
+            DigestMismatch: each that is kept is damaged on the disk.
         """
-        numbers = self._numbers(run)
-        if not numbers:
-            return None
-        return msgspec.msgpack.decode(self._objects.get(numbers[max(numbers)]), type=_Saved).state
+        damage: DigestMismatch | NotFound | None = None
+        for _, digest in sorted(self._numbers(owner).items(), reverse=True):
+            try:
+                return msgspec.msgpack.decode(self._objects.get(digest), type=_Saved).state
+            except (DigestMismatch, NotFound) as error:
+                damage = error
+        if damage is not None:
+            raise damage
+        return None
+
+    def count(self, run: str) -> int:
+        """Return how many states a run and its trials have saved, those that were deleted since included."""
+        newest = select(func.max(t.checkpoints.c.number)).where(_owned(run)).group_by(t.checkpoints.c.run)
+        with self._ledger.read() as connection:
+            return sum(connection.execute(newest).scalars())
 
     def drop(self, run: str) -> None:
-        """Delete all states of a run that has ended."""
-        if not self._numbers(run):
+        """Delete all states of a run that has ended, and of its trials."""
+        owned = _owned(run)
+        with self._ledger.read() as connection:
+            there = connection.execute(select(t.checkpoints.c.number).where(owned).limit(1)).first()
+        if there is None:
             return
         with self._ledger.write() as connection:
-            old = self._take(connection, run, below=None)
+            old = self._take(connection, owned)
         self._delete(old)
 
-    def _numbers(self, run: str) -> dict[int, str]:
-        wanted = select(t.checkpoints.c.number, t.checkpoints.c.digest).where(t.checkpoints.c.run == run)
+    def _numbers(self, owner: str) -> dict[int, str]:
+        wanted = select(t.checkpoints.c.number, t.checkpoints.c.digest).where(t.checkpoints.c.run == owner)
         with self._ledger.read() as connection:
             return {row.number: row.digest for row in connection.execute(wanted)}
 
-    def _take(self, connection: Connection, run: str, *, below: int | None) -> list[str]:
-        chosen = t.checkpoints.c.run == run
-        if below is not None:
-            chosen &= t.checkpoints.c.number < below
+    def _take(self, connection: Connection, chosen: ColumnElement[bool]) -> list[str]:
         found = list(connection.execute(select(t.checkpoints.c.digest).where(chosen)).scalars())
         connection.execute(delete(t.checkpoints).where(chosen))
         return found
@@ -90,6 +106,14 @@ class Checkpoints:
     def _delete(self, digests: list[str]) -> None:
         for digest in digests:
             self._objects.delete(digest)
+
+
+def finished_trials(ledger: Ledger, run: str) -> int:
+    """Return how many trials of a run's search have ended."""
+    ended = t.trials.c.state.in_(("succeeded", "pruned", "failed"))
+    wanted = select(func.count()).select_from(t.trials).where((t.trials.c.run == run) & ended)
+    with ledger.read() as connection:
+        return connection.execute(wanted).scalar_one()
 
 
 def must_be_current(connection: Connection, run: Run) -> Run:
@@ -120,3 +144,9 @@ def _checked(name: str, value: Any) -> bytes | int | float | str:
         "let the library write its state to bytes first."
     )
     raise InvalidInput(msg, field=name)
+
+
+def _owned(run: str) -> ColumnElement[bool]:
+    """Return the condition for the states of a run and of its trials."""
+    owner = t.checkpoints.c.run
+    return (owner == run) | owner.startswith(f"{run}/", autoescape=True)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
-from treadle.core.clock import Clock, SystemClock
-from treadle.core.errors import InvalidInput
+from treadle.core.clock import Clock, SystemClock, monotonic, parse_span
+from treadle.core.errors import InvalidInput, RunPreempted, TrialPruned
 from treadle.core.ids import new_id
 from treadle.core.records import Run
 from treadle.training.checkpoints import State
 from treadle.training.history import History, Point, last_values, parse
+from treadle.training.notice import Notice
 
 
 class Keeper(Protocol):
@@ -43,8 +45,22 @@ class RunContext:
     {'loss': 0.25}
     """
 
-    def __init__(self, *, run: Run, runs: Keeper) -> None:
+    def __init__(
+        self,
+        *,
+        run: Run,
+        runs: Keeper,
+        trial: int | None = None,
+        notice: Notice | None = None,
+        give_up: Callable[[float, int], bool] | None = None,
+    ) -> None:
+        """Take the run and what keeps its files; `give_up(value, step)` says whether a trial is hopeless."""
         self._run, self._runs = run, runs
+        #: Number of the trial of a search; None: this is no search.
+        self.trial = trial
+        self._notice = notice
+        self._give_up = give_up
+        self._saved_at: float | None = None
         self._path = runs.folder(run.id) / "metrics.jsonl"
         self._history = History(self._path)
 
@@ -114,18 +130,58 @@ class RunContext:
         """Return the last finite value of each metric that was logged, in earlier attempts too."""
         return last_values(parse(self._path.read_bytes()))
 
-    def save_checkpoint(self, state: State) -> int:
+    def report(self, value: float, step: int) -> None:
+        """Say how good the model is after a step, in the search's metric; a hopeless trial of a search ends here.
+
+        Outside a search, and in one without a pruner, it is a metric like others, named `report`.
+
+        Raises:
+            TrialPruned: the search's pruner gives the trial up. Let it through.
+            InvalidInput: the value is not a number.
+        """
+        self.log_metric("report", value, step)
+        if self._give_up is not None and self._give_up(float(value), int(step)):
+            msg = f"Given up at step {step}, as other trials were better there."
+            raise TrialPruned(msg)
+
+    def save_checkpoint(self, state: State | Callable[[], State], *, every: str = "") -> int | None:
         """Save a state (names to bytes, numbers and texts) to go on from after a kill; return its number.
+
+        Best called at the end of each step, with a function that makes the state and with `every`: then it is made and
+        saved only when that much time has passed since the last one, and else None is returned. When the machine
+        announces its end (SIGTERM), the state is saved at once and the training ends in good order.
 
         Raises:
             InvalidInput: a value is neither bytes, number nor text.
             LeaseLost: somebody else goes on with this run.
+            RunPreempted: the state is saved, and the machine goes away. Let it through.
         """
-        return self._runs.save_checkpoint(self._run, state)
+        ending = self._must_end()
+        if every and not ending and not self._is_due(parse_span(every).total_seconds()):
+            return None
+        number = self._runs.save_checkpoint(self._run, state() if callable(state) else state)
+        self._saved_at = monotonic()
+        if ending:
+            msg = f"The machine announced its end; checkpoint {number} was saved, and training goes on from it elsewhere."
+            raise RunPreempted(msg)
+        return number
 
     def checkpoint(self) -> State | None:
         """Return the state that was saved last, also by an earlier attempt; None: begin at the beginning."""
+        self._must_end()
         return self._runs.checkpoint(self._run.id)
+
+    def _must_end(self) -> bool:
+        """Return whether the end was announced; from now on that is heard, as the training can save its state."""
+        if self._notice is None:
+            return False
+        self._notice.listen()
+        return self._notice.given
+
+    def _is_due(self, seconds: float) -> bool:
+        if self._saved_at is None:
+            self._saved_at = monotonic()
+        return monotonic() - self._saved_at >= seconds
 
 
 class _Nobody:

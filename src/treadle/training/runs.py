@@ -21,7 +21,7 @@ from treadle.store.ledger import tables as t
 from treadle.store.ledger.ledger import Ledger
 from treadle.store.objects.objects import Objects
 from treadle.training import history
-from treadle.training.checkpoints import Checkpoints, State, must_be_current
+from treadle.training.checkpoints import Checkpoints, State, finished_trials, must_be_current
 
 #: Folder of the runs under way on this machine, relative to the project.
 FOLDER = Path(".treadle", "runs")
@@ -112,6 +112,8 @@ class Runs:
         *,
         status: Ended,
         model_version: int | None = None,
+        trial: int | None = None,
+        params: Mapping[str, Any] | None = None,
         metrics: Mapping[str, float] | None = None,
         error: str = "",
         traceback: str = "",
@@ -119,7 +121,8 @@ class Runs:
     ) -> Run:
         """Record how a run ended, inside the caller's write transaction where one is given; `seal` it afterwards.
 
-        `metrics` defaults to the last values that the training function logged; what is not finite is left out.
+        `metrics` defaults to the last values that the training function logged; what is not finite is left out. `trial` and
+        `params` are those of the best trial of a search.
         Ending a run again in the same way changes nothing.
 
         Raises:
@@ -130,6 +133,8 @@ class Runs:
             "status": status,
             "finished_at": self.clock.now(),
             "model_version": model_version,
+            "trial": trial,
+            **({} if params is None else {"params": dict(params)}),
             "metrics": {name: float(value) for name, value in found.items() if math.isfinite(value)},
             "error": error,
             "traceback": traceback,
@@ -219,11 +224,17 @@ class Runs:
         Raises:
             LeaseLost: the run has ended, or somebody else goes on with it.
         """
-        return self._checkpoints.save(run, state)
+        return self._checkpoints.save(
+            run.id, state, check=lambda connection: must_be_current(connection, run)
+        )
 
     def checkpoint(self, run: str) -> State | None:
         """Return the training state that was saved last, or None."""
         return self._checkpoints.latest(run)
+
+    def progress(self, run: Run) -> int:
+        """Return a number that grows whenever an interrupted run has come further: checkpoints saved, trials finished."""
+        return self._checkpoints.count(run.id) + finished_trials(self._ledger, run.id)
 
     def _points(self, run: Run) -> Sequence[history.Point]:
         return history.parse(self._content(run, METRICS))

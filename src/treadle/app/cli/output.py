@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import click
@@ -78,6 +79,22 @@ def warnings(texts: Sequence[str], *, of: str = "") -> None:
 def span(seconds: float | None) -> str | None:
     """Return a number of seconds as people say it, or None."""
     return None if seconds is None else span_text(seconds)
+
+
+def write(target: Path, text: str) -> None:
+    """Write a file whole or not at all.
+
+    Raises:
+        InvalidInput: it cannot be written there.
+    """
+    part = target.with_name(f".{target.name}.part")
+    try:
+        part.write_text(text, encoding="utf-8")
+        part.replace(target)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        msg = f"The page cannot be written to {str(target)!r}: {error.strerror}. Name another file."
+        raise InvalidInput(msg, field="output") from error
 
 
 def on_terminal() -> bool:

@@ -41,7 +41,7 @@ def prepare(y: npt.ArrayLike, p: npt.ArrayLike) -> Callable[[Floats], float]:
     return weighted
 
 
-def influence(y: npt.ArrayLike, p: npt.ArrayLike, weight: npt.ArrayLike | None = None) -> Floats | None:
+def influence(y: npt.ArrayLike, p: npt.ArrayLike, weight: npt.ArrayLike | None = None) -> Floats:
     """Return how far each row moves the metric, of shape (rows,); NaN where all rows are of one class.
 
     A positive row moves it by the share of negative ones below it, less the metric, over the share of positive rows;

@@ -16,6 +16,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     Connection,
+    Double,
     Index,
     Integer,
     MetaData,
@@ -122,7 +123,31 @@ runs = Table(
     Index("ix_runs_status", "status"),
 )
 
-#: Saved training states of a run, by number; `digest` is an object.
+#: Metrics and plain parameters of runs that have ended, as `metrics.log_loss` and `params.depth`, to find runs by.
+run_values = Table(
+    "run_values",
+    metadata,
+    _key("run"),
+    _key("name"),
+    Column("number", Double),
+    Column("text", Text),
+    Index("ix_run_values_name_number", "name", "number"),
+    Index("ix_run_values_name_text", "name", "text"),
+)
+
+#: Sets of hyper-parameters tried in a run (`Trial`); `change` only grows within a run, with each change of a row.
+trials = Table(
+    "trials",
+    metadata,
+    _key("run"),
+    _key("number", Integer),
+    _held("state"),
+    _held("change", BigInteger),
+    _held("body"),
+    Index("ix_trials_run_change", "run", "change"),
+)
+
+#: Saved training states of a run or a trial, by number; `digest` is an object.
 checkpoints = Table(
     "checkpoints",
     metadata,

@@ -1,6 +1,6 @@
 """Holds a job's process group so that all of it ends when the process that asked for it ends.
 
-Run as a script, by path, with nothing but the standard library: `_leash.py PARENT COMMAND...`. It leads the group,
+Run as a script, by path, with nothing but the standard library: `_leash.py PARENT BYTES COMMAND...`. It leads the group,
 starts the command, and ends as the command ended. The kernel sends it SIGHUP when the parent dies.
 """
 
@@ -15,8 +15,8 @@ import sys
 _PR_SET_PDEATHSIG = 1
 
 
-def main(parent: int, command: list[str]) -> int:
-    """Run the command; return its status, or die of the signal that it died of."""
+def main(parent: int, memory: int, command: list[str]) -> int:
+    """Run the command with a limit on its data in bytes (0: none); return its status, or die of the signal that it died of."""
     libc = ctypes.CDLL(None, use_errno=True)
     signal.signal(signal.SIGHUP, lambda *_: os.killpg(0, signal.SIGKILL))
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGHUP)
@@ -25,6 +25,8 @@ def main(parent: int, command: list[str]) -> int:
     me = os.getpid()
     child = os.fork()
     if child == 0:
+        if memory:
+            resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
         return _become(command, me, libc)
     for polite in (signal.SIGTERM, signal.SIGINT):
         signal.signal(polite, signal.SIG_IGN)  # they are for the command, which decides when it ends
@@ -55,4 +57,4 @@ def _die_of(number: int) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1]), sys.argv[2:]))
+    sys.exit(main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]))

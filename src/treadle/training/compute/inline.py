@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import signal
 import threading
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
-from types import FrameType
 
-from treadle.core.clock import monotonic, span_text
-from treadle.core.errors import RunFailed, RunTimeout, TreadleError
+from treadle.core.clock import span_text
+from treadle.core.errors import RunFailed, TreadleError
 from treadle.training.jobs import Job
+from treadle.training.limits import limit
 
 
 class Engine:
@@ -21,6 +20,11 @@ class Engine:
     What Python code prints goes to the log; what native libraries write to the terminal does not. The time limit
     interrupts Python code in the main thread; in other threads there is none, and the log says so.
     """
+
+    parallel = False
+
+    def stop(self) -> None:
+        """Do nothing: what interrupts this process interrupts its job."""
 
     def run(self, job: Job, *, log: Path, timeout: float | None) -> None:
         """Call a job's function; what it prints is appended to the file `log`.
@@ -37,7 +41,7 @@ class Engine:
                 )
                 timeout = None
             try:
-                with _limit(timeout):
+                with limit(timeout):
                     _call(job.call)
             except BaseException:
                 traceback.print_exc(file=output)
@@ -56,29 +60,3 @@ def _call(function: Callable[[], object]) -> None:
             else f"The training raised {type(error).__name__}: {error}"
         )
         raise RunFailed(msg, traceback=traceback.format_exc()) from error
-
-
-@contextmanager
-def _limit(seconds: float | None) -> Iterator[None]:
-    """Interrupt the block after some seconds; a timer that ran before goes on afterwards."""
-    if seconds is None:
-        yield
-        return
-
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        msg = (
-            f"The training function was interrupted after {span_text(seconds)}, its time limit. If it needs longer, "
-            "raise the limit: timeout= in @td.model, or compute.timeout in treadle.toml."
-        )
-        raise RunTimeout(msg)
-
-    before = signal.signal(signal.SIGALRM, interrupt)
-    begun = monotonic()
-    rest, interval = signal.setitimer(signal.ITIMER_REAL, max(seconds, 1e-6))
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
-        if rest:
-            signal.setitimer(signal.ITIMER_REAL, max(rest - (monotonic() - begun), 1e-6), interval)

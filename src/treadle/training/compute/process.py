@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import select
 import signal
@@ -9,23 +10,42 @@ import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import IO
 
 from treadle.core.clock import span_text
-from treadle.core.errors import RunCrashed, RunFailed, RunTimeout
+from treadle.core.errors import InvalidDeclaration, RunCrashed, RunFailed, RunPreempted, RunTimeout
 from treadle.core.settings import child_environment
+from treadle.training import notice
 from treadle.training.compute import _leash
 from treadle.training.jobs import Job
+from treadle.training.resources import Resources
 
-#: Seconds between asking a job to end (SIGTERM) and ending it (SIGKILL).
-GRACE = 3.0
+#: Variables by which numeric libraries are told how many threads to start.
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS")
+
+#: Seconds between asking a job to end (SIGTERM) and ending it (SIGKILL): at its time limit, and when this process has to end.
+GRACE, GRACE_OF_NOTICE = 3.0, 25.0
 
 
 class Engine:
     """Starts the job's command beside this process.
 
+    Of the job's resources, memory is a limit on its data (beyond it Python raises `MemoryError`), and processors are a hint
+    to numeric libraries how many threads to start.
+
     Everything that the job starts is in its process group and ends with it: after its end, at the time-out, when
     this process is interrupted, and when this process dies, however it dies.
     """
+
+    parallel = True
+
+    def __init__(self) -> None:
+        self._running: set[subprocess.Popen[bytes]] = set()
+
+    def stop(self) -> None:
+        """Tell all jobs that run now to end; see the protocol."""
+        for process in tuple(self._running):
+            _signal_group(process, signal.SIGTERM)
 
     def run(self, job: Job, *, log: Path, timeout: float | None) -> None:
         """Run a job's command to its end; stdout and stderr are appended to the file `log`.
@@ -35,30 +55,48 @@ class Engine:
             RunCrashed: it was ended by a signal; the message names it.
             RunFailed: it ended with another status than 0.
         """
+        if job.resources.labels:
+            wanted = ", ".join(job.resources.labels)
+            msg = f"A process on this machine has no labels, and {wanted} is asked for. Set compute.engine to 'ray'."
+            raise InvalidDeclaration(msg, field="resources")
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as output:
-            process = subprocess.Popen(  # noqa: S603 - the job is the user's own
-                [sys.executable, "-I", "-S", _leash.__file__, str(os.getpid()), *job.command],
-                cwd=job.cwd,
-                env=child_environment({"PYTHONUNBUFFERED": "1", **job.environment}),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+            process = started(job, output)
+        self._running.add(process)
         try:
             ended = _wait(process, timeout)
             if not ended:
                 _signal_group(process, signal.SIGTERM)
                 _wait(process, GRACE)
+        except KeyboardInterrupt:
+            _signal_group(process, signal.SIGTERM)
+            _wait(process, GRACE_OF_NOTICE)
+            raise
         finally:
+            self._running.discard(process)
             # The group's number stays taken until its leader is waited for, so nobody else can be hit.
             _signal_group(process, signal.SIGKILL)
             status = process.wait()
         if not ended:
             raise _timed_out(timeout or 0.0)
         if status:
-            raise _failed(status, log)
+            raise failure(status, _last_line(log))
+
+
+def started(job: Job, output: IO[bytes] | int) -> subprocess.Popen[bytes]:
+    """Start a job's command in a process group that ends with this thread; it prints to `output`."""
+    threads = str(max(1, math.ceil(job.resources.cpu)))
+    hints = dict.fromkeys(_THREADS, threads) if job.resources.cpu != Resources.cpu else {}
+    limit = job.resources.bytes
+    return subprocess.Popen(  # noqa: S603 - the job is the user's own
+        [sys.executable, "-I", "-S", _leash.__file__, str(os.getpid()), str(limit or 0), *job.command],
+        cwd=job.cwd,
+        env=child_environment({"PYTHONUNBUFFERED": "1", **hints, **job.environment}),
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
 
 
 def _wait(process: subprocess.Popen[bytes], timeout: float | None) -> bool:
@@ -84,9 +122,11 @@ def _timed_out(timeout: float) -> RunTimeout:
     )
 
 
-def _failed(status: int, log: Path) -> RunFailed:
-    last = _last_line(log)
+def failure(status: int, last: str) -> RunFailed:
+    """Return the error for a job that ended with a status that is not 0; `last` is the last line of its log."""
     said = f" The last line of its log: {last}" if last else " Its log is empty."
+    if status == notice.STATUS:
+        return RunPreempted(f"The training's machine announced its end.{said}")
     if status > 0:
         return RunFailed(f"The training process ended with status {status}.{said}")
     try:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import click
 
 from treadle.app.cli import options, output
-from treadle.core.errors import InvalidInput
 
 if TYPE_CHECKING:
     from treadle.data.profiles.records import Profile
@@ -62,17 +61,9 @@ def command(
 
 
 def _write(found: Profile, target: Path) -> Path:
-    """Write the page whole or not at all."""
     from treadle.data.profiles.page.page import page
 
-    part = target.with_name(f".{target.name}.part")
-    try:
-        part.write_text(page(found), encoding="utf-8")
-        part.replace(target)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        msg = f"The page cannot be written to {str(target)!r}: {error.strerror}. Name another file with --output."
-        raise InvalidInput(msg, field="output") from error
+    output.write(target, page(found))
     return target
 
 

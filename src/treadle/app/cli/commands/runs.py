@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from treadle.app.cli import options, output
+from treadle.core.clock import span_text
 
 
 @click.group("runs", invoke_without_command=True)
@@ -64,6 +65,46 @@ def show(run: str, project: Path | None, *, as_json: bool) -> None:
     if found.error:
         click.secho(output.plain(f"error: {found.error}"), fg="red")
         click.echo(output.plain(found.traceback))
+
+
+@command.command("trials")
+@click.argument("run")
+@click.option(
+    "--page",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write a page with plots of the trials to this file (HTML).",
+)
+@options.project
+@options.as_json
+def trials(run: str, page: Path | None, project: Path | None, *, as_json: bool) -> None:
+    """List the trials of a RUN's search, the best first, or write a page about them.
+
+    Example: treadle runs trials run_01k --page trials.html
+    """
+    with options.workspace(project) as workspace:
+        found = workspace.search(run)
+        if page is not None:
+            output.write(page, found.page())
+            output.note(f"Wrote {page}")
+    if as_json:
+        output.as_json({"metric": found.metric, "best": found.best, "trials": found.ordered})
+        return
+    names = list(dict.fromkeys(name for trial in found.trials for name in trial.params or {}))
+    windows = ["window"] if any(trial.window for trial in found.trials) else []
+    rows = [
+        (
+            trial.number,
+            trial.state,
+            trial.value,
+            *((trial.params or {}).get(name) for name in names),
+            *([trial.window] if windows else []),
+            span_text(trial.seconds),
+            trial.attempts,
+            trial.error,
+        )
+        for trial in found.ordered
+    ]
+    output.table(["trial", "state", found.metric, *names, *windows, "time", "attempts", "why"], rows)
 
 
 @command.command("log")
