@@ -69,6 +69,8 @@ class Wiring:
 
     def close(self) -> None:
         """Close the stores that were opened."""
+        if "engine" in self.__dict__:
+            self.engine.close()
         if "online" in self.__dict__:
             self.online.close()
         if "ledger" in self.__dict__:
@@ -217,6 +219,12 @@ class Wiring:
         )
 
     @cached_property
+    def engine(self) -> Any:
+        """The compute engine that training functions run on."""
+        found = self.settings.compute
+        return plugins.load("compute", found.engine).Engine(found.address)
+
+    @cached_property
     def rooms(self) -> Rooms:
         """Everything that the corridor walks through."""
         return Rooms(
@@ -234,7 +242,7 @@ class Wiring:
             verdicts=self.verdicts,
             endpoints=self.endpoints,
             alerts=self.alerts,
-            engine=plugins.load("compute", self.settings.compute.engine).Engine(),
+            engine=self.engine,
             timeout=self.settings.compute.timeout,
             retries=self.settings.compute.retries,
             progress=self._progress,

@@ -75,8 +75,10 @@ class OnlineSettings(Section, frozen=True, kw_only=True):
 class ComputeSettings(Section, frozen=True, kw_only=True):
     """Where training functions run."""
 
-    #: `process` (a worker process: can be timed out and killed) or `inline` (this process).
+    #: `process` (a worker process: can be timed out and killed), `inline` (this process), or `ray` (the nodes of a cluster).
     engine: str = "process"
+    #: Where the engine is: for `ray` `ray://host:10001`, `host:6379` or `auto`; empty: on this machine.
+    address: str = ""
     #: The longest a training function may take, as `30m`; a run that takes longer fails.
     timeout: str = "6h"
     #: How often a training whose process was killed or ran out of memory is started again, in a row and without progress.

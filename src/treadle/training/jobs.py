@@ -29,10 +29,17 @@ class Job:
 
 
 class Engine(Protocol):
-    """A place where jobs run: class `Engine` of a plug-in module of kind `compute`."""
+    """A place where jobs run: class `Engine` of a plug-in module of kind `compute`.
+
+    It is made with the setting `compute.address`, which one that has no other machines refuses.
+    """
 
     #: Whether several jobs can run at once, each asked for by a thread of its own.
     parallel: bool
+
+    def close(self) -> None:
+        """Let go of what the engine holds, as a connection to a cluster."""
+        ...
 
     def stop(self) -> None:
         """Tell all jobs that run now to end (SIGTERM); those that save checkpoints save their state first."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from treadle.core.clock import span_text
 from treadle.core.errors import RunFailed, TreadleError
+from treadle.training.compute.process import refuse
 from treadle.training.jobs import Job
 from treadle.training.limits import limit
 
@@ -22,6 +23,13 @@ class Engine:
     """
 
     parallel = False
+
+    def __init__(self, address: str = "") -> None:
+        """Take no address: it is this process."""
+        refuse(address)
+
+    def close(self) -> None:
+        """Do nothing: each job ends with the call that runs it."""
 
     def stop(self) -> None:
         """Do nothing: what interrupts this process interrupts its job."""

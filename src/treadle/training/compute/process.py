@@ -13,7 +13,14 @@ from pathlib import Path
 from typing import IO
 
 from treadle.core.clock import span_text
-from treadle.core.errors import InvalidDeclaration, RunCrashed, RunFailed, RunPreempted, RunTimeout
+from treadle.core.errors import (
+    InvalidDeclaration,
+    RunCrashed,
+    RunFailed,
+    RunPreempted,
+    RunTimeout,
+    SettingsError,
+)
 from treadle.core.settings import child_environment
 from treadle.training import notice
 from treadle.training.compute import _leash
@@ -39,8 +46,13 @@ class Engine:
 
     parallel = True
 
-    def __init__(self) -> None:
+    def __init__(self, address: str = "") -> None:
+        """Take no address: the processes are on this machine."""
+        refuse(address)
         self._running: set[subprocess.Popen[bytes]] = set()
+
+    def close(self) -> None:
+        """Do nothing: each job ends with the call that runs it."""
 
     def stop(self) -> None:
         """Tell all jobs that run now to end; see the protocol."""
@@ -78,9 +90,20 @@ class Engine:
             _signal_group(process, signal.SIGKILL)
             status = process.wait()
         if not ended:
-            raise _timed_out(timeout or 0.0)
+            raise timed_out(timeout or 0.0)
         if status:
-            raise failure(status, _last_line(log))
+            raise failure(status, last_line(log))
+
+
+def refuse(address: str) -> None:
+    """Refuse an address for an engine that has none.
+
+    Raises:
+        SettingsError: one is given.
+    """
+    if address:
+        msg = f"compute.address = {address!r} is for engines on other machines. Set compute.engine to 'ray', or leave it out."
+        raise SettingsError(msg)
 
 
 def started(job: Job, output: IO[bytes] | int) -> subprocess.Popen[bytes]:
@@ -115,7 +138,8 @@ def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> N
         os.killpg(process.pid, number)
 
 
-def _timed_out(timeout: float) -> RunTimeout:
+def timed_out(timeout: float) -> RunTimeout:
+    """Return the error for a job that took longer than it may."""
     return RunTimeout(
         f"The training function was stopped after {span_text(timeout)}, its time limit. If it needs longer, raise the "
         "limit: timeout= in @td.model, or compute.timeout in treadle.toml."
@@ -141,7 +165,8 @@ def failure(status: int, last: str) -> RunFailed:
     return RunCrashed(f"The training process was ended by {name}.{hint}{said}")
 
 
-def _last_line(log: Path, *, most: int = 4096) -> str:
+def last_line(log: Path, *, most: int = 4096) -> str:
+    """Return the last line of a log in which something stands."""
     with log.open("rb") as file:
         file.seek(max(log.stat().st_size - most, 0))
         lines = file.read().decode("utf-8", "replace").split("\n")
