@@ -170,3 +170,14 @@ def test_an_installed_function_has_no_files_of_the_project(project: Path) -> Non
 
     assert code.sources(textwrap.dedent, root=project) == []
     assert code.digest(textwrap.dedent, root=project).startswith("sha256:")
+
+
+def test_changes_are_told_file_by_file(project: Path, folder_objects: Objects) -> None:
+    before = code.describe(load(project), root=project, objects=folder_objects)
+    (project / "helpers.py").write_text("from second import y\nx = 5\n")
+    (project / "unused.py").write_text("u = 9\n")
+
+    found = code.changes(before, load(project), root=project, objects=folder_objects)
+
+    assert list(found) == ["helpers.py"]
+    assert "-x = 1\n+x = 5\n" in found["helpers.py"]

@@ -128,6 +128,8 @@ class Code(Record, frozen=True, kw_only=True):
     commit: str = ""
     #: Digest of the uncommitted difference (an object); empty: the tree was clean.
     diff: str = ""
+    #: Source files, by their path in the project: the digest of each (an object).
+    files: dict[str, str] = {}
 
 
 class StepResult(Record, frozen=True, kw_only=True):

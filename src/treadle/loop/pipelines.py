@@ -127,7 +127,7 @@ class Pipelines:
         if run is None:
             return None
         if run.code is None or run.code.digest != made:
-            self._rooms.runs.fail(run, error="The code changed before the interrupted run could go on.")
+            self._refuse(model, run)
             return None
         if run.attempts - self._rooms.runs.progress(run) >= MOST_ATTEMPTS:
             msg = (
@@ -138,6 +138,18 @@ class Pipelines:
             raise self._failed(run, RunFailed(msg))
         self._rooms.progress.step(f"go on with interrupted {run.id}")
         return self._rooms.runs.resume(run)
+
+    def _refuse(self, model: Model, run: Run) -> None:
+        """End an interrupted run whose code is another one now: half of it with each would be neither's result."""
+        rooms = self._rooms
+        found = (
+            code.changes(run.code, model.function, root=rooms.root, objects=rooms.objects) if run.code else {}
+        )
+        error = (
+            f"The code changed before the interrupted run could go on: {', '.join(found) or 'the function'}."
+        )
+        rooms.progress.step(f"{run.id} is not gone on with. {error}")
+        rooms.runs.fail(run, error=error, traceback="\n".join(found.values()))
 
     def _plan(self, model: Model, versions: dict[str, int]) -> tuple[Window, Window | None]:
         version = versions[model.data.name]

@@ -44,7 +44,28 @@ def describe(function: Callable[..., Any], *, root: Path, objects: Objects) -> C
     used = sources(function, root=root)
     difference = _difference(root, used) if commit else _as_new(used, root)
     stored = objects.put(difference.encode("utf-8", "surrogateescape")) if difference else ""
-    return Code(digest=digest(function, root=root), commit=commit, diff=stored)
+    files = {path.relative_to(root).as_posix(): objects.put(path.read_bytes()) for path in used}
+    return Code(digest=digest(function, root=root), commit=commit, diff=stored, files=files)
+
+
+def changes(code: Code, function: Callable[..., Any], *, root: Path, objects: Objects) -> dict[str, str]:
+    """Return how the source files of a function differ from those of earlier code: path → unified diff."""
+    now = {path.relative_to(root).as_posix(): path.read_bytes() for path in sources(function, root=root)}
+    found = {}
+    for name in sorted({*now, *code.files}):
+        before = objects.get(code.files[name]) if name in code.files else b""
+        lines = difflib.unified_diff(
+            _lines(before), _lines(now.get(name, b"")), fromfile=f"a/{name}", tofile=f"b/{name}"
+        )
+        difference = "".join(lines)
+        if difference:
+            found[name] = difference
+    return found
+
+
+def _lines(text: bytes) -> list[str]:
+    lines = text.decode("utf-8", "replace").splitlines()
+    return [f"{line}\n" for line in lines]
 
 
 def sources(function: Callable[..., Any], *, root: Path) -> list[Path]:

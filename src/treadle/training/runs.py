@@ -20,7 +20,7 @@ from treadle.core.records import Code, Run, RunStatus, Window, from_json, to_jso
 from treadle.store.ledger import tables as t
 from treadle.store.ledger.ledger import Ledger
 from treadle.store.objects.objects import Objects
-from treadle.training import history
+from treadle.training import finding, history
 from treadle.training.checkpoints import Checkpoints, State, finished_trials, must_be_current
 
 #: Folder of the runs under way on this machine, relative to the project.
@@ -204,6 +204,26 @@ class Runs:
         with self._ledger.read() as connection:
             return [from_json(body, Run) for body in connection.execute(wanted).scalars()]
 
+    def find(
+        self,
+        *,
+        where: Sequence[str] = (),
+        sort: str = "",
+        descending: bool = False,
+        model: str | None = None,
+        limit: int = 100,
+    ) -> Sequence[Run]:
+        """Return ended runs that meet all conditions, sorted by a metric or parameter (else the newest first).
+
+        >>> runs.find(where=["params.depth=5"], sort="metrics.test.candidate.log_loss", limit=10)   # doctest: +SKIP
+
+        Raises:
+            InvalidInput: a condition or the name to sort by is not understood.
+        """
+        wanted = finding.query(where=where, sort=sort, descending=descending, model=model, limit=limit)
+        with self._ledger.read() as connection:
+            return [from_json(body, Run) for body in connection.execute(wanted).scalars()]
+
     def metrics(self, run: str) -> pl.DataFrame:
         """Return each metric by step, as logged by the training function: name, step, value, at."""
         return history.frame_of(self._points(self.get(run)))
@@ -281,7 +301,9 @@ def _end(connection: Connection, run: Run, changes: dict[str, Any]) -> Run:
     if stored.status not in {"running", changes["status"]}:
         msg = f"Run {run.id} has ended as {stored.status} already; it cannot become {changes['status']}."
         raise Conflict(msg)
-    return _store(connection, msgspec.structs.replace(must_be_current(connection, run), **changes))
+    ended = _store(connection, msgspec.structs.replace(must_be_current(connection, run), **changes))
+    t.put_all(connection, t.run_values, finding.values_of(ended))
+    return ended
 
 
 def _store(connection: Connection, run: Run) -> Run:

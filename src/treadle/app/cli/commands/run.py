@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +25,13 @@ if TYPE_CHECKING:
 def command(
     models: tuple[str, ...], reason: str, project: Path | None, *, if_due: bool, force: bool, as_json: bool
 ) -> None:
-    """Ingest, train, judge and release the MODELS, or all of them. A killed run goes on where it stopped."""
+    """Ingest, train, judge and release the MODELS, or all of them. A killed run goes on where it stopped.
+
+    On SIGTERM trainings that save checkpoints have 25 seconds to save their state.
+    """
+    # Who announces the end so wants work to be saved: an engine gives its trainings the time for that.
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     with options.workspace(project) as workspace:
         names = models or tuple(workspace.project.models)
         if not names:

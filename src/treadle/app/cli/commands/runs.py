@@ -3,32 +3,74 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from treadle.app.cli import options, output
 from treadle.core.clock import span_text
 
+if TYPE_CHECKING:
+    from treadle.core.records import Run
+
 
 @click.group("runs", invoke_without_command=True)
 @click.option("--model", help="Only runs of this model.")
+@click.option(
+    "--where", multiple=True, help="Only runs of which this holds, as 'metrics.loss<0.3' or 'params.depth=5'."
+)
+@click.option(
+    "--sort",
+    default="",
+    help="Sort by this metric or parameter, as 'metrics.loss'; '-metrics.auc' for the greatest first.",
+)
 @click.option("--limit", default=20, show_default=True, help="At most this many, newest first.")
 @options.project
 @options.as_json
 @click.pass_context
 def command(
-    context: click.Context, model: str | None, limit: int, project: Path | None, *, as_json: bool
+    context: click.Context,
+    model: str | None,
+    where: tuple[str, ...],
+    sort: str,
+    limit: int,
+    project: Path | None,
+    *,
+    as_json: bool,
 ) -> None:
     """List the runs, newest first, or look at one."""
     if context.invoked_subcommand is not None:
         return
     with options.workspace(project) as workspace:
-        found = workspace.runs.list(model=model, limit=limit)
+        found = (
+            workspace.runs.find(
+                where=where, sort=sort.lstrip("-"), descending=sort.startswith("-"), model=model, limit=limit
+            )
+            if where or sort
+            else workspace.runs.list(model=model, limit=limit)
+        )
     if as_json:
         output.as_json(found)
         return
-    rows = [(r.id, r.model, r.status, r.started_at, r.model_version, r.error or r.reason) for r in found]
-    output.table(["run", "model", "status", "started", "version", "why"], rows)
+    names = [sort.lstrip("-")] if sort else []
+    rows = [
+        (
+            r.id,
+            r.model,
+            r.status,
+            r.started_at,
+            r.model_version,
+            *(_value(r, n) for n in names),
+            r.error or r.reason,
+        )
+        for r in found
+    ]
+    output.table(["run", "model", "status", "started", "version", *names, "why"], rows)
+
+
+def _value(run: Run, name: str) -> Any:
+    kind, _, rest = name.partition(".")
+    return (run.metrics if kind == "metrics" else run.params).get(rest)
 
 
 @command.command("show")

@@ -1,0 +1,80 @@
+"""Finding runs by their metrics and parameters: conditions as people write them, and the query for them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, and_, or_, select
+
+from treadle.core.errors import InvalidInput
+from treadle.core.records import Run
+from treadle.store.ledger import tables as t
+
+_CONDITION = re.compile(r"\s*((?:metrics|params)\.[^\s<>=!]+)\s*(<=|>=|!=|=|<|>)\s*(.+?)\s*")
+_COMPARE = {
+    "<": "__lt__",
+    "<=": "__le__",
+    ">": "__gt__",
+    ">=": "__ge__",
+    "=": "__eq__",
+    "!=": "__ne__",
+}
+
+
+def values_of(run: Run) -> list[dict[str, Any]]:
+    """Return the values by which an ended run is found: its metrics, and parameters that are numbers or texts."""
+    found = []
+    for kind, values in (("metrics", run.metrics), ("params", run.params)):
+        for name, value in values.items():
+            number = float(value) if isinstance(value, int | float) else None
+            text = value if isinstance(value, str) else None
+            if number is not None or text is not None:
+                found.append({"run": run.id, "name": f"{kind}.{name}", "number": number, "text": text})
+    return found
+
+
+def query(*, where: Sequence[str], sort: str, descending: bool, model: str | None, limit: int) -> Select[Any]:
+    """Return the query for the bodies of runs that meet all conditions, sorted by a value.
+
+    Raises:
+        InvalidInput: a condition or the name to sort by is not understood.
+    """
+    wanted = select(t.runs.c.body)
+    for text in where:
+        wanted = wanted.where(t.runs.c.id.in_(select(t.run_values.c.run).where(_condition(text))))
+    if model is not None:
+        wanted = wanted.where(t.runs.c.model == model)
+    if not sort:
+        return wanted.order_by(t.runs.c.id.desc()).limit(limit)
+    if not sort.startswith(("metrics.", "params.")):
+        msg = f"Runs cannot be sorted by {sort!r}. Expected metrics.NAME or params.NAME, as 'metrics.loss'."
+        raise InvalidInput(msg, field="sort")
+    value = t.run_values.c.number
+    wanted = wanted.join(t.run_values, t.run_values.c.run == t.runs.c.id)
+    wanted = wanted.where((t.run_values.c.name == sort) & value.is_not(None))
+    return wanted.order_by(value.desc() if descending else value.asc(), t.runs.c.id).limit(limit)
+
+
+def _condition(text: str) -> ColumnElement[bool]:
+    found = _CONDITION.fullmatch(text)
+    if found is None:
+        msg = f"The condition {text!r} is not understood. Expected for example 'metrics.loss<0.3' or 'params.kind=tree'."
+        raise InvalidInput(msg, field="where")
+    name, operator, given = found.groups()
+    compare = _COMPARE[operator]
+    number, column = _number(given), t.run_values.c
+    as_text = getattr(column.text, compare)(given.strip("'\""))
+    if number is None:
+        return and_(column.name == name, as_text)
+    as_number = getattr(column.number, compare)(number)
+    matches = or_(as_number, as_text) if operator == "=" else as_number
+    return and_(column.name == name, matches)
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return {"true": 1.0, "false": 0.0}.get(text.lower())
