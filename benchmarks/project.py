@@ -66,6 +66,12 @@ def late(data, params, run):
 
 def make(root: Path, *, rows: int) -> None:
     """Write the project, and turn its loop once: there is a champion that answers."""
+    write(root, rows=rows)
+    subprocess.run([*TREADLE, "run", "late"], cwd=root, check=True, stdout=subprocess.DEVNULL)
+
+
+def write(root: Path, *, rows: int) -> None:
+    """Write the project, with its rows landed."""
     random = np.random.default_rng(0)
     risk = random.normal(0, 1, rows)
     frame = pl.DataFrame(
@@ -86,4 +92,3 @@ def make(root: Path, *, rows: int) -> None:
     frame.write_csv(root / "flights.csv", datetime_format="%Y-%m-%dT%H:%M:%SZ")
     (root / "treadle.toml").write_text('[project]\nname = "benchmark"\n')
     (root / "project.py").write_text(_PROJECT)
-    subprocess.run([*TREADLE, "run", "late"], cwd=root, check=True, stdout=subprocess.DEVNULL)

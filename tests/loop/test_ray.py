@@ -24,7 +24,7 @@ from treadle.core.errors import RunFailed
 from treadle.testing import compute
 
 FULL = bool(os.environ.get("TREADLE_FULL"))
-TRIALS, STEPS, KILLS = (30, 10, 60) if FULL else (6, 4, 2)
+TRIALS, STEPS, KILLS = (30, 6, 30) if FULL else (6, 4, 2)
 SEARCH = (
     f'td.Search(space={{"c": td.Float(1e-3, 10, log=True)}}, trials={TRIALS}, sampler="random", parallel=3),\n'
     '    resources=[td.Resources(labels={"spot": 1}, losses=LOSSES), td.Resources()]'
@@ -59,7 +59,9 @@ def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
     )
     assert process.stdin is not None
     assert process.stdout is not None
-    yield Nodes(process, process.stdout.readline().strip())
+    address = process.stdout.readline().strip()
+    assert address, Path(errors.name).read_text()
+    yield Nodes(process, address)
     process.stdin.close()
     process.wait(60)
     process.stdout.close()

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, select
 
 from treadle.core.clock import Clock
 from treadle.core.ids import digest_of
@@ -64,15 +64,14 @@ class Steps:
 
     def save(self, result: StepResult, connection: Connection) -> None:
         """Keep a result inside the caller's transaction; what stood under the key is replaced."""
-        connection.execute(delete(t.steps).where(t.steps.c.key == result.key))
-        connection.execute(
-            insert(t.steps).values(
-                key=result.key,
-                step=result.step,
-                run=result.run,
-                finished_at=t.micros(result.finished_at),
-                body=to_json(result),
-            )
+        t.put(
+            connection,
+            t.steps,
+            key=result.key,
+            step=result.step,
+            run=result.run,
+            finished_at=t.micros(result.finished_at),
+            body=to_json(result),
         )
 
     def of_run(self, run: str) -> list[StepResult]:

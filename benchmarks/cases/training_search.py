@@ -1,0 +1,135 @@
+"""A search of 100 trials, each recorded and able to go on after a kill, against the same fits under bare Optuna."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+import polars as pl
+from sklearn.ensemble import GradientBoostingClassifier
+from sklearn.metrics import log_loss
+
+import project
+import treadle as td
+from harness import Benchmark, cpu_of
+from treadle.core.records import Window
+from treadle.loop.frames import Frames
+from treadle.loop.trying import Worker
+from treadle.training.data import TrainingData
+
+COLUMNS = ["distance", "hour", "temp", "wind"]
+
+
+@dataclass
+class Input:
+    """A project whose model is searched for, and the same rows as plain arrays."""
+
+    workspace: td.Workspace
+    trials: int
+    data: Any = None
+
+    def close(self) -> None:
+        """Close the stores."""
+        self.workspace.close()
+
+
+def prepare(folder: Path, quick: bool) -> Input:
+    """Make the project and take its rows in."""
+    project.write(folder, rows=3_000 if quick else 30_000)
+    file = folder / "project.py"
+    trials = 10 if quick else 100
+    file.write_text(file.read_text() + _MODEL.replace("TRIALS", str(trials)))
+    workspace = td.open(folder, overrides={"compute.engine": "inline"})
+    workspace.ingest()
+    given = Input(workspace, trials)
+    given.data = _arrays(workspace)
+    return given
+
+
+_MODEL = """
+
+@td.model(
+    data=flights,
+    target="late",
+    inputs=["distance", "hour", "temp", "wind"],
+    task=td.Classification(),
+    search=td.Search(
+        space={"rate": td.Float(1e-3, 0.3, log=True), "depth": td.Int(1, 4), "trees": td.Int(10, 30)},
+        trials=TRIALS,
+    ),
+)
+def searched(data, params, run):
+    from sklearn.ensemble import GradientBoostingClassifier
+
+    learner = GradientBoostingClassifier(
+        learning_rate=params["rate"], max_depth=params["depth"], n_estimators=params["trees"], random_state=0
+    )
+    return learner.fit(data.train.X, data.train.y)
+"""
+
+
+def ours(given: Input) -> float:
+    """Search, from the reading of the rows to the last trial's record; the best models are packaged."""
+    workspace = given.workspace
+    model = workspace.project.model("searched")
+
+    def work() -> None:
+        run = workspace.runs.start(
+            "searched", reason="benchmark", data={"flights": 1}, window=_window(workspace)
+        )
+        Worker(model, run, workspace.rooms, name="0").work()
+        trials = workspace.trials.of_run(run.id)
+        assert [trial.state for trial in trials] == ["succeeded"] * given.trials
+        workspace.runs.fail(run, error="a benchmark")
+
+    return cpu_of(work)
+
+
+def floor(given: Input) -> float:
+    """Let Optuna call the same fits on arrays that are there, with nothing recorded."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    data: TrainingData = given.data
+
+    def objective(trial: optuna.Trial) -> float:
+        learner = GradientBoostingClassifier(
+            learning_rate=trial.suggest_float("rate", 1e-3, 0.3, log=True),
+            max_depth=trial.suggest_int("depth", 1, 4),
+            n_estimators=trial.suggest_int("trees", 10, 30),
+            random_state=0,
+        ).fit(data.train.X, data.train.y)
+        return float(log_loss(data.validation.y, learner.predict_proba(data.validation.X)[:, 1]))
+
+    def work() -> None:
+        study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=0))
+        study.optimize(objective, n_trials=given.trials)
+
+    return cpu_of(work)
+
+
+def _window(workspace: td.Workspace) -> Window:
+    end = Frames(workspace.datasets).known(workspace.project.model("searched"), 1).until
+    assert end is not None
+    return Window(start=None, end=end)
+
+
+def _arrays(workspace: td.Workspace) -> TrainingData:
+    model, window = workspace.project.model("searched"), _window(workspace)
+    rows = Frames(workspace.datasets).rows(model, versions={"flights": 1}, window=window)
+    kept = rows.filter(pl.col("_split").is_in(["train", "validation"]))
+    data = TrainingData.build(kept, inputs=COLUMNS, target="late", task=model.task, window=window, time="at")
+    assert np.isfinite(data.train.y).all()
+    return data
+
+
+BENCHMARK = Benchmark(
+    title="a search of 100 trials on 24,000 rows",
+    unit="s of CPU",
+    prepare=prepare,
+    ours=ours,
+    floor=floor,
+    floors=1.1,
+    rounds=3,
+)
