@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from treadle.app.card.page import page as model_card_page  # noqa: F401
     from treadle.app.predictor import Predictor as Predictor
     from treadle.app.workspace import Workspace as Workspace
     from treadle.app.workspace import open_workspace as open  # noqa: A004, F401 - `td.open`, as files are opened
@@ -117,6 +118,7 @@ _PLACES = {
     "gates": ("treadle.evaluation.gates", ""),
     "importance": ("treadle.evaluation.importance", "importance"),
     "model": ("treadle.loop.models", "model"),
+    "model_card_page": ("treadle.app.card.page", "page"),
     "on_demand": ("treadle.features.on_demand", "on_demand"),
     "open": ("treadle.app.workspace", "open_workspace"),
     "profile_page": ("treadle.data.profiles.page.page", "page"),

@@ -181,3 +181,36 @@ def test_changes_are_told_file_by_file(project: Path, folder_objects: Objects) -
 
     assert list(found) == ["helpers.py"]
     assert "-x = 1\n+x = 5\n" in found["helpers.py"]
+
+
+@pytest.mark.parametrize("committed", [True, False], ids=["git", "without git"])
+@pytest.mark.parametrize("below", ["", "below/"], ids=["top", "subfolder"])
+def test_what_changed_since_is_told_from_the_recorded_code(
+    project: Path, folder_objects: Objects, *, committed: bool, below: str
+) -> None:
+    if below:
+        (project.parent / "top").mkdir()
+        project = project.rename(project.parent / "top" / "below")
+    if committed:
+        top = project.parent if below else project
+        git(top, "init", "-q")
+        git(top, "add", "-A")
+        git(top, "commit", "-qm", "first")
+    (project / "second.py").write_text("y = 2\nuncommitted = 1\n")
+    (project / "late.py").write_text("z = 3")
+    recorded = code.describe(load(project), root=project, objects=folder_objects)
+    same = code.changes(recorded, load(project), root=project, objects=folder_objects)
+
+    (project / "helpers.py").write_text("from second import y\nx = 5\n")
+    changed = code.changes(recorded, load(project), root=project, objects=folder_objects)
+
+    assert same == {}
+    assert list(changed) == ["helpers.py"]
+    assert changed["helpers.py"].splitlines() == [
+        "--- a/helpers.py",
+        "+++ b/helpers.py",
+        "@@ -1,2 +1,2 @@",
+        " from second import y",
+        "-x = 1",
+        "+x = 5",
+    ]

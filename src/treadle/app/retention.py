@@ -14,7 +14,10 @@ from treadle.data.upkeep import Collected
 from treadle.features import materialisations
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from treadle.app.workspace import Workspace
+    from treadle.registry.collection import Fate
 
 
 class Forgotten(Record, frozen=True, kw_only=True):
@@ -86,6 +89,27 @@ def _kept_of_tree(workspace: Workspace, tree: str, last: int, since: datetime) -
 def _recent(versions: Sequence[DatasetVersion | TreeVersion], last: int, since: datetime) -> set[int]:
     newest = versions[-last:] if last else ()
     return {one.version for one in (*newest, *(one for one in versions if one.created_at >= since))}
+
+
+def collect_models(workspace: Workspace, names: Sequence[str], *, last: int, dry_run: bool) -> list[Fate]:
+    """Collect packages of old model versions, or say which; what endpoints, servers or people refer to stays."""
+
+    def held(_: Connection) -> dict[tuple[str, int], str]:
+        # Read beside the transaction that marks: as long as that writes, nobody else does.
+        found = {
+            (a.model, a.version): "waits for approval" for a in workspace.approvals.list(state="waiting")
+        }
+        for name, current in workspace.endpoints.current().items():
+            answering = {state.revision for state in workspace.endpoints.states(name)}
+            for revision in workspace.endpoints.revisions(name):
+                if revision.revision == current.revision or revision.revision in answering:
+                    for variant in revision.variants:
+                        found[variant.model, variant.version] = (
+                            f"revision {revision.revision} of endpoint {name}"
+                        )
+        return found
+
+    return workspace.models.collect(names, last=last, held=held, dry_run=dry_run)
 
 
 def forget(workspace: Workspace, dataset: str, *, where: Mapping[str, Any], reason: str) -> Forgotten:

@@ -9,6 +9,7 @@ from treadle.core.errors import NotFound, TreadleError
 from treadle.core.records import Alert, Decision, Record, Run, ServerState, Variant
 from treadle.features import materialisations
 from treadle.features.materialisations import ViewFreshness
+from treadle.loop.approvals import Approval
 
 if TYPE_CHECKING:
     from treadle.app.workspace import Workspace
@@ -59,6 +60,9 @@ class ModelStatus(Record, frozen=True, kw_only=True):
     age_days: float | None = None
     #: What is older than the policy allows, as sentences.
     stale: tuple[str, ...] = ()
+    #: The version that waits for a person, and why it can no longer be approved (empty: it can).
+    waiting: Approval | None = None
+    hindrance: str = ""
     last_run: Run | None = None
     decision: Decision
     #: Things that a person should know.
@@ -169,8 +173,11 @@ def _model(workspace: Workspace, name: str) -> ModelStatus:
     until = champion.window.end if champion else None
     fresh = workspace.concerns.freshness(model)
     notes += fresh.notes
+    waiting = next(iter(workspace.approvals.list(name, state="waiting")), None)
     return ModelStatus(
         name=name,
+        waiting=waiting,
+        hindrance=workspace.approvals.hindrance(model, waiting) if waiting else "",
         champion=number,
         trained_until=until,
         age_days=(workspace.clock.now() - until).total_seconds() / 86_400 if until else None,

@@ -19,6 +19,7 @@ from treadle.data.trees import Trees
 from treadle.evaluation.verdicts import Verdicts
 from treadle.features.online import OnlineFeatures
 from treadle.loop import projects
+from treadle.loop.approvals import Approvals
 from treadle.loop.concerns import Concerns
 from treadle.loop.decisions import Decisions
 from treadle.loop.projects import Project
@@ -189,6 +190,11 @@ class Wiring:
     def decisions(self) -> Decisions:
         """The corridor: when models were due, and why not."""
         return Decisions(self.rooms)
+
+    @cached_property
+    def approvals(self) -> Approvals:
+        """The corridor: versions that wait for a person."""
+        return Approvals(self.rooms)
 
     @cached_property
     def concerns(self) -> Concerns:

@@ -23,13 +23,17 @@ from treadle.core.servable import Servable
 from treadle.features.skew import ColumnSkew
 from treadle.loop import live, promotions, served
 from treadle.loop.actions import alert
+from treadle.loop.approvals import Approval
 from treadle.loop.frames import Frames
 from treadle.loop.online import with_online_features
 from treadle.loop.pipelines import Pipelines, Turn
 from treadle.loop.replay import Replay, replay
+from treadle.loop.reruns import Rerun, Reruns
 from treadle.loop.watcher import Look, Watcher
+from treadle.registry.collection import Fate, refuse_collected
 
 if TYPE_CHECKING:
+    from treadle.app.card.record import Card
     from treadle.app.checks import Check
     from treadle.app.status import Status
     from treadle.app.trials.search import Search
@@ -104,6 +108,15 @@ class Workspace(Wiring):
             younger_than=parse_span(younger_than),
             dry_run=dry_run,
         )
+
+    def collect_models(
+        self, models: Sequence[str] = (), *, keep_last: int = 10, dry_run: bool = True
+    ) -> list[Fate]:
+        """Remove packages of old model versions (of all models by default), and say of each version why it stays.
+
+        What an alias, an endpoint's current revision, a server or a waiting approval refers to stays, and all records do.
+        """
+        return retention.collect_models(self, models, last=keep_last, dry_run=dry_run)
 
     def run(self, model: str, *, reason: str = "by hand", force: bool = False) -> Turn:
         """Make one turn of the loop for a model now; `force` trains also when nothing is new.
@@ -198,15 +211,43 @@ class Workspace(Wiring):
     def promote(self, version: str, *, reason: str, actor: str = "a person") -> Revision:
         """Make a version (as `delay/3`) the champion, and let its model's endpoint answer with it."""
         found = self.models.get(version)
-        revision = promotions.promote(self.rooms, found, actor=actor, reason=reason)
+        with self.ledger.write() as connection:
+            self.approvals.settle(found, actor=actor, reason=reason, connection=connection)
+            revision = promotions.promote(
+                self.rooms, found, actor=actor, reason=reason, connection=connection
+            )
         self.alerts.resolve(alert.RULE, found.ref)
+        self.approvals.resolve(found.model)
         return revision
+
+    def approve(self, version: str, *, reason: str, actor: str = "a person") -> Approval:
+        """Let a version that waits for approval (as `delay/7`) become what the policy says.
+
+        Raises:
+            NotFound: it has never waited.
+            Conflict: it was decided already, a newer version took its place, or its verdicts are out of date.
+        """
+        found = self.models.get(version)
+        return self.approvals.approve(self.project.model(found.model), found, actor=actor, reason=reason)
+
+    def reject(self, version: str, *, reason: str, actor: str = "a person") -> Approval:
+        """Say no to a version that waits for approval; who answers stays as it is.
+
+        Raises:
+            NotFound: it has never waited.
+            Conflict: it was decided already.
+        """
+        return self.approvals.reject(self.models.get(version), actor=actor, reason=reason)
 
     def point(self, endpoint: str, version: str, *, reason: str, actor: str = "a person") -> Revision:
         """Let an endpoint answer with one version; an endpoint that does not exist is made."""
-        found = self.models.get(version)
-        variant = Variant(name="pinned", model=found.model, version=found.version)
-        return self.endpoints.revise(endpoint, [variant], actor=actor, reason=reason, expected=None)
+        with self.ledger.write() as connection:
+            found = self.models.get(version, connection=connection)
+            refuse_collected(found)
+            variant = Variant(name="pinned", model=found.model, version=found.version)
+            return self.endpoints.revise(
+                endpoint, [variant], actor=actor, reason=reason, expected=None, connection=connection
+            )
 
     def load(self, variant: Variant) -> Servable:
         """Load the model version behind a variant, checked against its digests and golden rows."""
@@ -221,6 +262,29 @@ class Workspace(Wiring):
         from treadle.app.trials.search import search
 
         return search(self, run)
+
+    def card(self, version: str) -> Card:
+        """Return the card of a version (as `delay@champion`): what it is, how good, made from what, and its limits.
+
+        Scores are taken anew, on the rows that its run was judged on. `treadle.model_card_page` makes a page of it.
+
+        Raises:
+            NotFound: there is no such version.
+        """
+        from treadle.app.card.gathering import card
+
+        return card(self, version)
+
+    def rerun(self, run: str) -> Rerun:
+        """Train a run again as it was recorded, and say whether the numbers are the same or what differs; nothing is kept.
+
+        Raises:
+            NotFound: there is no such run, its model is no longer declared, or a dataset version that it read is gone.
+            RunFailed: the training failed now.
+        """
+        from treadle.app.rerunner import job
+
+        return Reruns(self.rooms, jobs=lambda model, folder: job(self, model, folder)).rerun(run)
 
     def status(self) -> Status:
         """Say what is fresh, what is stale, and why."""

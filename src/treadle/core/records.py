@@ -240,6 +240,8 @@ class ModelVersion(Record, frozen=True, kw_only=True):
     baselines: tuple[Lookup, ...] = ()
     #: Things a person should know, such as why a native format was used.
     notes: tuple[str, ...] = ()
+    #: When its package was removed; None: it is there.
+    collected_at: datetime | None = None
 
     @property
     def ref(self) -> str:

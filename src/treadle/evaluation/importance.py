@@ -14,7 +14,7 @@ from treadle.evaluation import studentised
 from treadle.evaluation.arrays import Floats
 from treadle.evaluation.intervals import interval
 from treadle.evaluation.lookups import By, columns_of
-from treadle.evaluation.measures import metric
+from treadle.evaluation.measures import Measure, metric
 from treadle.evaluation.objective import Objective
 from treadle.evaluation.pair import Pair, codes_of
 
@@ -27,7 +27,7 @@ def importance(
     frame: pl.DataFrame,
     y: npt.ArrayLike,
     *,
-    on: str | Objective,
+    on: str | Objective | Measure,
     columns: Sequence[Columns] | None = None,
     by: By = None,
     groups: npt.NDArray[np.generic] | None = None,
@@ -50,7 +50,8 @@ def importance(
     Raises:
         InvalidInput: a column is not there, or the metric refuses the answers.
     """
-    measure = on.measure if isinstance(on, Objective) else metric(on)
+    given = on.measure if isinstance(on, Objective) else on
+    measure = given if isinstance(given, Measure) else metric(given)
     outcomes = np.asarray(y, dtype=np.float64)
     sliced = columns_of(by, where="importance")
     asked = list(columns if columns is not None else [name for name in frame.columns if name not in sliced])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from treadle.core.clock import parse_span, span_text
 from treadle.core.errors import NotFound
 from treadle.core.records import Run
+from treadle.loop import approvals
 from treadle.loop.models import Model
 from treadle.loop.rooms import Rooms
 from treadle.monitoring.freshness import Freshness, Limits, freshness
@@ -16,7 +17,7 @@ FAILED_RUN, UNFINISHED_RUN, STALE_MODEL, STALE_DATA = (
     "stale-model",
     "stale-data",
 )
-RULES = (FAILED_RUN, UNFINISHED_RUN, STALE_MODEL, STALE_DATA)
+RULES = (FAILED_RUN, UNFINISHED_RUN, STALE_MODEL, STALE_DATA, approvals.RULE)
 #: Rule of the alert, on a feature view, that its values could not be brought into the online store.
 STALE_ONLINE = "stale-online"
 #: A run that was begun so often and has not ended is told of: something takes its process down.
@@ -33,11 +34,13 @@ class Concerns:
         """Return what holds now: rule → text."""
         runs = self._rooms.runs.list(model=model.name, limit=10)
         stale = self.freshness(model).stale
+        waiting = approvals.Approvals(self._rooms).list(model.name, state="waiting")
         said = {
             FAILED_RUN: _failed(next((run for run in runs if run.status != "running"), None)),
             UNFINISHED_RUN: self._unfinished(model, next((r for r in runs if r.status == "running"), None)),
             STALE_MODEL: stale.get("model", ""),
             STALE_DATA: stale.get("data", ""),
+            approvals.RULE: approvals.told(waiting[0]) if waiting else "",
         }
         return {rule: text for rule, text in said.items() if text}
 

@@ -45,9 +45,10 @@ def judge(
     # A champion that answers another kind of question cannot be compared with.
     same = champion is not None and champion.task == candidate.task
     contenders = {CANDIDATE: candidate} | ({CHAMPION: champion} if champion and same else {})
-    answering = _answering(contenders, rooms)
+    loaded = {name: rooms.models.load(version) for name, version in contenders.items()}
+    answering = answering_with(loaded, candidate)
     version, name = run.data[model.data.name], model.task.name
-    tested, predictions = compared(model, _test_rows(model, run, rooms), answering, version=version)
+    tested, predictions = compared(model, test_rows(model, run, rooms), answering, version=version)
     verdicts = rooms.verdicts.judge(
         tested, predictions, model.gates, run=run.id, task=name, parents=_parents(contenders)
     )
@@ -62,7 +63,8 @@ def judge(
     return Judgement(verdicts=verdicts, scores=scores, counts=counts)
 
 
-def _test_rows(model: Model, run: Run, rooms: Rooms) -> pl.DataFrame:
+def test_rows(model: Model, run: Run, rooms: Rooms) -> pl.DataFrame:
+    """Return the never-trained-on rows of a run's dataset versions, up to the end of its forward test."""
     assert run.window is not None
     end = run.forward.end if run.forward else run.window.end
     whole = Window(start=run.window.start, end=end)
@@ -106,9 +108,7 @@ def compared(
     wide = task.outputs[-1].columns
     fills = task.outputs[-1].name == "probabilities"
     predictions = {
-        name: aligned(one.answer(rows), one.columns, columns=wide, source=name)
-        if fills
-        else one.only(wide, rows)
+        name: one.over(wide, rows, fills=fills, source=name)
         for name, one in contenders.items()
         if fills or set(wide) <= set(one.columns)
     }
@@ -122,9 +122,11 @@ class Contender:
     answer: Callable[[pl.DataFrame], np.ndarray]
     columns: tuple[str, ...] = ()
 
-    def only(self, columns: Sequence[str], rows: pl.DataFrame) -> np.ndarray:
-        """Answer with some of the columns."""
+    def over(self, columns: Sequence[str], rows: pl.DataFrame, *, fills: bool, source: str) -> np.ndarray:
+        """Answer with these columns, one that it lacks filled with 0 (`fills`) or refused; none: with what it has."""
         found = self.answer(rows)
+        if fills:
+            return aligned(found, self.columns, columns=tuple(columns), source=source)
         return found[:, [self.columns.index(name) for name in columns]] if columns else found
 
 
@@ -151,10 +153,10 @@ def answers_with(servable: Servable) -> Contender:
     return Contender(answer, columns)
 
 
-def _answering(contenders: Mapping[str, ModelVersion], rooms: Rooms) -> dict[str, Contender]:
-    found = {name: answers_with(rooms.models.load(version)) for name, version in contenders.items()}
-    baselines = contenders[CANDIDATE].baselines
-    return found | {f"{BASELINE}:{lookup.name}": looks_up(lookup) for lookup in baselines}
+def answering_with(loaded: Mapping[str, Servable], candidate: ModelVersion) -> dict[str, Contender]:
+    """Return loaded models, and a candidate's baselines, as contenders."""
+    found = {name: answers_with(servable) for name, servable in loaded.items()}
+    return found | {f"{BASELINE}:{lookup.name}": looks_up(lookup) for lookup in candidate.baselines}
 
 
 def _parents(contenders: dict[str, ModelVersion]) -> tuple[str, ...]:

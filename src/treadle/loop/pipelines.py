@@ -13,11 +13,10 @@ from dataclasses import dataclass
 import msgspec
 from sqlalchemy import Connection
 
-from treadle.core import plugins
 from treadle.core.errors import Conflict, NotFound, RunFailed, StoreUnavailable, TreadleError
 from treadle.core.ids import new_id
 from treadle.core.records import ModelVersion, Run, StepResult, Verdict, Window
-from treadle.loop import fitting, judging, online
+from treadle.loop import approvals, fitting, judging, online
 from treadle.loop.candidates import Jobs, candidate
 from treadle.loop.frames import Frames
 from treadle.loop.models import Model
@@ -286,8 +285,8 @@ class Pipelines:
             lease.check(connection)
             rooms.verdicts.save(judgement.verdicts, connection)
             if passed:
-                action = plugins.load("action", model.policy.action)
-                outcome = action.apply(Release(rooms, run, version, connection, said))
+                release = Release(rooms, run, version, connection, said)
+                outcome = approvals.release(model, release, champion=champion)
             else:
                 outcome = f"version {version.version} was turned down; who answers stays as it is"
             done = rooms.runs.finish(

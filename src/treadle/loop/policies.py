@@ -34,6 +34,7 @@ class Policy:
     The model is due when any trigger fires, there is something new to learn from, and the last run was started
     at least `cooldown` ago. `action` is what becomes of a version that passed its gates: `replace` (it answers
     from now on), `challenger` (it gets that alias and no traffic) or `alert` (a person is told).
+    With `approval` that waits until a person has approved the version: `treadle models approve delay/7 --reason "..."`.
     Without triggers the model is only trained when somebody asks.
 
     A person is also told when what the champion has learnt from is older than `stale_after`, and when the newest row of
@@ -44,6 +45,7 @@ class Policy:
     window: WindowRule = field(default_factory=Expanding)
     cooldown: str = "0s"
     action: str = "replace"
+    approval: bool = False
     stale_after: str = ""
     data_stale_after: str = ""
 
@@ -55,6 +57,9 @@ class Policy:
         if self.action not in plugins.available("action"):
             msg = f"No action named {self.action!r}. {closest(self.action, plugins.available('action'))}"
             raise InvalidDeclaration(msg, field="action")
+        if self.approval and self.action == "alert":
+            msg = "Policy(action='alert', approval=True): an alert needs no approval. Expected action='replace' or 'challenger'."
+            raise InvalidDeclaration(msg, field="approval")
         for trigger in self.triggers:
             if not hasattr(trigger, "check"):
                 msg = (

@@ -18,5 +18,12 @@ class Release:
     run: Run
     version: ModelVersion
     connection: Connection
-    #: The verdicts' sentences, for the histories.
+    #: Why, for the histories: the verdicts' sentences, or what the person said who approved.
     reason: str
+    #: The person who approved; empty: nobody was asked.
+    approved_by: str = ""
+
+    @property
+    def actor(self) -> str:
+        """Who lets this happen: a person, or the run itself."""
+        return self.approved_by or self.run.id

@@ -15,7 +15,8 @@ from treadle.core.ids import new_id
 from treadle.core.records import Alias, Lookup, ModelVersion, Run, Window, from_json, to_json
 from treadle.core.servable import Servable
 from treadle.registry import packages, pickled
-from treadle.registry.packages import Manifest, Package
+from treadle.registry.collection import Collection, Fate, Held, refuse_collected
+from treadle.registry.packages import Listing, Manifest, Package
 from treadle.registry.references import check_name, parse
 from treadle.store.ledger.ledger import Ledger
 from treadle.store.ledger.tables import alias_history, aliases, micros, model_versions, put
@@ -59,6 +60,8 @@ class Models:
         """
         self._check(check_name(model, noun="model"), package, run, dataset=dataset, task=task)
         with self._write(connection) as ledger:
+            # In here: whoever collects packages has done so before, or finds this version.
+            self._check_objects(model, package)
             known = ledger.execute(
                 select(model_versions.c.body).where(model_versions.c.run == run.id)
             ).scalar()
@@ -146,10 +149,11 @@ class Models:
 
         Raises:
             NotFound: there is no such version.
+            PackageRefused: its package was collected.
         """
         check_name(alias, noun="alias")
         with self._write(connection) as ledger:
-            _version(ledger, model, version)
+            refuse_collected(_version(ledger, model, version))
             before = ledger.execute(
                 select(aliases.c.body).where(aliases.c.model == model, aliases.c.alias == alias)
             ).scalar()
@@ -200,9 +204,46 @@ class Models:
             PackageRefused: the package is damaged, is not the one that was registered, or answers differently from
                 where it was trained.
         """
+        refuse_collected(version)
         manifest, contents = packages.read(version.digest, objects=self._objects, cache=self._cache)
         _check_row(version, manifest)
         return packages.ready(manifest, contents, allow_pickle=version.format == pickled.NAME)
+
+    def listing(self, version: ModelVersion) -> Listing:
+        """Return what is in a version's package, every byte verified.
+
+        Raises:
+            PackageRefused: the package is damaged.
+        """
+        refuse_collected(version)
+        return packages.listing(version.digest, objects=self._objects, cache=self._cache)
+
+    def collect(
+        self, models: Iterable[str] = (), *, last: int, held: Held = lambda _: {}, dry_run: bool
+    ) -> list[Fate]:
+        """Remove packages of old versions (of all models by default); records, runs and histories stay.
+
+        The last few versions of each model stay, what an alias points at, and what `held(connection)` names.
+
+        Raises:
+            NotFound: there is no such model.
+            InvalidInput: `last` is negative.
+        """
+        if last < 0:
+            msg = f"keep_last is {last}. Expected 0 or more versions."
+            raise InvalidInput(msg, field="keep_last")
+        known = self.names()
+        for name in models:
+            if name not in known:
+                raise not_found("model", name, known)
+        wanted = list(models) or known
+        collection = Collection(
+            ledger=self._ledger, objects=self._objects, clock=self._clock, cache=self._cache
+        )
+        if not dry_run:
+            return collection.collect(wanted, last=last, held=held)
+        with self._ledger.read() as connection:
+            return collection.plan(wanted, last=last, held=held, connection=connection)
 
     def _check(self, model: str, package: Package, run: Run, *, dataset: str, task: str | None) -> None:
         if run.window is None or dataset not in run.data:
@@ -211,6 +252,8 @@ class Models:
         if task is not None and task != package.task:
             msg = f"The package of {model} was made for {package.task}, not for {task}."
             raise InvalidInput(msg)
+
+    def _check_objects(self, model: str, package: Package) -> None:
         gone = [digest for digest in package.objects if not self._objects.exists(digest)]
         if gone:
             msg = f"The package of {model} cannot be registered: object {gone[0]} is not there. Run it again."

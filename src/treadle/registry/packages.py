@@ -91,6 +91,15 @@ class Package(Record, frozen=True, kw_only=True):
         return (self.digest, *sorted(set(self.files.values())))
 
 
+class Listing(Record, frozen=True, kw_only=True):
+    """What is in a package."""
+
+    #: File name → bytes.
+    files: dict[str, int]
+    #: Rows that it must reproduce wherever it is loaded.
+    golden: int
+
+
 def pack(
     model: Any,
     *,
@@ -189,6 +198,26 @@ def read(digest: str, *, objects: Objects, cache: Path) -> tuple[Manifest, dict[
     }
     _keep(folder, {MANIFEST: text, **whole})
     return manifest, whole
+
+
+def listing(digest: str, *, objects: Objects, cache: Path) -> Listing:
+    """Return what is in a package, every byte verified.
+
+    Raises:
+        PackageRefused: a byte is not what its digest says, or a file is gone.
+    """
+    manifest, contents = read(digest, objects=objects, cache=cache)
+    golden = rows.from_bytes(contents[GOLDEN], manifest.signature)
+    return Listing(files={name: file.size for name, file in manifest.files.items()}, golden=len(golden))
+
+
+def named_by(text: bytes, digest: str) -> tuple[str, ...]:
+    """Return the digests of the files that a package's manifest names.
+
+    Raises:
+        PackageRefused: it is no manifest.
+    """
+    return tuple(sorted({file.digest for file in _manifest(text, digest).files.values()}))
 
 
 def ready(manifest: Manifest, contents: Mapping[str, bytes], *, allow_pickle: bool = False) -> Servable:

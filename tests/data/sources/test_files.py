@@ -54,10 +54,10 @@ def arrow(frame, *, stream=False):
         ("a.csv", CSV.replace(b"\n", b"\r\n")),
         ("a.csv", b'id,name\n"1","a"\n"2",""\n'),
         ("a.csv", b"id,name\n1,a\n\n2,\n\n\n"),
-        ("a.csv.gz", gzip.compress(CSV)),
+        ("a.csv.gz", gzip.compress(CSV, mtime=0)),
         ("a.csv.zip", zipped(**{"a.csv": CSV, "__MACOSX/._a.csv": b"x"})),
         ("a.jsonl", b'{"id": "1", "name": "a"}\n\n{"id": "2"}\n'),
-        ("a.jsonl.gz", gzip.compress(b'{"id": "1", "name": "a"}\n{"id": "2", "name": null}')),
+        ("a.jsonl.gz", gzip.compress(b'{"id": "1", "name": "a"}\n{"id": "2", "name": null}', mtime=0)),
         ("a.parquet", parquet(pl.DataFrame({"id": ["1", "2"], "name": ["a", None]}))),
         ("a.feather", arrow(pl.DataFrame({"id": ["1", "2"], "name": ["a", None]}))),
         ("a.arrow", arrow(pl.DataFrame({"id": ["1", "2"], "name": ["a", None]}), stream=True)),
@@ -109,11 +109,11 @@ def test_json_columns_of_several_types_keep_each_cell(tmp_path):
     ("name", "data", "told"),
     [
         ("a.csv", b"", "is empty"),
-        ("a.csv.gz", gzip.compress(b""), "is empty"),
+        ("a.csv.gz", gzip.compress(b"", mtime=0), "is empty"),
         ("a.csv", b"id,id\n1,2\n", "two columns named 'id'"),
         ("a.csv", b"id,name\n\xff,2\n", "is not UTF-8: byte 8 is 0xff"),
         ("a.csv", b'id,name\n1,"a\n2,b\n', "is not whole"),
-        ("a.csv.gz", gzip.compress(CSV)[:-9], "is not a whole .gz file"),
+        ("a.csv.gz", gzip.compress(CSV, mtime=0)[:-9], "is not a whole .gz file"),
         ("a.csv.gz", CSV, "is not a whole .gz file"),
         ("a.csv.zip", b"PK", "is not a whole .zip file"),
         ("a.csv.zip", zipped(**{"a.csv": CSV, "b.csv": CSV}), "holds 2 files"),
@@ -311,7 +311,7 @@ def test_a4_a_bomb_is_refused_before_it_is_unpacked(tmp_path, packing):
     plain = b"k\n" + b"0\n" * 40_000_000
     path = tmp_path / f"a.csv.{packing}"
     if packing == "gz":
-        path.write_bytes(gzip.compress(plain))
+        path.write_bytes(gzip.compress(plain, mtime=0))
     else:
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr("a.csv", plain)

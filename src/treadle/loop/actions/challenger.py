@@ -14,7 +14,7 @@ def apply(release: Release) -> str:
         version.model,
         ALIAS,
         version.version,
-        actor=release.run.id,
+        actor=release.actor,
         reason=release.reason,
         connection=release.connection,
     )

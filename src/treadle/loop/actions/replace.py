@@ -10,6 +10,6 @@ def apply(release: Release) -> str:
     """Promote the version inside the run's own transaction."""
     version = release.version
     promotions.promote(
-        release.rooms, version, actor=release.run.id, reason=release.reason, connection=release.connection
+        release.rooms, version, actor=release.actor, reason=release.reason, connection=release.connection
     )
     return f"version {version.version} is the champion and answers at endpoint {version.model!r}"

@@ -185,6 +185,18 @@ alias_history = Table(
     Index("ix_alias_history_model_alias_at", "model", "alias", "at"),
 )
 
+#: Versions that waited for a person, and what was decided (`Approval`).
+approvals = Table(
+    "approvals",
+    metadata,
+    _key("model"),
+    _key("version", Integer),
+    _held("state"),
+    _held("asked_at", BigInteger),
+    _held("body"),
+    Index("ix_approvals_state", "state"),
+)
+
 #: What gates said (`Verdict`).
 verdicts = Table(
     "verdicts",

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import getpass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from treadle.app.cli import options, output
+
+if TYPE_CHECKING:
+    from treadle.loop.approvals import Approval
+
+_by = click.option("--by", help="Who decides; by default who is logged in.")
+_why = click.option("--reason", required=True, help="Why; kept with the decision.")
 
 
 @click.group("models", invoke_without_command=True)
@@ -41,8 +49,9 @@ def show(name: str, project: Path | None, *, as_json: bool) -> None:
     with options.workspace(project) as workspace:
         versions = workspace.models.versions(name)
         history = workspace.models.history(name)
+        approvals = workspace.approvals.list(name)
     if as_json:
-        output.as_json({"versions": versions, "history": history})
+        output.as_json({"versions": versions, "history": history, "approvals": approvals})
         return
     output.table(
         ["version", "made", "format", "bytes", "trained until", "run"],
@@ -53,6 +62,48 @@ def show(name: str, project: Path | None, *, as_json: bool) -> None:
         ["at", "alias", "version", "by", "why"],
         [(a.at, a.alias, a.version, a.actor, a.reason) for a in history],
     )
+    if approvals:
+        click.echo()
+        output.table(
+            ["waited since", "version", "now", "by", "at", "why"],
+            [(a.asked_at, a.version, a.state, a.actor or None, a.decided_at, a.why) for a in approvals],
+        )
+
+
+@command.command("card")
+@click.argument("version")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="File to write; by default MODEL-VERSION-card.html in this folder.",
+)
+@click.option("--open", "show_it", is_flag=True, help="Show the page in the browser.")
+@options.project
+@options.as_json
+def card(version: str, out: Path | None, project: Path | None, *, show_it: bool, as_json: bool) -> None:
+    """Write the card of VERSION (as delay@champion): data, scores, gates, code, environment, lineage, known limits.
+
+    The page is one HTML file that needs nothing else, and runs nothing. With --json what it says is printed, and a page is
+    written only where --out says so.
+
+    Example: treadle models card delay@champion --open
+    """
+    from treadle.app.card.page import page
+
+    with options.workspace(project) as workspace:
+        found = workspace.card(version)
+    target = out or Path(f"{found.version.model}-{found.version.version}-card.html")
+    if out is not None or not as_json:
+        output.write(target, page(found))
+    if as_json:
+        output.as_json(found)
+        return
+    click.echo(f"{found.version.model}/{found.version.version}")
+    for limit in found.limits:
+        click.echo(f"  {output.plain(limit)}")
+    click.echo(f"Wrote {target}")
+    if show_it:
+        click.launch(str(target.resolve()))
 
 
 @command.command("promote")
@@ -70,3 +121,86 @@ def promote(version: str, reason: str, project: Path | None, *, as_json: bool) -
         click.echo(
             f"{version} is the champion; endpoint {revision.endpoint} is at revision {revision.revision}"
         )
+
+
+@command.command("approve")
+@click.argument("version")
+@_why
+@_by
+@options.project
+@options.as_json
+def approve(version: str, reason: str, by: str | None, project: Path | None, *, as_json: bool) -> None:
+    """Approve VERSION (as delay/7), which passed its gates and waits; then happens what the policy says.
+
+    Example: treadle models approve delay/7 --reason "the new carriers look right"
+    """
+    with options.workspace(project) as workspace:
+        done = workspace.approve(version, reason=reason, actor=by or _user())
+    _told(done, as_json=as_json)
+
+
+@command.command("reject")
+@click.argument("version")
+@_why
+@_by
+@options.project
+@options.as_json
+def reject(version: str, reason: str, by: str | None, project: Path | None, *, as_json: bool) -> None:
+    """Say no to VERSION (as delay/7), which passed its gates and waits; who answers stays as it is."""
+    with options.workspace(project) as workspace:
+        done = workspace.reject(version, reason=reason, actor=by or _user())
+    _told(done, as_json=as_json)
+
+
+def _user() -> str:
+    """Return who is logged in."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container whose user has no name
+        return "a person"
+
+
+def _told(done: Approval, *, as_json: bool) -> None:
+    if as_json:
+        output.as_json(done)
+    else:
+        click.echo(f"{done.model}/{done.version} is {done.state} by {output.plain(done.actor)}")
+
+
+@command.command("collect")
+@click.argument("models", nargs=-1)
+@click.option("--keep-last", default=10, show_default=True, help="Versions of each model to keep.")
+@click.option("--remove", is_flag=True, help="Remove; without it, only say what would be removed.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be removed, also with --remove.")
+@options.project
+@options.as_json
+def collect(
+    models: tuple[str, ...],
+    keep_last: int,
+    project: Path | None,
+    *,
+    remove: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Remove packages of old versions of the MODELS, or of all. Records, runs and histories stay.
+
+    What an alias, an endpoint or a server refers to, and what waits for approval, is always kept.
+
+    Example: treadle models collect --keep-last 5 --remove
+    """
+    removes = remove and not dry_run
+    with options.workspace(project) as workspace:
+        found = workspace.collect_models(list(models), keep_last=keep_last, dry_run=not removes)
+    if as_json:
+        output.as_json(found)
+        return
+    gone = [fate for fate in found if not fate.kept]
+    word = "removed" if removes else "would be removed"
+    output.table(
+        ["model", "version", "bytes", "package"],
+        [(f.model, str(f.version), f.size, f"stays: {f.kept}" if f.kept else word) for f in found],
+    )
+    click.echo(f"{len(gone)} of {len(found)} packages {word}, {sum(fate.size for fate in gone):,} bytes")
+    if not removes:
+        output.note("Nothing was removed. To remove it: treadle models collect --remove")

@@ -13,6 +13,12 @@ from treadle.core.clock import span_text
 if TYPE_CHECKING:
     from treadle.core.records import Run
 
+if TYPE_CHECKING:
+    from treadle.loop.reruns import Change, Rerun
+
+#: What `treadle runs rerun` ends with where the numbers are others.
+DIFFERENT = 1
+
 
 @click.group("runs", invoke_without_command=True)
 @click.option("--model", help="Only runs of this model.")
@@ -156,3 +162,59 @@ def log(run: str, project: Path | None) -> None:
     """Print what a RUN's training function wrote to stdout and stderr."""
     with options.workspace(project) as workspace:
         click.echo(workspace.runs.log(run), nl=False)
+
+
+@command.command("rerun")
+@click.argument("run")
+@options.project
+@options.as_json
+def rerun(run: str, project: Path | None, *, as_json: bool) -> int:
+    """Train a RUN again with its data versions, window, parameters and seed, and say whether the numbers are the same.
+
+    The code is the present one; where it has changed, the difference is shown. Nothing is registered and no alias moves. The
+    exit code is 1 where a number differs.
+
+    Example: treadle runs rerun run_01k
+    """
+    with options.workspace(project) as workspace:
+        found = workspace.rerun(run)
+    if as_json:
+        output.as_json(found)
+    else:
+        _tell(found)
+    return 0 if found.same else DIFFERENT
+
+
+def _tell(found: Rerun) -> None:
+    click.echo(f"{found.run} of {found.model}: {_outcome(found)}")
+    for change in found.metrics:
+        click.echo(f"  metric {_changed(change)}")
+    if found.rows_off:
+        click.echo(
+            f"  {found.rows_off:,} of {found.rows:,} test rows are answered differently, by {found.largest:.3g} at most"
+        )
+    output.warnings(found.notes, of="  ")
+    for change in found.environment:
+        click.secho(output.plain(f"  environment: {_changed(change)}"), fg="yellow")
+    if found.code:
+        click.secho("  the code has changed:", fg="yellow")
+        click.echo(output.plain(found.code), nl=False)
+
+
+def _outcome(found: Rerun) -> str:
+    if not found.same:
+        return "the numbers differ" if found.compared else "there are no numbers to compare"
+    answers = f" and {found.rows:,} answers" if found.rows else ""
+    same = f"the same numbers: {found.compared} metrics{answers}"
+    if found.identical is None:
+        return f"{same}; the run made no version to compare the package with"
+    return f"{same}, " + (
+        "and the package is the same to the last byte"
+        if found.identical
+        else "in a package whose bytes differ"
+    )
+
+
+def _changed(change: Change) -> str:
+    before, now = ("not there" if value is None else str(value) for value in (change.before, change.now))
+    return f"{change.name}: {before} then, {now} now"

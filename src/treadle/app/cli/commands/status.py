@@ -85,6 +85,16 @@ def _print_model(model: ModelStatus) -> None:
         last = model.last_run
         error = f" – {output.plain(last.error)}" if last.error else ""
         click.echo(f"  last run {last.id}: {last.status}, {last.started_at:%Y-%m-%d %H:%M}{error}")
+    if model.waiting:
+        waiting = model.waiting
+        asked = f"waits for approval since {waiting.asked_at:%Y-%m-%d %H:%M}: {waiting.reason}"
+        click.secho(output.plain(f"  version {waiting.version} {asked}"), fg="yellow")
+        name = f"{waiting.model}/{waiting.version}"
+        click.echo(
+            output.plain(
+                f"    {model.hindrance or f'treadle models approve {name} --reason ..., or reject {name}'}"
+            )
+        )
     due = "due" if model.decision.due else "not due"
     click.echo(f"  {due}: {model.decision.reason}")
     output.warnings(model.stale, of="  stale: ")
