@@ -122,7 +122,7 @@ board = td.FeatureView(
     seed=7,
     timeout="5m",
 )
-def delay(data: td.TrainingData, params: dict, run: td.Run):  # noqa: ARG001 - the shape of every training function
+def delay(data: td.TrainingData, params: dict, run: td.Run):
     """Boosted trees over words as numbers; the package is checked against this very estimator."""
     from sklearn.compose import make_column_transformer
     from sklearn.ensemble import HistGradientBoostingClassifier
