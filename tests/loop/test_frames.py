@@ -187,7 +187,7 @@ def test_values_that_arrived_later_change_no_feature_and_no_prediction(
     workspace.run("delay")
     before = joined(workspace)
     version = workspace.models.get("delay/1")
-    answers = judging.scores_of(workspace.models.load(version), before)
+    answers = judging.answers_with(workspace.models.load(version)).answer(before)
 
     # Values for moments between the known ones, and for the future, that only came at the very end.
     end = BEGIN + timedelta(hours=HOURS)
@@ -202,7 +202,7 @@ def test_values_that_arrived_later_change_no_feature_and_no_prediction(
     after = joined(workspace)
     assert workspace.datasets.version("traffic").rows == 2 * HOURS
     assert after.equals(before)
-    assert np.array_equal(judging.scores_of(workspace.models.load(version), after), answers)
+    assert np.array_equal(judging.answers_with(workspace.models.load(version)).answer(after), answers)
     assert workspace.features("delay", before.drop(ADDED)).select(before.columns).equals(before)
 
 

@@ -243,8 +243,9 @@ def test_r5_a_run_that_takes_its_process_down_each_time_ends_as_failed(
 
         assert died == [-9, -9]
         assert failed.error == last.error
-        assert (
-            last.error == "The run was begun 2 times and its process died each time; it is not tried again."
+        assert last.error == (
+            "The run was begun 2 times and its process died each time, 2 times without coming further; "
+            "it is not tried again."
         )
         assert (first.status, last.status, last.attempts, champion) == ("succeeded", "failed", 2, 1)
         assert "after 1 failed runs in a row" in held.decision.reason
