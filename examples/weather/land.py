@@ -44,7 +44,9 @@ def _observations() -> pl.DataFrame:
     rows = pl.read_csv(path, infer_schema_length=None, null_values="NA")
     at = pl.col("time_hour").str.to_datetime("%Y-%m-%dT%H:%M:%SZ").alias("at")
     day = pl.col("time_hour").str.head(10).alias("day")
-    return rows.select("origin", at, day, *_SEEN).unique(["origin", "at"], keep="first").sort("at", "origin")
+    # A few hours lack what a station nearly always tells; wind_dir and pressure are missing often, and stay so.
+    whole = rows.drop_nulls([name for name in _SEEN if name not in {"wind_dir", "pressure"}])
+    return whole.select("origin", at, day, *_SEEN).unique(["origin", "at"], keep="first").sort("at", "origin")
 
 
 if __name__ == "__main__":

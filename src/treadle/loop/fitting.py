@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -147,7 +147,7 @@ def data_of(model: Model, frame: pl.DataFrame, window: Window) -> TrainingData:
         target=model.target,
         task=model.task,
         window=window,
-        nullable=may_miss(model, frame.columns),
+        nullable=may_miss(model),
         time=model.data.time_column,
     )
 
@@ -204,17 +204,12 @@ def inputs_of(model: Model, frame: pl.DataFrame) -> tuple[str, ...]:
     return tuple(name for name in frame.columns if name not in taken and not name.startswith("_"))
 
 
-def may_miss(model: Model, columns: Sequence[str]) -> frozenset[str]:
-    """Return which of some columns may have no value at serving time: features, and what the contract lets be null.
-
-    A dataset without a declared contract lets every column but its key and time be null.
-    """
+def may_miss(model: Model) -> frozenset[str]:
+    """Return the columns that may have no value at serving time: features, and what the contract lets be null."""
     added = [view.output_names for view in model.features]
     added += [feature.output_names for feature in model.on_demand]
     contract = model.data.contract
-    if contract is None:
-        return frozenset(columns) - {*model.data.key_columns, model.data.time_column}
-    declared = {column.name for column in contract.spec().columns if column.nullable}
+    declared = {column.name for column in contract.spec().columns if column.nullable} if contract else set()
     return frozenset(declared.union(*added))
 
 

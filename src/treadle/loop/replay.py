@@ -163,7 +163,7 @@ def _train(
             target=model.target,
             task=model.task,
             window=window,
-            nullable=fitting.may_miss(model, seen.columns),
+            nullable=fitting.may_miss(model),
             time=time,
         )
         context = RunContext.detached(folder=Path(folder), seed=model.seed, params=dict(model.params))
