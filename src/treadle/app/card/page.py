@@ -8,15 +8,13 @@ from treadle.app.card.limits import window_words
 from treadle.app.card.making import data, lineage, making, package, signature
 from treadle.app.card.measured import judged, named, owed, scored, sliced
 from treadle.app.card.record import Card
-from treadle.data import profiles
 from treadle.data.profiles import words
+from treadle.data.profiles.page.document import document
 from treadle.data.profiles.page.markup import Markup, element, joined
 from treadle.data.profiles.page.parts import facts, note, section
 from treadle.loop.judging import CANDIDATE
 from treadle.loop.rescoring import Score, baselines
 
-#: Were anything of the data ever to become a tag, the browser would still neither run it nor fetch for it.
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 _SECTIONS = {
     "gates": "Gates",
     "scores": "How good it is",
@@ -59,23 +57,8 @@ def page(card: Card) -> str:
             class_="layout",
         ),
     )
-    return "<!doctype html>\n" + element("html", _head(card), body, lang="en") + "\n"
-
-
-def _head(card: Card) -> Markup:
-    styles = [
-        Path(profiles.__path__[0], "page", "page.css").read_text(encoding="utf-8"),
-        Path(__file__).with_name("page.css").read_text(encoding="utf-8"),
-    ]
-    return element(
-        "head",
-        element("meta", charset="utf-8"),
-        element("meta", http_equiv="Content-Security-Policy", content=_POLICY),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("meta", name="color-scheme", content="light dark"),
-        element("title", f"{card.version.model}, version {card.version.version}: model card"),
-        element("style", Markup("\n".join(styles))),
-    )
+    title = f"{card.version.model}, version {card.version.version}: model card"
+    return document(body, title=title, style=Path(__file__).with_name("page.css"))
 
 
 def _contents(sections: list[str]) -> Markup:

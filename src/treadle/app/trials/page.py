@@ -9,14 +9,12 @@ from treadle.app.trials import charts
 from treadle.app.trials.axes import axes_of
 from treadle.core.clock import span_text
 from treadle.core.records import Run
-from treadle.data import profiles
 from treadle.data.profiles import words
 from treadle.data.profiles.page import charts as plain
+from treadle.data.profiles.page.document import document
 from treadle.data.profiles.page.markup import Markup, element, joined
 from treadle.data.profiles.page.parts import facts, note, section, table
 from treadle.training.trials import Trial, best_of
-
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
 
 def page(
@@ -32,23 +30,8 @@ def page(
         _steps(trials, best, metric, greater=greater),
         _table(trials, best, metric, greater=greater),
     )
-    return "<!doctype html>\n" + element("html", _head(run), element("body", body), lang="en") + "\n"
-
-
-def _head(run: Run) -> Markup:
-    styles = [
-        Path(profiles.__path__[0], "page", "page.css").read_text(encoding="utf-8"),
-        Path(__file__).with_name("page.css").read_text(encoding="utf-8"),
-    ]
-    return element(
-        "head",
-        element("meta", charset="utf-8"),
-        element("meta", http_equiv="Content-Security-Policy", content=_POLICY),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("meta", name="color-scheme", content="light dark"),
-        element("title", f"{run.model}: trials of {run.id}"),
-        element("style", Markup("\n".join(styles))),
-    )
+    title, style = f"{run.model}: trials of {run.id}", Path(__file__).with_name("page.css")
+    return document(element("body", body), title=title, style=style)
 
 
 def _header(run: Run, trials: Sequence[Trial], best: Trial | None, metric: str) -> Markup:

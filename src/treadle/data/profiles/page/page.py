@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from treadle.data.profiles import words
 from treadle.data.profiles.page.cards import cards
 from treadle.data.profiles.page.differences import differences
+from treadle.data.profiles.page.document import document
 from treadle.data.profiles.page.leaks import leaks
 from treadle.data.profiles.page.markup import Anchors, Markup, element, joined
 from treadle.data.profiles.page.overview import overview
@@ -15,8 +14,6 @@ from treadle.data.profiles.page.times import times
 from treadle.data.profiles.page.top import about, first_look, header
 from treadle.data.profiles.records import Profile
 
-#: Were anything of the data ever to become a tag, the browser would still neither run it nor fetch for it.
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 _SECTIONS = {
     "first": "Look at this first",
     "leakage": "Leakage",
@@ -53,20 +50,8 @@ def page(found: Profile) -> str:
             class_="layout",
         ),
     )
-    return "<!doctype html>\n" + element("html", _head(found), body, lang="en") + "\n"
-
-
-def _head(found: Profile) -> Markup:
     title = f"{found.dataset or 'Rows'}, version {found.version}: profile" if found.version else "Profile"
-    return element(
-        "head",
-        element("meta", charset="utf-8"),
-        element("meta", http_equiv="Content-Security-Policy", content=_POLICY),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("meta", name="color-scheme", content="light dark"),
-        element("title", title),
-        element("style", Markup(Path(__file__).with_name("page.css").read_text(encoding="utf-8"))),
-    )
+    return document(body, title=title)
 
 
 def _contents(found: Profile, sections: list[str], anchors: Anchors) -> Markup:
