@@ -34,8 +34,9 @@ bench: $(READY)  ## Measure against bare libraries and peers (QUICK=1: a smoke t
 faults: $(READY)  ## Cut power, fail disks and kill writers at full size: an hour and more
 	TREADLE_TEST_POWER_CUTS=20000 TREADLE_TEST_KILLED_WRITERS=200 TREADLE_TEST_APPENDS=100 \
 		TREADLE_TEST_DISK_FAULTS=200 TREADLE_TEST_DISK_CALLS=200 TREADLE_TEST_INGESTED_FILES=9 \
-		TREADLE_TEST_CROWD=8 TREADLE_TEST_CROWD_SECONDS=120 \
-		$(BIN)/python -m pytest -n $(JOBS) tests/faults tests/data/test_crowd.py tests/store/test_tables.py tests/contracts/test_tables.py
+		TREADLE_TEST_CROWD=8 TREADLE_TEST_CROWD_SECONDS=120 TREADLE_FULL=1 \
+		$(BIN)/python -m pytest -n $(JOBS) tests/faults tests/data/test_crowd.py tests/store/test_tables.py tests/contracts/test_tables.py \
+		tests/loop/test_kills.py tests/loop/test_search_kills.py tests/loop/test_interruptions.py tests/training/test_checkpoints.py
 
 simulate: $(READY)  ## Simulate how often gates decide wrongly, and write docs/decision-quality.md (REPEATS=2000)
 	$(BIN)/python benchmarks/decision_quality.py $(if $(REPEATS),--repeats $(REPEATS))

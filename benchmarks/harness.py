@@ -99,6 +99,8 @@ class Benchmark:
     #: The goal: ours at most this many floors, and at most this much.
     floors: float | None = None
     limit: float | None = None
+    #: The goal: ours at most this much more than the floor.
+    beyond: float | None = None
     #: The goal: a peer takes at least this many times what ours takes. One that was not measured does not count.
     ahead: Mapping[str, float] = field(default_factory=dict)
     rounds: int = 5
@@ -109,6 +111,7 @@ class Benchmark:
         """The goal in words."""
         ratio = [f"ours / floor <= {self.floors:g}"] if self.floors else []
         most = [f"ours <= {self.limit:g} {self.unit}"] if self.limit else []
+        most += [f"ours - floor <= {self.beyond:g} {self.unit}"] if self.beyond else []
         ahead = [f"{name} / ours >= {times:g}" for name, times in self.ahead.items()]
         return " and ".join([*ratio, *most, *ahead])
 
@@ -134,6 +137,7 @@ class Result:
         return (
             (goal.floors is None or self.ratio <= goal.floors)
             and (goal.limit is None or self.ours <= goal.limit)
+            and (goal.beyond is None or self.ours - self.floor <= goal.beyond)
             and all(
                 self.peers[name] >= times * self.ours
                 for name, times in goal.ahead.items()

@@ -6,64 +6,40 @@ import os
 import random
 import subprocess
 import sys
-import time
 from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import tiny
+from killing import Killer
 from sqlalchemy import select
 
 from treadle.app.workspace import Workspace, open_workspace
 from treadle.core.settings import as_environment
 from treadle.store.ledger import tables as t
 
-#: Moments at which a run is killed, on each ledger: 100 in all.
-MOMENTS = 50
+#: Moments at which a run is killed, on each ledger.
+MOMENTS = 50 if os.environ.get("TREADLE_FULL") else 20
 #: Kills in a row before a run may come to its end.
 IN_A_ROW = 5
 
 
-@dataclass
-class Command:
-    """The command line `treadle run` on a project."""
-
-    root: Path
-    ledger: str
-
-    def start(self, *, engine: str) -> subprocess.Popen[bytes]:
-        overrides = {"ledger.url": self.ledger, "compute.engine": engine}
-        return subprocess.Popen(
-            [sys.executable, "-m", "treadle.app.cli.main", "run"],
-            cwd=self.root,
-            env={**os.environ, **as_environment(overrides)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
-
-    def finish(self, *, engine: str = "process") -> tuple[str, float, float]:
-        """Run to the end; return what it said, the seconds it took, and those of the processor."""
-        begun = time.monotonic()
-        process = self.start(engine=engine)
-        assert process.stdout is not None
-        said = process.stdout.read().decode()
-        _, status, used = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        process.stdout.close()
-        assert process.returncode == 0, said
-        return said, time.monotonic() - begun, used.ru_utime + used.ru_stime
-
-    def kill_after(self, seconds: float, *, engine: str) -> float | None:
-        """Kill a run after a while; return the seconds it took if it had come to its end before, else None."""
-        begun = time.monotonic()
-        process = self.start(engine=engine)
-        try:
-            process.communicate(timeout=seconds)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.communicate()
-        return None if process.returncode == -9 else time.monotonic() - begun
+def cpu_of(root: Path, settings: dict[str, str]) -> tuple[str, float]:
+    """Run `treadle run` as a program; return what it said, and the seconds of the processor."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "treadle.app.cli.main", "run"],
+        cwd=root,
+        env={**os.environ, **as_environment(settings)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    assert process.stdout is not None
+    said = process.stdout.read().decode()
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    process.stdout.close()
+    assert process.returncode == 0, said
+    return said, used.ru_utime + used.ru_stime
 
 
 def check(workspace: Workspace, root: Path, *, turns: int) -> None:
@@ -98,33 +74,38 @@ def assert_no_finished_training_was_begun_again(workspace: Workspace, root: Path
 @pytest.mark.timeout(900)
 def test_a_killed_run_goes_on_where_it_stopped(tmp_path: Path, ledger_url: str) -> None:
     root = tiny.make(tmp_path / "shop")
-    command, chance = Command(root, ledger_url), random.Random(20)
-    command.finish()
-    lasts = {}
-    for number, engine in ((1, "process"), (2, "inline")):
-        tiny.land(root, number, rows=200)
-        _, lasts[engine], _ = command.finish(engine=engine)
-    turns = 3
+    chance = random.Random(20)
+    settings = {
+        engine: {"ledger.url": ledger_url, "compute.engine": engine} for engine in ("process", "inline")
+    }
+    with Killer(root, environment=tiny.ONE_THREAD) as killer:
+        killer.run("run", settings=settings["process"])
+        lasts = {}
+        for number, engine in ((1, "process"), (2, "inline")):
+            tiny.land(root, number, rows=200)
+            lasts[engine] = killer.run("run", settings=settings[engine]).seconds
+        turns = 3
 
-    for cycle in range(MOMENTS // IN_A_ROW):
-        engine = "process" if cycle % 2 else "inline"
-        tiny.land(root, turns, rows=200)
-        turns += 1
-        killed = 0
-        while killed < IN_A_ROW:
-            took = command.kill_after(chance.uniform(0, lasts[engine]), engine=engine)
-            if took is None:
-                killed += 1
-                continue
-            # It came to its end first, as the machine is quicker now: there is new work, and less time for it.
-            lasts[engine] = 0.9 * min(took, lasts[engine])
+        for cycle in range(MOMENTS // IN_A_ROW):
+            engine = "process" if cycle % 2 else "inline"
             tiny.land(root, turns, rows=200)
             turns += 1
-        command.finish(engine=engine)
+            killed = 0
+            while killed < IN_A_ROW:
+                after = chance.uniform(0, lasts[engine])
+                ended = killer.run("run", settings=settings[engine], kill_after=after)
+                if ended.killed:
+                    killed += 1
+                    continue
+                # It came to its end first, as the machine is quicker now: there is new work, and less time for it.
+                lasts[engine] = 0.9 * min(ended.seconds, lasts[engine])
+                tiny.land(root, turns, rows=200)
+                turns += 1
+            killer.run("run", settings=settings[engine])
 
-        with open_workspace(root, overrides={"ledger.url": ledger_url}) as workspace:
-            check(workspace, root, turns=turns)
+            with open_workspace(root, overrides={"ledger.url": ledger_url}) as workspace:
+                check(workspace, root, turns=turns)
 
-    said, _, processor = command.finish()
+    said, processor = cpu_of(root, settings["process"])
     assert "nothing is new" in said
     assert processor < 2.0

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -14,9 +12,9 @@ from typing import Any
 import pytest
 import seeking
 import tiny
+from killing import Killer
 
 from treadle.app.workspace import Workspace, open_workspace
-from treadle.core.settings import as_environment
 from treadle.training.trials import Trial
 
 FULL = bool(os.environ.get("TREADLE_FULL"))
@@ -31,14 +29,12 @@ BODY = f"for step in steps(run, {STEPS}, seconds=0.02): pass"
 
 def run(root: Path, settings: dict[str, str], moments: list[float]) -> int:
     """Kill `treadle run` at each moment, then let it come to its end; return how often it was killed."""
-    done = subprocess.run(
-        [sys.executable, str(Path(__file__).with_name("search_forks.py")), str(root), *map(str, moments)],
-        env={**os.environ, **tiny.ONE_THREAD, **as_environment(settings)},
-        capture_output=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr.decode()
-    return int(done.stdout)
+    with Killer(root, environment=tiny.ONE_THREAD) as killer:
+        for killed, moment in enumerate(moments):
+            if not killer.run("run", "seeks", settings=settings, kill_after=moment).killed:
+                return killed
+        killer.run("run", "seeks", settings=settings)
+    return len(moments)
 
 
 def noted(root: Path) -> list[dict[str, Any]]:
