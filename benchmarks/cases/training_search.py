@@ -4,23 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import optuna
-import polars as pl
 from sklearn.ensemble import GradientBoostingClassifier
 from sklearn.metrics import log_loss
 
-import project
 import treadle as td
 from harness import Benchmark, cpu_of
-from treadle.core.records import Window
-from treadle.loop.frames import Frames
+from searches import arrays, searched, window_of
 from treadle.loop.trying import Worker
 from treadle.training.data import TrainingData
-
-COLUMNS = ["distance", "hour", "temp", "wind"]
 
 
 @dataclass
@@ -29,7 +22,7 @@ class Input:
 
     workspace: td.Workspace
     trials: int
-    data: Any = None
+    data: TrainingData
 
     def close(self) -> None:
         """Close the stores."""
@@ -38,37 +31,9 @@ class Input:
 
 def prepare(folder: Path, quick: bool) -> Input:
     """Make the project and take its rows in."""
-    project.write(folder, rows=3_000 if quick else 12_000)
-    file = folder / "project.py"
     trials = 10 if quick else 100
-    file.write_text(file.read_text() + _MODEL.replace("TRIALS", str(trials)))
-    workspace = td.open(folder, overrides={"compute.engine": "inline"})
-    workspace.ingest()
-    given = Input(workspace, trials)
-    given.data = _arrays(workspace)
-    return given
-
-
-_MODEL = """
-
-@td.model(
-    data=flights,
-    target="late",
-    inputs=["distance", "hour", "temp", "wind"],
-    task=td.Classification(),
-    search=td.Search(
-        space={"rate": td.Float(1e-3, 0.3, log=True), "depth": td.Int(1, 4), "trees": td.Int(10, 30)},
-        trials=TRIALS,
-    ),
-)
-def searched(data, params, run):
-    from sklearn.ensemble import GradientBoostingClassifier
-
-    learner = GradientBoostingClassifier(
-        learning_rate=params["rate"], max_depth=params["depth"], n_estimators=params["trees"], random_state=0
-    )
-    return learner.fit(data.train.X, data.train.y)
-"""
+    workspace = searched(folder, trials, rows=3_000 if quick else 12_000)
+    return Input(workspace, trials, arrays(workspace))
 
 
 def ours(given: Input) -> float:
@@ -78,7 +43,7 @@ def ours(given: Input) -> float:
 
     def work() -> None:
         run = workspace.runs.start(
-            "searched", reason="benchmark", data={"flights": 1}, window=_window(workspace)
+            "searched", reason="benchmark", data={"flights": 1}, window=window_of(workspace)
         )
         Worker(model, run, workspace.rooms, name="0").work()
         trials = workspace.trials.of_run(run.id)
@@ -91,7 +56,7 @@ def ours(given: Input) -> float:
 def floor(given: Input) -> float:
     """Let Optuna call the same fits on arrays that are there, with nothing recorded."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    data: TrainingData = given.data
+    data = given.data
 
     def objective(trial: optuna.Trial) -> float:
         learner = GradientBoostingClassifier(
@@ -107,21 +72,6 @@ def floor(given: Input) -> float:
         study.optimize(objective, n_trials=given.trials)
 
     return cpu_of(work)
-
-
-def _window(workspace: td.Workspace) -> Window:
-    end = Frames(workspace.datasets).known(workspace.project.model("searched"), 1).until
-    assert end is not None
-    return Window(start=None, end=end)
-
-
-def _arrays(workspace: td.Workspace) -> TrainingData:
-    model, window = workspace.project.model("searched"), _window(workspace)
-    rows = Frames(workspace.datasets).rows(model, versions={"flights": 1}, window=window)
-    kept = rows.filter(pl.col("_split").is_in(["train", "validation"]))
-    data = TrainingData.build(kept, inputs=COLUMNS, target="late", task=model.task, window=window, time="at")
-    assert np.isfinite(data.train.y).all()
-    return data
 
 
 BENCHMARK = Benchmark(

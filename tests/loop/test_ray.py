@@ -174,3 +174,15 @@ def test_t4_a_cluster_that_is_not_there_fails_the_run_with_a_cause(tmp_path: Pat
 
         assert workspace.runs.list()[0].status == "failed"
     assert time.monotonic() - begun < 60
+
+
+def test_without_an_address_ray_is_of_this_engine_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What other programs left behind, as a cluster that is no more, does not matter.
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    engine = plugins.load("compute", "ray").Engine()
+    try:
+        compute.check_keeps_what_is_printed(engine, tmp_path)
+    finally:
+        engine.close()

@@ -41,7 +41,8 @@ class Gateway:
         self._ray = require("ray", extra="ray")
         self._lock = threading.Lock()
         self._tasks: dict[str, Any] = {}
-        options = {"address": address} if address else {"include_dashboard": False}
+        # Without an address Ray would take any cluster that it finds a trace of, also one that is no more.
+        options = {"address": address} if address else {"address": "local", "include_dashboard": False}
         context = self._ray.init(
             **options, log_to_driver=False, logging_level="ERROR", configure_logging=False
         )
