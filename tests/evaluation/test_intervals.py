@@ -275,3 +275,28 @@ def test_a_poisson_number_has_its_mean_and_variance(mean):
     assert table.mean() == pytest.approx(mean)
     assert table.var() == pytest.approx(mean)
     assert np.mean((table - mean) ** 3) == pytest.approx(mean, rel=0.05)
+
+
+@pytest.mark.parametrize("method", ["influence", "bootstrap"])
+@pytest.mark.parametrize("grouped", [False, True])
+def test_truths_of_several_numbers_are_compared_by_row(method, grouped):
+    random = np.random.default_rng(4)
+    y = random.normal(size=(400, 3))
+    first, second = y + random.normal(size=y.shape), y + 1.3 * random.normal(size=y.shape)
+    groups = random.integers(0, 50, 400) if grouped else None
+    found = interval(
+        Pair(measure=metric("mae"), y=y, first=first, second=second, groups=groups), method=method
+    )
+
+    ours, theirs = (np.abs(one - y).mean(axis=1) for one in (first, second))
+    pair = Pair(measure=metric("mae"), y=np.zeros(400), first=ours, second=theirs, groups=groups)
+    assert found == interval(pair, method=method)
+    assert found.low < found.difference < found.high < 0
+
+
+def test_of_several_numbers_that_two_never_differ_in_the_next_row_may_tell_them_apart():
+    y = (np.random.default_rng(4).random((200, 3)) < 0.1).astype(float)
+    found = interval(Pair(measure=metric("mae"), y=y, first=y + 0.2, second=y - 0.2))
+
+    assert found.difference == pytest.approx(0)
+    assert found.low < 0 < found.high

@@ -220,3 +220,18 @@ def test_an_objective_of_quantiles_knows_their_levels():
     pinball, width = (metric(name).over(columns).value(y, p) for name in ("pinball", "interval_width"))
 
     assert objective.value(y, p) == pytest.approx(-pinball - 0.5 * width)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("name", ["mae", "rmse", "smape"])
+def test_several_numbers_a_row_are_scored_together(name, weighted):
+    random = np.random.default_rng(7)
+    y = random.normal(size=(300, 3))
+    p = y + random.normal(size=y.shape)
+    weight = random.integers(0, 3, 300) if weighted else None
+
+    flat = None if weight is None else np.repeat(weight, 3)
+    assert metric(name).value(y, p, weight) == pytest.approx(metric(name).value(y.ravel(), p.ravel(), flat))
+    for other in (p[:, :2], p[:200], p[:, 0]):
+        with pytest.raises(InvalidInput, match="shape"):
+            metric(name).value(y, other)

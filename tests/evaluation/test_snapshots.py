@@ -50,6 +50,14 @@ def test_outcomes_must_be_known():
         snapshot(y=[1, 0, float("nan")])
 
 
+def test_a_truth_may_be_several_numbers():
+    assert snapshot(y=[[1, 0], [0, 0], [1, 1]]).y.tolist() == [[1.0, 0.0], [0.0, 0.0], [1.0, 1.0]]
+    assert len(snapshot(y=[[1, 0], [0, 0], [1, 1]])) == 3
+    for wrong in ([[1, 0], [0, float("nan")], [1, 1]], np.zeros((3, 1, 1))):
+        with pytest.raises(InvalidInput, match="outcomes of flights/12"):
+            snapshot(y=wrong)
+
+
 def test_groups_are_one_for_each_row():
     with pytest.raises(InvalidInput, match="flights/12 has 2 groups for 3 rows"):
         snapshot(groups=np.array(["a", "b"]))

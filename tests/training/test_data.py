@@ -12,6 +12,7 @@ from treadle.core.errors import InvalidInput
 from treadle.core.records import Window
 from treadle.training.data import TrainingData
 from treadle.training.tasks.classification import Classification
+from treadle.training.tasks.regression import Regression
 
 WINDOW = Window(start=None, end=datetime(2013, 2, 1, tzinfo=UTC))
 FRAME = pl.DataFrame(
@@ -121,3 +122,20 @@ def test_what_cannot_be_trained_on_is_refused(
 ) -> None:
     with pytest.raises(InvalidInput, match=said):
         build(frame, **changes)
+
+
+class _Both(Regression):
+    """A task whose truth is two numbers a row."""
+
+    def target(self, target: pl.Series) -> np.ndarray:
+        return np.column_stack([super().target(target), -super().target(target)])
+
+
+def test_a_truth_may_be_several_numbers() -> None:
+    data = build(target="distance", task=_Both())
+
+    assert data.train.y.tolist() == [[100, -100], [200, -200], [400, -400]]
+    assert data.validation.y.tolist() == [[300, -300]]
+    assert (len(data.train), len(data.validation)) == (3, 1)
+    without = FRAME.filter(pl.col("_split") == "train")
+    assert build(without, target="distance", task=_Both()).validation.y.shape == (0, 2)

@@ -30,6 +30,29 @@ def numbers(y: npt.ArrayLike, p: npt.ArrayLike) -> tuple[Floats, Floats]:
     return outcomes, predictions
 
 
+def estimates(y: npt.ArrayLike, p: npt.ArrayLike) -> tuple[Floats, Floats]:
+    """Return outcomes and predictions as float64 of one shape: (rows,), or (rows, columns) where a truth is several numbers.
+
+    Raises:
+        InvalidInput: there are no rows, the shapes differ, or a value is no finite number.
+    """
+    if np.ndim(y) != 2:
+        return numbers(y, p)
+    outcomes, predictions = table(y, what="outcomes"), table(p, what="predictions")
+    if outcomes.shape != predictions.shape or not outcomes.size:
+        msg = (
+            f"There are predictions of shape {predictions.shape} for outcomes of shape {outcomes.shape}. Expected one shape, "
+            "and at least one row."
+        )
+        raise InvalidInput(msg)
+    return outcomes, predictions
+
+
+def across(values: Floats) -> Floats:
+    """Return the mean over what a row has several of, of shape (rows,); values of shape (rows,) as they are."""
+    return values if values.ndim == 1 else np.asarray(values.mean(axis=1))
+
+
 def binary(y: npt.ArrayLike, p: npt.ArrayLike) -> tuple[Floats, Floats]:
     """Return outcomes, 0 or 1, and probabilities of 1 as float64 of shape (rows,).
 
@@ -100,6 +123,15 @@ def one_hot(places: npt.NDArray[np.int64], *, width: int) -> Floats:
     found = np.zeros((len(places), width))
     found[np.arange(len(places)), places] = 1.0
     return found
+
+
+def truths(values: npt.ArrayLike, *, what: str, field: str | None = None) -> Floats:
+    """Return values as float64 of shape (rows,), or (rows, columns) where they are several for each row.
+
+    Raises:
+        InvalidInput: as `vector` and `table`.
+    """
+    return (table if np.ndim(values) == 2 else vector)(values, what=what, field=field)
 
 
 def table(values: npt.ArrayLike, *, what: str, field: str | None = None) -> Floats:

@@ -28,6 +28,7 @@ class Pair:
     """
 
     measure: Measure
+    #: Of shape (rows,), or (rows, columns) where a truth is several numbers.
     y: Floats
     first: Floats
     second: Floats | None = None

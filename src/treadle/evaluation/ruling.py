@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from treadle.core.errors import closest
+from treadle.evaluation.arrays import Floats
 from treadle.evaluation.comparison import Comparison
 from treadle.evaluation.declared import Comparing, Declared, metrics_of
 from treadle.evaluation.gate import BASELINE, CANDIDATE, CHAMPION, Case, Ruling
@@ -220,9 +221,13 @@ def _undefined(comparison: Comparison) -> str:
     found, y = comparison.interval, comparison.pair.y
     values = {comparison.candidate: found.first, comparison.reference: found.second}
     without = [name for name, value in values.items() if not math.isfinite(value)]
-    why = f", where every outcome is {y[0]:g}" if np.all(y == y[0]) else ""
+    why = f", where every outcome is {_told(y[0])}" if np.all(y == y[0]) else ""
     if without:
         return f"{comparison.measure.name} has no value for {' and '.join(without)} on these {found.n:,} rows{why}."
     if found.why:
         return found.why
     return f"{comparison.measure.name} has no interval on these {found.n:,} rows{why}."
+
+
+def _told(outcome: Floats) -> str:
+    return ", ".join(f"{number:g}" for number in np.atleast_1d(outcome))

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import polars as pl
 
 from treadle.core.errors import InvalidInput, closest
-from treadle.evaluation.arrays import Floats, table, vector
+from treadle.evaluation.arrays import Floats, truths
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -32,7 +32,8 @@ class Snapshot:
     version: int
     #: Digest of the keys of the rows, in order: `digest_of_rows`.
     rows: str
-    #: Outcomes of shape (rows,): 1 for the positive class and 0 for the other, or the place of the class among several.
+    #: Outcomes of shape (rows,): 1 for the positive class and 0 for the other, or the place of the class among several;
+    #: or of shape (rows, columns), where a truth is several numbers.
     y: npt.NDArray[Any]
     #: What ties rows together, of shape (rows,), where they are not independent; None: they are.
     groups: npt.NDArray[Any] | None = None
@@ -48,7 +49,7 @@ class Snapshot:
 
     def __post_init__(self) -> None:
         """Check the arrays, and keep the outcomes as float64."""
-        object.__setattr__(self, "y", vector(self.y, what=f"outcomes of {self.name}"))
+        object.__setattr__(self, "y", truths(self.y, what=f"outcomes of {self.name}"))
         tied = {"groups": self.groups, "times": self.times, **self.columns}
         for what, given in tied.items():
             if given is not None and len(given) != len(self):
@@ -91,7 +92,7 @@ class Snapshot:
             InvalidInput: a contender has no finite number for each row; the message names it.
         """
         found = {
-            name: (table if np.ndim(given) == 2 else vector)(given, what=f"predictions of {name}", field=name)
+            name: truths(given, what=f"predictions of {name}", field=name)
             for name, given in predictions.items()
         }
         for name, given in found.items():

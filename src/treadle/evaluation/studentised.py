@@ -96,8 +96,14 @@ def _of_nothing(pair: Pair) -> float:
     looked_at = pair.scored[0].deciding
     if looked_at is not None:
         return pair.n / max(1.0, _total(looked_at, pair))
-    outcomes, often = np.unique(pair.y, return_counts=True)
-    return pair.n / (2 * float(often.min())) if len(outcomes) == 2 and pair.counts is None else 1.0
+    if pair.counts is not None:
+        return 1.0
+    return max(_of_nothing_in(outcomes) for outcomes in np.atleast_2d(pair.y.T))
+
+
+def _of_nothing_in(outcomes: Floats) -> float:
+    found, often = np.unique(outcomes, return_counts=True)
+    return len(outcomes) / (2 * float(often.min())) if len(found) == 2 else 1.0
 
 
 def _excesses(pair: Pair) -> tuple[float, float]:

@@ -12,7 +12,7 @@ import polars as pl
 
 from treadle.core.errors import InvalidInput
 
-#: Takes the truth, float64 of shape (rows,), and the predictions, of the same shape or (rows, columns).
+#: Takes the truth and the predictions, float64 of shape (rows,) or (rows, columns).
 Value = Callable[[np.ndarray, np.ndarray], float]
 PerRow = Callable[[np.ndarray, np.ndarray], np.ndarray]
 #: Takes the same, and the interval's confidence; returns its low and its high end.
@@ -55,7 +55,7 @@ def performance(
 ) -> pl.DataFrame:
     """Score predictions whose outcome is known, from a frame that `outcomes.join` made.
 
-    Outcomes are numbers, as the task has them; predictions numbers, or arrays of them. One row for each bucket (`every`: `1d` or `1w`), version and measure, as `COLUMNS` says. A value that does not
+    Outcomes are numbers, as the task has them, or arrays of them; predictions too. One row for each bucket (`every`: `1d` or `1w`), version and measure, as `COLUMNS` says. A value that does not
     exist, such as the area under a curve of one class, is null; so is an interval of fewer than two rows or of a
     measure that brings none.
 
@@ -89,12 +89,14 @@ def performance(
 def _scored(
     group: pl.DataFrame, measure: Measure, prediction: str, confidence: float
 ) -> tuple[str, int, float | None, float | None, float | None]:
-    y = group["outcome"].cast(pl.Float64).to_numpy()
-    answers = group[prediction]
-    p = (answers if isinstance(answers.dtype, pl.Array) else answers.cast(pl.Float64)).to_numpy()
+    y, p = _numbers(group["outcome"]), _numbers(group[prediction])
     value = float(measure.value(y, p))
     low, high = _interval(y, p, measure, confidence)
     return measure.name, len(y), _finite(value), _finite(low), _finite(high)
+
+
+def _numbers(values: pl.Series) -> np.ndarray:
+    return (values if isinstance(values.dtype, pl.Array) else values.cast(pl.Float64)).to_numpy()
 
 
 def _interval(y: np.ndarray, p: np.ndarray, measure: Measure, confidence: float) -> tuple[float, float]:

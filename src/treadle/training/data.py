@@ -24,7 +24,7 @@ class Rows:
     #: The inputs as the server feeds them: float32 (missing: NaN), int64 and string (missing: '') columns.
     X: pl.DataFrame
     #: The truth as the task has it, of shape (rows,): int64 of 0 and 1 for classification, of the class's place among
-    #: `data.classes` for several classes, float64 for regression.
+    #: `data.classes` for several classes, float64 for regression; (rows, columns) where a truth is several numbers.
     y: np.ndarray
     #: All columns as they are in the dataset, features joined.
     frame: pl.DataFrame
@@ -92,21 +92,17 @@ class TrainingData:
         task = task.fitted(train[target])
         frame = frame.filter(task.knows(frame[target]) | (pl.col("_split") == "train"))
         signature = _signature(frame, train, names=names, task=task, nullable=nullable)
-        truth = frame.select("_split", pl.Series("_y", task.target(frame[target])))
-        y = {
-            str(split[0]): part["_y"].to_numpy()
-            for split, part in truth.group_by("_split", maintain_order=True)
-        }
+        truth, splits = task.target(frame[target]), frame["_split"].cast(pl.String).to_numpy()
+        y = {split: truth[splits == split] for split in ("train", "validation")}
         task.check_learnable(y["train"], target=target)
         validation = frame.filter(pl.col("_split") == "validation")
-        none = truth["_y"].head(0).to_numpy()
         return cls(
             train=Rows(
                 X=_encoded(train, signature), y=y["train"], frame=train, weights=weights(train, window, time)
             ),
             validation=Rows(
                 X=_encoded(validation, signature),
-                y=y.get("validation", none),
+                y=y["validation"],
                 frame=validation,
                 weights=weights(validation, window, time),
             ),

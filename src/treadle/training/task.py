@@ -57,7 +57,7 @@ class Task(Protocol):
         ...
 
     def target(self, target: pl.Series) -> np.ndarray:
-        """Return a target as numbers of shape (rows,).
+        """Return a target as numbers of shape (rows,), or (rows, columns) where a truth is several numbers.
 
         Raises:
             InvalidInput: it holds something that this question cannot have as its answer.

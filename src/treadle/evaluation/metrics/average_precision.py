@@ -70,4 +70,4 @@ def value(y: npt.ArrayLike, p: npt.ArrayLike, weight: npt.ArrayLike | None = Non
     0.8333333333333333
     """
     metric = prepare(y, p)
-    return metric(weights(weight, rows=np.size(y)))
+    return metric(weights(weight, rows=len(np.asarray(y))))

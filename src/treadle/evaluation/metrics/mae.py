@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from treadle.evaluation.arrays import Floats, mean, numbers
+from treadle.evaluation.arrays import Floats, across, estimates, mean
 
 NAME = "mae"
 TASK = "regression"
@@ -13,9 +13,9 @@ GREATER_IS_BETTER = False
 
 
 def per_row(y: npt.ArrayLike, p: npt.ArrayLike) -> Floats:
-    """Return the absolute error of each row."""
-    outcomes, estimates = numbers(y, p)
-    return np.abs(outcomes - estimates)
+    """Return the absolute error of each row; of several numbers, the mean of theirs."""
+    outcomes, predictions = estimates(y, p)
+    return across(np.abs(outcomes - predictions))
 
 
 def value(y: npt.ArrayLike, p: npt.ArrayLike, weight: npt.ArrayLike | None = None) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from treadle.evaluation.arrays import Floats, mean, numbers
+from treadle.evaluation.arrays import Floats, across, estimates, mean
 
 NAME = "rmse"
 TASK = "regression"
@@ -13,9 +13,9 @@ GREATER_IS_BETTER = False
 
 
 def terms(y: npt.ArrayLike, p: npt.ArrayLike) -> Floats:
-    """Return the squared error of each row."""
-    outcomes, estimates = numbers(y, p)
-    return ((outcomes - estimates) ** 2)[:, None]
+    """Return the squared error of each row; of several numbers, the mean of theirs."""
+    outcomes, predictions = estimates(y, p)
+    return across((outcomes - predictions) ** 2)[:, None]
 
 
 def combine(means: Floats) -> Floats:

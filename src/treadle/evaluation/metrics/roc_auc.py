@@ -88,4 +88,4 @@ def value(y: npt.ArrayLike, p: npt.ArrayLike, weight: npt.ArrayLike | None = Non
     0.75
     """
     metric = prepare(y, p)
-    return metric(weights(weight, rows=np.size(y)))
+    return metric(weights(weight, rows=len(np.asarray(y))))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from treadle.evaluation.arrays import Floats, mean, numbers
+from treadle.evaluation.arrays import Floats, across, estimates, mean
 
 NAME = "smape"
 TASK = "regression"
@@ -13,10 +13,10 @@ GREATER_IS_BETTER = False
 
 
 def per_row(y: npt.ArrayLike, p: npt.ArrayLike) -> Floats:
-    """Return the relative error of each row; 0 where target and estimate are both 0."""
-    outcomes, estimates = numbers(y, p)
-    size = np.abs(outcomes) + np.abs(estimates)
-    return 2 * np.abs(outcomes - estimates) / np.where(size == 0, 1.0, size)
+    """Return the relative error of each row, 0 where target and estimate are both 0; of several numbers, the mean of theirs."""
+    outcomes, predictions = estimates(y, p)
+    size = np.abs(outcomes) + np.abs(predictions)
+    return across(2 * np.abs(outcomes - predictions) / np.where(size == 0, 1.0, size))
 
 
 def value(y: npt.ArrayLike, p: npt.ArrayLike, weight: npt.ArrayLike | None = None) -> float:
