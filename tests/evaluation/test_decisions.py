@@ -33,6 +33,18 @@ def test_of_two_that_are_equal_one_beats_the_other_at_most_as_often_as_it_says(n
     assert found.refused == 0
 
 
+@pytest.mark.parametrize(
+    ("name", "task"), [(name, task) for name in METRICS for task in metric(name).tasks[1:]]
+)
+def test_nor_does_it_where_a_metric_is_for_other_tasks_too(name, task):
+    measure, repeats = measured(name, task=task), REPEATS // 3
+
+    found = decisions.equal_promoted(measure, n=300, repeats=repeats, task=task)
+
+    assert found.is_at_most(ALPHA / 2), found
+    assert found.refused == 0
+
+
 @pytest.mark.parametrize("name", METRICS)
 @pytest.mark.parametrize("population", ["rare", "unlike"])
 @pytest.mark.parametrize("gate", ["beats", "no_worse"])

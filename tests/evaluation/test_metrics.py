@@ -32,6 +32,22 @@ MULTICLASS = {
     "macro_f1": lambda y, p, w: theirs.f1_score(y, p.argmax(axis=1), average="macro", sample_weight=w),
     "roc_auc": lambda y, p, w: theirs.roc_auc_score(y, p, multi_class="ovr", sample_weight=w),
 }
+MULTILABEL = {
+    "log_loss": lambda y, p, w: np.mean(
+        [theirs.log_loss(a, b, sample_weight=w, labels=[0, 1]) for a, b in zip(y.T, p.T, strict=True)]
+    ),
+    "brier": lambda y, p, w: np.mean(
+        [theirs.brier_score_loss(a, b, sample_weight=w) for a, b in zip(y.T, p.T, strict=True)]
+    ),
+    "accuracy": lambda y, p, w: theirs.accuracy_score(y, p > 0.5, sample_weight=w),
+    "hamming": lambda y, p, w: theirs.hamming_loss(y, p > 0.5, sample_weight=w),
+    "micro_f1": lambda y, p, w: theirs.f1_score(y, p > 0.5, average="micro", sample_weight=w),
+    "macro_f1": lambda y, p, w: theirs.f1_score(y, p > 0.5, average="macro", sample_weight=w),
+    "roc_auc": lambda y, p, w: theirs.roc_auc_score(y, p, average="macro", sample_weight=w),
+    "average_precision": lambda y, p, w: theirs.average_precision_score(
+        y, p, average="macro", sample_weight=w
+    ),
+}
 REGRESSION = {
     "mae": lambda y, p, w: theirs.mean_absolute_error(y, p, sample_weight=w),
     "rmse": lambda y, p, w: theirs.root_mean_squared_error(y, p, sample_weight=w),
@@ -93,6 +109,35 @@ def test_several_classes_agree_with_scikit_learn(name, weighted):
     weight = random.integers(0, 5, 2_000).astype(float) if weighted else None
 
     assert metric(name).value(y, p, weight) == pytest.approx(MULTICLASS[name](y, p, weight), rel=1e-10)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("name", MULTILABEL)
+def test_labels_agree_with_scikit_learn(name, weighted):
+    random = np.random.default_rng(9)
+    p = random.random((2_000, 4)).round(2) * [1.0, 0.8, 0.5, 0.2]
+    y = (random.random(p.shape) < p).astype(int)
+    weight = random.integers(0, 5, 2_000).astype(float) if weighted else None
+
+    assert metric(name).value(y, p, weight) == pytest.approx(MULTILABEL[name](y, p, weight), rel=1e-10)
+
+
+@pytest.mark.parametrize("name", MULTILABEL)
+def test_labels_refuse_what_is_no_probability_or_label(name):
+    with pytest.raises(InvalidInput, match=r"predictions in row 1 are \[0.2, 1.7\]. Expected probabilities"):
+        metric(name).value([[0, 1], [1, 0]], [[0.5, 0.5], [0.2, 1.7]])
+    with pytest.raises(InvalidInput, match=r"outcomes in row 0 are \[2.0, 1.0\]. Expected 0 or 1"):
+        metric(name).value([[2, 1], [1, 0]], [[0.5, 0.5], [0.5, 0.5]])
+    with pytest.raises(InvalidInput, match="shape"):
+        metric(name).value([[0, 1], [1, 0]], [[0.5], [0.5]])
+
+
+def test_labels_that_no_row_has_or_all_have_are_left_out_of_what_ranks_rows():
+    y, p = [[1, 0, 1], [0, 0, 1], [1, 0, 1]], [[0.9, 0.2, 0.3], [0.1, 0.4, 0.3], [0.7, 0.1, 0.9]]
+
+    assert metric("roc_auc").value(y, p) == 1
+    assert metric("average_precision").value(y, p) == 1
+    assert metric("macro_f1").value(y, p) == pytest.approx((1 + 0.5) / 2)
 
 
 def test_a_class_that_a_model_does_not_know_costs_what_certainty_costs():
@@ -204,7 +249,7 @@ def test_directions_are_as_everybody_knows_them():
     greater = {name for name in plugins.available("metric") if metric(name).greater_is_better}
 
     assert greater == {
-        *("accuracy", "average_precision", "balanced_accuracy", "coverage", "f1", "macro_f1"),
+        *("accuracy", "average_precision", "balanced_accuracy", "coverage", "f1", "macro_f1", "micro_f1"),
         *("precision", "r2", "recall", "roc_auc"),
     }
 

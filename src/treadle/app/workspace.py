@@ -198,9 +198,9 @@ class Workspace(Wiring):
 
     def performance(self, endpoint: str, *, metric: str = "", every: str = "1w") -> pl.DataFrame:
         """Return how good an endpoint's answers were, by stretch of time and version, with intervals."""
-        task = self.models.get(_reference(self.endpoints.get(endpoint).variants[0])).task
-        known = self.answered(endpoint)
-        return live.scores(known, task=task, measure=metric, every=every)
+        version = self.models.get(_reference(self.endpoints.get(endpoint).variants[0]))
+        known, told = self.answered(endpoint), version.signature
+        return live.scores(known, task=version.task, measure=metric, every=every, signature=told)
 
     def predictor(self, endpoint: str) -> Predictor:
         """Return an endpoint's predictor in this process, with the server's answers."""

@@ -40,10 +40,15 @@ class Field(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     columns: tuple[str, ...] = ()
     #: Whether those numbers rise from column to column, as quantiles do: an answer puts them in order.
     rising: bool = False
+    #: Whether each of those numbers is the probability of a label by itself, so that they do not add up to 1.
+    independent: bool = False
     #: Of an output that is one of the scored numbers, the name of that one's column.
     column: str = ""
     #: Of an output of yes and no, the scored number above which it is yes.
     above: float = 0.5
+    #: Of an output that is a set of labels as one text: what stands between them, and the text of no label at all.
+    separator: str = ""
+    none: str = ""
 
     @property
     def tensor(self) -> Tensor:

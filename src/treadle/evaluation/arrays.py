@@ -102,6 +102,27 @@ def classes(y: npt.ArrayLike, p: npt.ArrayLike) -> tuple[npt.NDArray[np.int64], 
     return outcomes.astype(np.int64), shares
 
 
+def labels(y: npt.ArrayLike, p: npt.ArrayLike) -> tuple[Floats, Floats]:
+    """Return whether each label holds, 0 or 1, and its probability, both float64 of shape (rows, labels).
+
+    Raises:
+        InvalidInput: as `estimates`, or there is one number a row, an outcome is neither 0 nor 1, or a probability is not
+            within 0 to 1.
+    """
+    outcomes, chances = estimates(table(y, what="outcomes"), p)
+    wrong = ((outcomes != 0) & (outcomes != 1)).any(axis=1)
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        msg = f"The outcomes in row {row} are {outcomes[row].tolist()}. Expected 0 or 1 for each label."
+        raise InvalidInput(msg)
+    outside = ((chances < 0) | (chances > 1)).any(axis=1)
+    if outside.any():
+        row = int(np.argmax(outside))
+        msg = f"The predictions in row {row} are {chances[row].tolist()}. Expected probabilities, 0 to 1."
+        raise InvalidInput(msg)
+    return outcomes, chances
+
+
 def quantiles(y: npt.ArrayLike, p: npt.ArrayLike, columns: Sequence[str]) -> tuple[Floats, Floats, Floats]:
     """Return outcomes of shape (rows,), quantiles of shape (rows, levels), and the levels that name the columns.
 

@@ -131,6 +131,41 @@ def shares_of(
     )
 
 
+def rates_of(
+    frame: pl.DataFrame,
+    target: str | pl.Series,
+    *,
+    name: str,
+    by: tuple[str, ...],
+    columns: Sequence[str],
+    smoothing: float,
+) -> Lookup:
+    """Return how often each label held for each value of `by`, drawn towards that of all rows as if by `smoothing` more.
+
+    The target holds, for each row, 0 or 1 for each label. The share of all rows is (rows of it + 1) / (rows + 2).
+
+    Raises:
+        InvalidInput: there are no rows, or not 0 or 1 for each label, or there is no column of that name.
+    """
+    held = np.asarray((frame[target] if isinstance(target, str) else target).to_numpy(), dtype=np.float64)
+    if held.shape != (frame.height, len(columns)) or not len(held) or not np.isin(held, (0.0, 1.0)).all():
+        msg = (
+            f"The target is of shape {held.shape} for {frame.height:,} rows. Expected 0 or 1 for each of {len(columns)} labels, "
+            "and a row."
+        )
+        raise InvalidInput(msg, field="target")
+    default = (held.sum(axis=0) + 1) / (len(held) + 2)
+    whole = Lookup(name=name, default=tuple(default.tolist()), columns=tuple(columns))
+    if not by:
+        return whole
+    values = {}
+    places = pl.Series("row", np.arange(len(held)))
+    for *key, rows in grouped(frame, places, name=name, by=by).agg("y").iter_rows():
+        drawn = (held[rows].sum(axis=0) + smoothing * default) / (len(rows) + smoothing)
+        values[key_of(key)] = tuple(drawn.tolist())
+    return msgspec.structs.replace(whole, by=by, values=values)
+
+
 def must_be_one_number(output: Field | None, *, where: str, instead: str) -> None:
     """Refuse to answer with one number where several are asked for.
 

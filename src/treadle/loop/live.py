@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 import msgspec
 import polars as pl
@@ -10,6 +12,7 @@ import polars as pl
 from treadle.core.answers import scored
 from treadle.core.errors import InvalidInput
 from treadle.core.records import Lookup, ModelVersion
+from treadle.core.signature import Signature
 from treadle.evaluation.verdicts import deciding, metric, question
 from treadle.monitoring import outcomes, performance
 from treadle.monitoring.performance import Measure
@@ -39,10 +42,13 @@ def answered(
     return pl.concat(parts) if parts else known.with_columns(nothing)
 
 
-def scores(known: pl.DataFrame, *, task: str, measure: str, every: str) -> pl.DataFrame:
+def scores(
+    known: pl.DataFrame, *, task: str, measure: str, every: str, signature: Signature | None = None
+) -> pl.DataFrame:
     """Return a metric of the answers by stretch of time and version, with intervals; see `monitoring.performance`.
 
-    `measure` is by default the one that decides about the task.
+    `measure` is by default the one that decides about the task. `signature`, of what answers, says how a set of labels
+    is written.
 
     Raises:
         InvalidInput: the metric is not for this task.
@@ -52,20 +58,27 @@ def scores(known: pl.DataFrame, *, task: str, measure: str, every: str) -> pl.Da
         msg = f"The metric {found.name!r} is for {' and '.join(found.tasks)}; the task is {task}."
         raise InvalidInput(msg, field="metric")
     if isinstance(known.schema["answer"], pl.Struct):
-        columns, known = _as_numbers(known, task)
+        columns, known = _as_numbers(known, _asked(task, signature))
         found = found.over(columns)
     wanted = Measure(name=found.name, value=found.value, per_row=found.per_row)
     return performance.performance(known, [wanted], prediction="answer", every=every)
 
 
-def _as_numbers(known: pl.DataFrame, task: str) -> tuple[tuple[str, ...], pl.DataFrame]:
+def _asked(task: str, signature: Signature | None) -> Any:
+    """Return the question, with what its declaration said about texts."""
+    asked = question(task)
+    told = [field for field in signature.outputs if field.separator] if signature is not None else []
+    return replace(asked, separator=told[0].separator, none=told[0].none) if told else asked
+
+
+def _as_numbers(known: pl.DataFrame, asked: Any) -> tuple[tuple[str, ...], pl.DataFrame]:
     """Return the columns of answers, and the rows with outcomes as the task's numbers and answers as arrays of these."""
     given, outcome = known["answer"].struct.unnest(), known["outcome"]
-    if question(task).outputs[-1].name != "probabilities":
+    if asked.outputs[-1].name != "probabilities":
         whole = [name for name in given.columns if not given[name].null_count()]
         return tuple(whole), known.with_columns(pl.Series("answer", given.select(whole).to_numpy()))
     truth = outcome if outcome.dtype == pl.String else outcome.cast(pl.Int64)
-    wide = question(task).over([given.columns], truth)
+    wide = asked.over([given.columns], truth)
     columns = wide.outputs[-1].columns
     values = given.with_columns(pl.lit(0.0).alias(c) for c in columns if c not in given.columns)
     return columns, known.with_columns(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from treadle.core.answers import scored
+from treadle.core.answers import chances, scored
 from treadle.core.signature import Signature
 
 if TYPE_CHECKING:
@@ -32,13 +32,19 @@ class Asked:
         self._answer = answer
         last = scored(signature)
         self._is_classifier = last.name in {"probability", "probabilities"}
+        self._labels, self._values = (last.columns if last.independent else ()), classes
+        if last.independent:
+            classes = None
         self.classes_ = np.arange(len(last.columns) or 2) if classes is None else np.asarray(classes)
         if names is not None:
             self.feature_names_in_ = np.array(names, dtype=object)
 
     def predict_proba(self, rows: Any) -> np.ndarray:
         """Return the probabilities of shape (rows, classes)."""
-        shares = np.asarray(self._answer(rows), dtype=np.float64)
+        answer = self._answer(rows)
+        if self._labels:
+            answer = chances(answer, self._values, columns=self._labels, source=type(self).__name__)
+        shares = np.asarray(answer, dtype=np.float64)
         return np.column_stack([1 - shares, shares]) if shares.ndim == 1 else shares
 
     def predict(self, rows: Any) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from treadle.core.answers import aligned, completed, scored, shape_of
+from treadle.core.answers import aligned, chances, completed, scored, shape_of
 from treadle.core.signature import Signature, decode_frame
 from treadle.registry.conversion.pipelines import last_step
 
@@ -45,8 +45,13 @@ class NativeModel:
     def _numbers(self, given: Any) -> np.ndarray:
         last = scored(self._signature)
         if last.name == "probabilities":
-            shares = np.asarray(self._estimator.predict_proba(given), dtype=np.float64)
-            source = type(last_step(self._estimator)).__name__
+            answer, source = self._estimator.predict_proba(given), type(last_step(self._estimator)).__name__
+            if last.independent:
+                classes = getattr(self._estimator, "classes_", None)
+                return np.asarray(
+                    chances(answer, classes, columns=last.columns, source=source), dtype=np.float64
+                )
+            shares = np.asarray(answer, dtype=np.float64)
             return aligned(shares, list(self._estimator.classes_), columns=last.columns, source=source)
         values = np.asarray(self._estimator.predict(given), dtype=np.float64)
         return values.reshape(shape_of(last.columns, len(values)))

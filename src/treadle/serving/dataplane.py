@@ -78,11 +78,19 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     outputs: dict[str, np.ndarray]
     #: By output, what its columns are called, of those that have several.
     columns: dict[str, tuple[str, ...]]
+    #: Outputs whose numbers are probabilities of labels, each by itself.
+    independent: frozenset[str] = frozenset()
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the answer to each row as plain values; several numbers by their columns' names."""
         found = [_plain(values, self.columns.get(name)) for name, values in self.outputs.items()]
         return [dict(zip(self.outputs, row, strict=True)) for row in zip(*found, strict=True)]
+
+    def _sure(self, shares: np.ndarray) -> np.ndarray:
+        """Return how probable what is said is; of a set of labels, what is said of the one that is least sure."""
+        if "probabilities" in self.independent:
+            return np.asarray(np.maximum(shares, 1 - shares).min(axis=1))
+        return np.asarray(shares.max(axis=1))
 
     def entry(self) -> PredictionEntry:
         """Return what the log keeps of it."""
@@ -109,7 +117,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
             predictions=said.astype(np.float64).tolist() if number else [None] * self.batch.rows,
             probabilities=None if probability is None else probability.tolist(),
             outputs=None if plain else [msgspec.json.encode(row).decode() for row in self.rows()],
-            confidences=None if shares is None else shares.max(axis=1).tolist(),
+            confidences=None if shares is None else self._sure(shares).tolist(),
         )
 
 
@@ -259,6 +267,7 @@ class Dataplane:
             batch=prepared.batch,
             outputs=outputs,
             columns={f.name: f.columns for f in prepared.servable.signature.outputs if f.columns},
+            independent=frozenset(f.name for f in prepared.servable.signature.outputs if f.independent),
         )
 
     def _assign(self, loaded: Loaded, call: Call, request: str) -> tuple[Variant, str]:

@@ -1,6 +1,6 @@
 """Outcomes that callers report: `{"outcomes": [{"prediction_id": …, "value": true}, {"key": {…}, "value": 1.5}]}`.
 
-A value that is text is the name of a class.
+A value that is text is the name of a class, or the labels that hold.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from treadle.core.signature import Signature
 from treadle.serving.encoding import micros
 from treadle.serving.entries import OutcomeEntry, key_text
 from treadle.serving.requests import envelope, shown
+
+_TEXT = "the name of a class or a set of labels, as text in the form of `prediction`"
 
 
 class _Outcome(msgspec.Struct, forbid_unknown_fields=True):
@@ -53,7 +55,7 @@ def parse(body: bytes, *, endpoint: str, at: datetime, max_rows: int, signature:
             msg = "An outcome needs one of 'prediction_id' and 'key', to say what it is the outcome of."
             raise InvalidInput(msg, field=f"outcomes[{number}]")
         if isinstance(outcome.value, str) != named:
-            expected = "the name of a class, as text" if named else "a number, or true or false"
+            expected = _TEXT if named else "a number, or true or false"
             msg = f"The outcome is {shown(outcome.value)}. Expected {expected}."
             raise InvalidInput(msg, field=f"outcomes[{number}].value")
     return OutcomeEntry(

@@ -49,21 +49,27 @@ class Outcome:
         return self.promoted <= most
 
 
-def equal_promoted(measure: Measure, *, n: int, repeats: int, alpha: float = 0.05) -> Outcome:
-    """Draw from twins, who are equal, and count how often `Beats` promotes one."""
-    return count(
-        Beats("champion", alpha=alpha), measure, _populations(measure)["twins"], n=n, repeats=repeats
-    )
+def equal_promoted(measure: Measure, *, n: int, repeats: int, alpha: float = 0.05, task: str = "") -> Outcome:
+    """Draw from twins, who are equal, and count how often `Beats` promotes one; `task` defaults to the metric's first."""
+    twins = _populations(measure, task)["twins"]
+    return count(Beats("champion", alpha=alpha), measure, twins, n=n, repeats=repeats)
 
 
 def at_margin_promoted(
-    measure: Measure, *, population: str, gate: str, n: int, repeats: int, alpha: float = 0.05
+    measure: Measure,
+    *,
+    population: str,
+    gate: str,
+    n: int,
+    repeats: int,
+    alpha: float = 0.05,
+    task: str = "",
 ) -> Outcome:
     """Draw from a population whose truth lies just on the gate's margin, and count how often it promotes.
 
     `beats`: the candidate is better by exactly the margin that is asked; `no_worse`: worse by the whole margin.
     """
-    found = _populations(measure)[population].ordered(measure)
+    found = _populations(measure, task)[population].ordered(measure)
     better, worse = found.values(measure)
     if gate == "beats":
         return count(
@@ -136,8 +142,8 @@ def _groups_drawn(population: Population, measure: Measure, *, n: int, random: n
     )
 
 
-def _populations(measure: Measure) -> dict[str, Population]:
-    return populations(measure.tasks[0])
+def _populations(measure: Measure, task: str) -> dict[str, Population]:
+    return populations(task or measure.tasks[0])
 
 
 def forecasts_promoted(

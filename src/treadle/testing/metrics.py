@@ -87,8 +87,9 @@ def check_one_class_or_one_value(module: ModuleType) -> None:
     """Outcomes that are all the same give a number or NaN, without a warning."""
     for measure, y, p in _cases(module):
         for only in (0.0, 1.0):
-            assert isinstance(measure.value(np.full(_ROWS, only), p), float)
-            assert not math.isinf(measure.value(np.full(_ROWS, only), p))
+            same = np.full(y.shape, only)
+            assert isinstance(measure.value(same, p), float)
+            assert not math.isinf(measure.value(same, p))
         assert isinstance(measure.value(y[:1], p[:1]), float)
 
 
@@ -124,6 +125,9 @@ def _cases(module: ModuleType) -> Iterator[tuple[Measure, Floats, Floats]]:
         elif task == "classification":
             p = random.random(_ROWS).round(2)
             yield measure, (random.random(_ROWS) < p).astype(np.float64), p
+        elif task == "multilabel":
+            p = random.random((_ROWS, 3)).round(2)
+            yield measure, (random.random(p.shape) < p).astype(np.float64), p
         elif task == "quantiles":
             y = random.normal(size=_ROWS)
             # Too low on the left, and much too low on the right: too few rows lie in an interval that is too wide.
@@ -136,7 +140,7 @@ def _cases(module: ModuleType) -> Iterator[tuple[Measure, Floats, Floats]]:
 
 def _right(module: ModuleType, y: Floats, p: Floats) -> Floats:
     """Return predictions that are right."""
-    if p.ndim == 1:
+    if p.shape == y.shape:
         return y.copy()
     if "quantiles" in Measure(module).tasks:
         return np.tile(_NORMAL, (len(y), 1))

@@ -67,10 +67,10 @@ def twins(population: Population) -> Population:
     )
 
 
-def measured(name: str) -> Measure:
-    """Return a metric as it takes the predictions of its populations."""
+def measured(name: str, *, task: str = "") -> Measure:
+    """Return a metric as it takes the predictions of the populations of a task, by default of its first."""
     measure = metric(name)
-    return measure.over(NAMES.get(measure.tasks[0], ()))
+    return measure.over(NAMES.get(task or measure.tasks[0], ()))
 
 
 def populations(task: str, *, seed: int = 0) -> dict[str, Population]:
@@ -141,6 +141,25 @@ def _multiclass(random: np.random.Generator) -> list[Population]:
     ]
 
 
+def _multilabel(random: np.random.Generator) -> list[Population]:
+    # Labels of a row have something in common, as they do in life.
+    signal = random.normal(size=(ROWS, 3)) + random.normal(size=(ROWS, 1))
+
+    def made(name: str, *, base: tuple[float, ...], sharp: float, noise: tuple[float, float]) -> Population:
+        logits = signal + np.array(base)
+        y = (random.random(logits.shape) < _sigmoid(logits)).astype(np.float64)
+        first = _sigmoid(logits + noise[0] * random.normal(size=logits.shape))
+        second = _sigmoid(sharp * logits + noise[1] * random.normal(size=logits.shape))
+        return Population(name=name, y=y, first=first, second=second)
+
+    return [
+        made("plain", base=(0.0, 0.0, 0.0), sharp=1.0, noise=(0.5, 0.5)),
+        made("rare", base=(0.5, -1.0, -2.5), sharp=1.0, noise=(0.4, 0.8)),
+        made("unlike", base=(0.5, 0.0, -0.5), sharp=1.7, noise=(0.7, 0.3)),
+        made("better", base=(0.0, 0.0, 0.0), sharp=1.0, noise=(0.3, 1.2)),
+    ]
+
+
 def _quantiles(random: np.random.Generator) -> list[Population]:
     signal, size = random.normal(size=ROWS), np.exp(0.4 * random.normal(size=ROWS))
 
@@ -190,5 +209,6 @@ _MADE: dict[str, Callable[[np.random.Generator], list[Population]]] = {
     "classification": _classification,
     "regression": _regression,
     "multiclass": _multiclass,
+    "multilabel": _multilabel,
     "quantiles": _quantiles,
 }

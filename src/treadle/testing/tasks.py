@@ -14,6 +14,8 @@ from treadle.core.ids import canonical
 from treadle.training.task import Task
 
 _FRAME = pl.DataFrame({"x": [0.0, 1.0, 0.0, 1.0]})
+#: What a target of four rows may hold, by task.
+_TARGETS = {"multilabel": pl.Series("y", ["none", "b", "a", "a|b"])}
 _TARGET = pl.Series("y", [0, 1, 0, 1])
 
 
@@ -36,10 +38,11 @@ def check_outputs(task: Task) -> None:
 
 
 def check_target_becomes_numbers(task: Task) -> None:
-    """A target becomes finite numbers, one for each row."""
-    y = task.target(_TARGET)
+    """A target becomes finite numbers, one for each row, or one for each column of an answer."""
+    y = task.target(_target(task))
 
-    assert y.shape == (4,)
+    assert y.shape[0] == 4
+    assert y.ndim == 1 or y.shape[1:] == (len(task.fitted(_target(task)).outputs[-1].columns),)
     assert y.dtype.kind in "if"
     assert np.isfinite(y).all()
 
@@ -53,25 +56,27 @@ def check_missing_targets_are_refused(task: Task) -> None:
 
 def check_fitting_keeps_the_question(task: Task) -> None:
     """What the training rows tell a task changes neither its name nor its metrics, and it knows each of these rows."""
-    fitted = task.fitted(_TARGET)
+    target = _target(task)
+    fitted = task.fitted(target)
 
     assert (fitted.name, fitted.metric, fitted.metrics) == (task.name, task.metric, task.metrics)
-    assert fitted.knows(_TARGET).all()
-    assert fitted.target(_TARGET).tolist() == task.target(_TARGET).tolist()
+    assert fitted.knows(target).all()
+    assert fitted.target(target).tolist() == task.target(target).tolist()
 
 
 def check_contenders_share_their_columns(task: Task) -> None:
     """The question over several contenders has the columns of each, and the truth of every row."""
-    columns = task.fitted(_TARGET).outputs[-1].columns
-    wide = task.over([columns, columns], _TARGET)
+    target = _target(task)
+    columns = task.fitted(target).outputs[-1].columns
+    wide = task.over([columns, columns], target)
 
     assert set(columns) <= set(wide.outputs[-1].columns)
-    assert wide.target(_TARGET).shape == (4,)
+    assert len(wide.target(target)) == 4
 
 
 def check_functions_and_estimators_answer(task: Task) -> None:
     """A plain function and an estimator give float64 of one number a row, or of one for each column."""
-    task = task.fitted(_TARGET)
+    task = task.fitted(_target(task))
     expected = _answer(task, _FRAME)
     answers: list[Any] = [
         lambda frame: _answer(task, frame),
@@ -89,7 +94,7 @@ def check_functions_and_estimators_answer(task: Task) -> None:
 
 def check_no_rows_are_fine(task: Task) -> None:
     """No rows get no predictions."""
-    task = task.fitted(_TARGET)
+    task = task.fitted(_target(task))
 
     found = task.predictions(lambda frame: _answer(task, frame), _FRAME.head(0))
 
@@ -98,7 +103,7 @@ def check_no_rows_are_fine(task: Task) -> None:
 
 def check_bad_answers_are_refused(task: Task) -> None:
     """NaN, infinity, text and a wrong number of rows or columns are refused, with the first bad row where there is one."""
-    task = task.fitted(_TARGET)
+    task = task.fitted(_target(task))
     good = _answer(task, _FRAME)
     first = (slice(None),) if good.ndim == 1 else (slice(None), 0)
     missing, endless = good.copy(), good.copy()
@@ -135,15 +140,23 @@ class _Fitted:
         return _answer(self._task, frame)
 
     def predict_proba(self, frame: pl.DataFrame) -> np.ndarray:
+        if self._task.outputs[-1].independent:
+            return _answer(self._task, frame)
         p = frame["x"].to_numpy()
         return np.column_stack([1 - p, p])
 
 
+def _target(task: Task) -> pl.Series:
+    return _TARGETS.get(task.name, _TARGET)
+
+
 def _answer(task: Task, frame: pl.DataFrame) -> np.ndarray:
-    """Return numbers of the shape that the task asks for: of classes a distribution, else numbers that rise."""
+    """Return numbers as the task asks for: of classes a distribution, of labels probabilities, else numbers that rise."""
     x, output = frame["x"].to_numpy(), task.outputs[-1]
     if not output.columns:
         return x
+    if output.independent:
+        return np.column_stack([x / (1 + place) for place in range(len(output.columns))])
     if output.name == "probabilities":
         return np.column_stack([1 - x, x])
     return np.column_stack([x + place for place in range(len(output.columns))])
@@ -155,7 +168,7 @@ def _refused(task: Task, estimator: Any) -> RunFailed:
     return caught.value
 
 
-#: All checks; each takes a task that accepts the target 0, 1, 0, 1.
+#: All checks; each takes a task that accepts the target 0, 1, 0, 1, or one that stands above.
 CHECKS = (
     check_declaration_is_plain,
     check_metric_is_among_the_metrics,

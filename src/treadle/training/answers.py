@@ -77,10 +77,23 @@ def checked_probabilities(values: Any, *, rows: int, source: str) -> np.ndarray:
     Raises:
         RunFailed: as `checked`, or a value lies outside; the message names the first such row.
     """
-    answers = checked(values, rows=rows, source=source)
+    return _within(checked(values, rows=rows, source=source), source)
+
+
+def checked_chances(values: Any, *, rows: int, columns: Sequence[Any], source: str) -> np.ndarray:
+    """Return probabilities as float64 of shape (rows, columns), each from 0 to 1.
+
+    Raises:
+        RunFailed: as `checked_columns`, or a value lies outside; the message names the first such row.
+    """
+    return _within(checked_columns(values, rows=rows, columns=columns, source=source), source)
+
+
+def _within(answers: np.ndarray, source: str) -> np.ndarray:
     wrong = (answers < -_ROUNDING) | (answers > 1 + _ROUNDING)
     if wrong.any():
-        msg = f"{source} returned {answers[wrong][0]} for row {int(wrong.argmax())}. Expected a probability, 0 to 1."
+        row = int(np.argwhere(wrong)[0][0])
+        msg = f"{source} returned {answers[wrong][0]} for row {row}. Expected a probability, 0 to 1."
         raise RunFailed(msg)
     clipped: np.ndarray = np.clip(answers, 0.0, 1.0)
     return clipped

@@ -1,5 +1,7 @@
 """Converted pipelines answer as scikit-learn does on every row, above all on rows at the trees' own splits."""
 
+import warnings
+
 import numpy as np
 import onnxruntime
 import polars as pl
@@ -18,6 +20,8 @@ from sklearn.ensemble import (
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import ElasticNet, LinearRegression, LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.multioutput import MultiOutputClassifier
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
@@ -204,6 +208,34 @@ def test_classes_that_the_estimator_lacks_get_nothing(classes):
     given = NativeModel(model, task="multiclass", signature=signature).predict(rows_of(50, seed=2))
     assert given["probabilities"].sum(axis=1) == pytest.approx(1)
     assert set(np.flatnonzero(given["probabilities"].any(axis=0))) == set(classes)
+
+
+LABELLED = {
+    "one against the rest": lambda: make_pipeline(
+        encoded(), OneVsRestClassifier(HistGradientBoostingClassifier(max_iter=20))
+    ),
+    "pipelines": lambda: MultiOutputClassifier(make_pipeline(imputed(), LogisticRegression())),
+    "forest": lambda: make_pipeline(filled(), RandomForestClassifier(10, max_depth=7, random_state=0)),
+}
+
+
+@pytest.mark.parametrize("name", LABELLED)
+def test_a_classifier_of_labels_answers_alike_also_of_one_that_never_changed(name):
+    labels = Field(name="probabilities", kind="float", columns=("high", "low", "same"), independent=True)
+    said = Field(name="prediction", kind="string", separator="|", none="none")
+    signature = Signature(inputs=INPUTS, outputs=(said, labels))
+    found = three(seed=0)
+    y = np.column_stack([found == 2, found < 1, np.full(len(found), name == "pipelines")]).astype(int)
+    if name == "pipelines":  # scikit-learn's LogisticRegression refuses a label that never changes
+        y[::7, 2] = 0
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Label . is present in all|Label not . is present in all")
+        model = LABELLED[name]().fit(frame(signature, seed=0), y)
+
+    assert_alike(model, "multilabel", signature)
+    given = NativeModel(model, task="multilabel", signature=signature).predict(rows_of(50, seed=2))
+    assert given["probabilities"].shape == (50, 3)
+    assert len(set(given["prediction"])) > 2
 
 
 @pytest.mark.parametrize("name", REGRESSORS)

@@ -16,6 +16,7 @@ from treadle.evaluation.lookups import (
     columns_of,
     named,
     numbers_of,
+    rates_of,
     shares_of,
     table_of,
 )
@@ -26,7 +27,7 @@ class Prior:
     """Predict how often it was so in training, at all or `by` the values of columns.
 
     The share of all rows is (positive + 1) / (rows + 2), never quite 0 or 1, and of several classes (rows of it + 1) /
-    (rows + classes); the share for a value is drawn towards it as if by `smoothing` rows more.
+    (rows + classes), of each label as of one class; the share for a value is drawn towards it as if by `smoothing` rows more.
 
     >>> frame = pl.DataFrame({"carrier": ["UA", "UA", "AA"], "late": [True, True, False]})
     >>> Prior(by="carrier", smoothing=1).fit(frame, "late").values["AA"]
@@ -55,12 +56,19 @@ class Prior:
         return {"baseline": "prior", "by": by, "smoothing": float(self.smoothing)}
 
     def fit(self, frame: pl.DataFrame, target: str | pl.Series, *, output: Field | None = None) -> Lookup:
-        """Fit to training rows; `target` is a column, or a value for each row: 0 and 1, or places among the classes.
+        """Fit to training rows; `target` is a column, or a value for each row.
+
+        A value is 0 or 1, a place among the classes, or 0 or 1 for each label.
 
         Raises:
             InvalidInput: a column is missing, there are no rows, or an outcome is no class.
         """
-        y, by = numbers_of(frame, target), columns_of(self.by, where="Prior")
+        by = columns_of(self.by, where="Prior")
+        if output is not None and output.independent:
+            return rates_of(
+                frame, target, name=self.name, by=by, columns=output.columns, smoothing=self.smoothing
+            )
+        y = numbers_of(frame, target)
         if output is not None and output.columns:
             return shares_of(
                 frame, y, name=self.name, by=by, columns=output.columns, smoothing=self.smoothing

@@ -1,6 +1,7 @@
 """Average precision: the precision at each threshold, weighted by the recall that it adds; NaN without a positive row.
 
 It is the step-wise area under the precision-recall curve; rows of equal prediction share a threshold.
+Of labels, the mean over those that hold in some row.
 """
 
 from __future__ import annotations
@@ -10,16 +11,20 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from treadle.evaluation.arrays import Floats, binary, weights
+from treadle.evaluation.arrays import Floats, binary, labels, mean_of_defined, weights
 
 NAME = "average_precision"
-TASK = "classification"
+TASK = ("classification", "multilabel")
 GREATER_IS_BETTER = True
 _TINY = float(np.finfo(np.float64).tiny)
 
 
 def prepare(y: npt.ArrayLike, p: npt.ArrayLike) -> Callable[[Floats], float]:
     """Return the metric as a function of the rows' weights; the rows are sorted once."""
+    if np.ndim(y) == 2:
+        held, shares = labels(y, p)
+        each = [prepare(one, said) for one, said in zip(held.T, shares.T, strict=True)]
+        return lambda weight: float(mean_of_defined(np.array([one(weight) for one in each])))
     outcomes, chances = binary(y, p)
     order = np.argsort(-chances, kind="stable")
     positive = outcomes[order]
@@ -45,6 +50,10 @@ def influence(y: npt.ArrayLike, p: npt.ArrayLike, weight: npt.ArrayLike | None =
     It is the derivative of `sum(right * found / said) / all positive` by the row's weight: a row adds to what was said
     at its threshold and at each one below, and a positive one also to what was found.
     """
+    if np.ndim(y) == 2:
+        held, shares = labels(y, p)
+        each = [influence(one, said, weight) for one, said in zip(held.T, shares.T, strict=True)]
+        return mean_of_defined(np.column_stack(each))
     outcomes, chances = binary(y, p)
     given = weights(weight, rows=len(outcomes))
     order = np.argsort(-chances, kind="stable")

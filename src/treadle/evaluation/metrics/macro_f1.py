@@ -1,4 +1,4 @@
-"""Macro F1: the mean, over classes, of the harmonic mean of precision and recall; each class counts the same.
+"""Macro F1: the mean, over classes or labels, of the harmonic mean of precision and recall; each counts the same.
 
 Classes that no row has and none was said to have are left out.
 """
@@ -8,15 +8,19 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from treadle.evaluation.arrays import Floats, classes, mean, mean_of_defined, one_hot, ratio
+from treadle.evaluation.arrays import Floats, classes, labels, mean, mean_of_defined, one_hot, ratio
 
 NAME = "macro_f1"
-TASK = "multiclass"
+TASK = ("multiclass", "multilabel")
 GREATER_IS_BETTER = True
 
 
 def terms(y: npt.ArrayLike, p: npt.ArrayLike) -> Floats:
-    """Return, for each row and class, whether it was said and is so, then whether it was said plus whether it is so."""
+    """Return, for each row and class or label, whether it was said and is so, then whether it was said plus whether it is so."""
+    if np.ndim(y) == 2:
+        true, shares = labels(y, p)
+        above = np.asarray(shares > 0.5, dtype=np.float64)
+        return np.column_stack([above * true, above + true])
     places, shares = classes(y, p)
     width = shares.shape[1]
     said, true = one_hot(shares.argmax(axis=1), width=width), one_hot(places, width=width)

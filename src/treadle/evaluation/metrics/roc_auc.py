@@ -1,7 +1,7 @@
 """Area under the ROC curve: the chance that a positive row is ranked above a negative one, ties counting half.
 
 NaN where all rows are of one class: there is no such pair. Of several classes, the mean over those that some rows have and
-others have not, each against the rest.
+others have not, each against the rest; of labels likewise.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from treadle.evaluation.arrays import Floats, binary, classes, mean_of_defined, weights
+from treadle.evaluation.arrays import Floats, binary, classes, labels, mean_of_defined, weights
 
 NAME = "roc_auc"
-TASK = ("classification", "multiclass")
+TASK = ("classification", "multiclass", "multilabel")
 GREATER_IS_BETTER = True
 
 
@@ -70,14 +70,24 @@ def influence(y: npt.ArrayLike, p: npt.ArrayLike, weight: npt.ArrayLike | None =
 
 
 def _one_against_rest(y: npt.ArrayLike, p: npt.ArrayLike) -> Callable[[Floats], float]:
-    places, shares = classes(y, p)
-    each = [prepare(places == place, np.clip(shares[:, place], 0, 1)) for place in np.unique(places)]
+    each = [prepare(*one) for one in _each(y, p)]
     return lambda weight: float(mean_of_defined(np.array([one(weight) for one in each])))
 
 
-def _influence_of_several(y: npt.ArrayLike, p: npt.ArrayLike, weight: npt.ArrayLike | None) -> Floats:
+def _each(y: npt.ArrayLike, p: npt.ArrayLike) -> list[tuple[Floats, Floats]]:
+    """Return, for each label, or each class that some rows have, whether it is so and how probable it was said to be."""
+    if np.ndim(y) == 2:
+        held, shares = labels(y, p)
+        return list(zip(held.T, shares.T, strict=True))
     places, shares = classes(y, p)
-    each = [influence(places == one, np.clip(shares[:, one], 0, 1), weight) for one in np.unique(places)]
+    return [
+        (np.asarray(places == one, dtype=np.float64), np.clip(shares[:, one], 0, 1))
+        for one in np.unique(places)
+    ]
+
+
+def _influence_of_several(y: npt.ArrayLike, p: npt.ArrayLike, weight: npt.ArrayLike | None) -> Floats:
+    each = [influence(*one, weight) for one in _each(y, p)]
     return mean_of_defined(np.column_stack(each))
 
 

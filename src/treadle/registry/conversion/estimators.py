@@ -1,6 +1,6 @@
 """How each estimator is written as graph nodes: scikit-learn's by the name of its class, others by their format.
 
-`CLASSIFIERS`, `MULTICLASS` and `REGRESSORS` are the whole list; what is not in them is left to skl2onnx. An estimator of another
+`CLASSIFIERS`, `MULTICLASS` and `REGRESSORS` are the whole list (labels are written as one classifier each); what is not in them is left to skl2onnx. An estimator of another
 library is written by the functions `classifier`, `shares` and `regressor` of the format that is called like the library.
 """
 
@@ -160,6 +160,52 @@ def shares(model: Any, blocks: Sequence[Block], graph: Graph) -> str:
     return foreign.classifier(model, matrix(graph, blocks, floating=True), graph)
 
 
+def labels(model: Any, blocks: Sequence[Block], graph: Graph, *, count: int) -> str:
+    """Write a fitted classifier of several labels, and return the name of their probabilities (rows, labels).
+
+    Raises:
+        Unconvertible: neither we nor skl2onnx know a form of it.
+    """
+    kind = type(model).__name__
+    if kind in {"OneVsRestClassifier", "MultiOutputClassifier"} and len(model.estimators_) == count:
+        columns = [_of_label(one, blocks, graph) for one in model.estimators_]
+    elif CLASSIFIERS.get(kind) is forest_classifier and _is_own(model) and model.n_outputs_ == count:
+        columns = [_forest_of_label(model, place, blocks, graph) for place in range(count)]
+    else:
+        msg = f"no exact form of {kind} with several labels is known"
+        raise Unconvertible(msg)
+    return graph.add("Concat", *columns, axis=1)
+
+
+def _of_label(model: Any, blocks: Sequence[Block], graph: Graph) -> str:
+    """Write the classifier of one label, which may be a pipeline; of a label that never changed it is a constant."""
+    classes = list(getattr(model, "classes_", ()))
+    if type(model).__name__ == "_ConstantPredictor":
+        return _same_for_all(graph, blocks, float(np.asarray(model.y_).ravel()[0]))
+    if len(classes) == 1:
+        return _same_for_all(graph, blocks, float(classes[0]))
+    while isinstance(getattr(model, "steps", None), list):
+        for _, step in model.steps[:-1]:
+            blocks = transform(step, blocks, graph)
+        model = model.steps[-1][1]
+    return classifier(model, blocks, graph).probability
+
+
+def _forest_of_label(model: Any, place: int, blocks: Sequence[Block], graph: Graph) -> str:
+    known = np.asarray(model.classes_[place]).tolist()
+    if len(known) == 1:
+        return _same_for_all(graph, blocks, float(known[0]))
+    return _forest_mean(model, blocks, graph, columns=[known.index(1)], place=place)
+
+
+def _same_for_all(graph: Graph, blocks: Sequence[Block], value: float) -> str:
+    """Write one number for each row."""
+    first = graph.cast(matrix(graph, single_columns(graph, blocks)[:1], floating=True), "float64").name
+    here = graph.add("IsNaN", first)
+    same = graph.constant([[value]], np.float64)
+    return graph.add("Where", here, same, same)
+
+
 def regressor(model: Any, blocks: Sequence[Block], graph: Graph) -> str:
     """Write a fitted regressor.
 
@@ -233,10 +279,12 @@ def _boosted_sum(model: Any, blocks: Sequence[Block], graph: Graph) -> str:
     return graph.add("Add", totals, graph.constant(start, np.float64))
 
 
-def _forest_mean(model: Any, blocks: Sequence[Block], graph: Graph, *, columns: Sequence[int]) -> str:
+def _forest_mean(
+    model: Any, blocks: Sequence[Block], graph: Graph, *, columns: Sequence[int], place: int = 0
+) -> str:
     members = list(getattr(model, "estimators_", [model]))
     ensembles = [
-        [trees.of_scikit_tree(one.tree_, one.tree_.value[:, 0, column]) for one in members]
+        [trees.of_scikit_tree(one.tree_, one.tree_.value[:, place, column]) for one in members]
         for column in columns
     ]
     totals = trees.sums_of_trees(_float32(graph, blocks), ensembles, graph)

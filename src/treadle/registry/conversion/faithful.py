@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from treadle.core.answers import numbers
+from treadle.core.answers import numbers, scored
 from treadle.core.servable import Servable
 from treadle.core.signature import Signature
 from treadle.registry.conversion.boundaries import boundary_rows
@@ -83,7 +83,8 @@ def _difference(
     given, original = numbers(outputs, signature), native.predict(trial.columns)
     expected = numbers(original, signature)
     off = differences(given, expected)
-    off[_said_otherwise(outputs, original, expected, decisive=decisive)] = np.inf
+    apart = _apart(expected, signature)
+    off[_said_otherwise(outputs, original, apart, decisive=decisive)] = np.inf
     wrong = int((off > TOLERANCE).sum())
     worst = worst_rows(Trial(trial.columns, expected), given, off)
     return f"{wrong} of {len(trial)} compared rows change their answer: {worst}" if wrong else ""
@@ -92,15 +93,21 @@ def _difference(
 def _said_otherwise(
     given: Mapping[str, np.ndarray],
     original: Mapping[str, np.ndarray],
-    expected: np.ndarray,
+    apart: np.ndarray,
     *,
     decisive: float,
 ) -> np.ndarray:
     """Return the rows that get another class; where two are as likely but for the last bit, either may be said."""
     if given["prediction"].dtype.kind == "f":
-        return np.zeros(len(expected), dtype=bool)
-    best = (
-        np.sort(expected, axis=1)[:, -2:] if expected.ndim == 2 else np.column_stack([expected, 1 - expected])
-    )
-    clear = np.abs(best[:, 0] - best[:, 1]) > 2 * decisive
-    return np.asarray(clear & (given["prediction"] != original["prediction"]))
+        return np.zeros(len(apart), dtype=bool)
+    return np.asarray((apart > 2 * decisive) & (given["prediction"] != original["prediction"]))
+
+
+def _apart(expected: np.ndarray, signature: Signature) -> np.ndarray:
+    """Return how much more likely what is said is than what would be said next, of shape (rows,)."""
+    if expected.ndim == 1:
+        return np.asarray(np.abs(2 * expected - 1))
+    if scored(signature).independent:
+        return np.asarray(np.abs(2 * expected - 1).min(axis=1))
+    best = np.sort(expected, axis=1)[:, -2:]
+    return np.asarray(best[:, -1] - best[:, 0])

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from treadle.core import plugins
-from treadle.core.answers import completed, scored
+from treadle.core.answers import completed, numbers, scored
 from treadle.core.errors import InvalidInput, PackageRefused
 from treadle.core.records import Lookup
 from treadle.core.servable import Servable
@@ -18,7 +18,6 @@ from treadle.registry.format import Example, Saved, Trial
 
 NAME = "several"
 FILE = "several.json"
-_TASK = "regression"
 
 
 class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -41,7 +40,7 @@ class SeveralModels:
 
     def predict(self, columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Answer for encoded columns of shape (rows,)."""
-        values = [np.asarray(part.predict(columns)["prediction"], dtype=np.float64) for part in self._parts]
+        values = [numbers(part.predict(columns), part.signature) for part in self._parts]
         return completed(np.column_stack(values), self._signature)
 
 
@@ -68,7 +67,7 @@ def save(model: Sequence[Any], *, task: str, signature: Signature, trial: Trial)
     for place, one in enumerate(model):
         # What each answers on its own is asked when it is loaded: together they must reproduce the golden rows.
         saved = _format_of(one).save(
-            one, task=_TASK, signature=_alone(signature), trial=_part_of(trial, place)
+            one, task=_task_of(signature), signature=_alone(signature), trial=_part_of(trial, place)
         )
         named = {name: f"{place}-{name}" for name in saved.files}
         files |= {named[name]: data for name, data in saved.files.items()}
@@ -91,7 +90,7 @@ def load(files: Mapping[str, bytes], *, task: str, signature: Signature) -> Seve
         msg = f"{FILE} does not list the models of this package: {error}"
         raise PackageRefused(msg) from error
     loaded = [
-        plugins.load("format", part.format).load(own, task=_TASK, signature=_alone(signature))
+        plugins.load("format", part.format).load(own, task=_task_of(signature), signature=_alone(signature))
         for part, own in zip(parts, held, strict=True)
     ]
     return SeveralModels(loaded, signature=signature)
@@ -111,7 +110,15 @@ def example() -> Example:
     return Example([short, long], "quantiles", signature, Trial({"carrier": carriers}, expected))
 
 
+def _task_of(signature: Signature) -> str:
+    """Return what each model answers by itself: whether a label holds, or a number."""
+    return "classification" if scored(signature).independent else "regression"
+
+
 def _alone(signature: Signature) -> Signature:
+    if scored(signature).independent:
+        outputs = (Field(name="prediction", kind="boolean"), Field(name="probability", kind="float"))
+        return Signature(inputs=signature.inputs, outputs=outputs)
     return Signature(inputs=signature.inputs, outputs=(Field(name="prediction", kind="float"),))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -100,6 +100,9 @@ def _check_classes(model: Any, *, task: str, signature: Signature) -> None:
     last = scored(signature)
     if task != "classification" and last.name != "probabilities":
         return
+    if last.independent:
+        _check_labels(model, columns=last.columns)
+        return
     classes = getattr(model, "classes_", None)
     known = "none" if classes is None else ", ".join(map(repr, np.asarray(classes).tolist()))
     name = type(last_step(model)).__name__
@@ -108,4 +111,13 @@ def _check_classes(model: Any, *, task: str, signature: Signature) -> None:
         raise InvalidInput(msg)
     if classes is None or not hasattr(model, "predict_proba"):
         msg = f"{name} knows the classes: {known}. Expected a fitted classifier with predict_proba."
+        raise InvalidInput(msg)
+
+
+def _check_labels(model: Any, *, columns: Sequence[str]) -> None:
+    if not hasattr(model, "predict_proba"):
+        msg = (
+            f"{type(last_step(model)).__name__} has no predict_proba. Expected a fitted classifier of the {len(columns)} labels "
+            f"{', '.join(columns)}, as OneVsRestClassifier or MultiOutputClassifier make of any."
+        )
         raise InvalidInput(msg)
