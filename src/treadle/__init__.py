@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from treadle.training.spaces import Float as Float
     from treadle.training.spaces import Int as Int
     from treadle.training.tasks.classification import Classification as Classification
+    from treadle.training.tasks.forecast import Forecast as Forecast
     from treadle.training.tasks.multiclass import Multiclass as Multiclass
     from treadle.training.tasks.multilabel import Multilabel as Multilabel
     from treadle.training.tasks.quantiles import Quantiles as Quantiles
@@ -87,6 +88,7 @@ _PLACES = {
     "FeatureView": ("treadle.features.views", "FeatureView"),
     "Files": ("treadle.data.sources.files", "Files"),
     "Float": ("treadle.training.spaces", "Float"),
+    "Forecast": ("treadle.training.tasks.forecast", "Forecast"),
     "Frame": ("treadle.data.sources.frame", "Frame"),
     "HashSplit": ("treadle.data.splits", "HashSplit"),
     "Int": ("treadle.training.spaces", "Int"),

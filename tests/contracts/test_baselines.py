@@ -16,7 +16,8 @@ from treadle.testing import baselines
 @pytest.mark.parametrize("check", baselines.CHECKS, ids=lambda check: check.__name__)
 def test_baseline(name: str, check: Callable[[Baseline], None]) -> None:
     made = plugins.public_class("baseline", "".join(part.capitalize() for part in name.split("_")))
-    needed = {field.name: 0.25 for field in fields(made) if field.default is MISSING}
+    told = {"column": "share"}
+    needed = {field.name: told.get(field.name, 0.25) for field in fields(made) if field.default is MISSING}
     columns = {"by": "carrier"} if "by" in made.__dataclass_fields__ else {}
 
     check(made(**needed, **columns))

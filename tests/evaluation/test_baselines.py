@@ -10,6 +10,7 @@ from treadle.core.records import Lookup, from_json, to_json
 from treadle.core.signature import Field
 from treadle.evaluation import baselines
 from treadle.evaluation.baselines.constant import Constant
+from treadle.evaluation.baselines.last_value import LastValue
 from treadle.evaluation.baselines.mean import Mean
 from treadle.evaluation.baselines.prior import Prior
 from treadle.evaluation.baselines.quantiles import Quantiles
@@ -198,7 +199,9 @@ def test_names_tell_baselines_apart():
 
 def test_the_folder_finds_its_baselines_by_name():
     assert baselines.Prior is Prior
-    with pytest.raises(AttributeError, match="no baseline named 'Last'. Available: constant, mean, prior"):
+    with pytest.raises(
+        AttributeError, match="no baseline named 'Last'. Available: constant, last_value, mean, prior"
+    ):
         baselines.Last  # noqa: B018 - the lookup itself is tried
 
 
@@ -220,3 +223,62 @@ def test_a_prior_of_labels_is_the_share_of_each():
     ):
         with pytest.raises(InvalidInput, match="0 or 1 for each of 2 labels"):
             Prior().fit(frame, wrong, output=output)
+
+
+STEPS = Field(name="forecast", kind="float", columns=("1", "2", "3"))
+PAST = pl.DataFrame({"sold": [5.0, 6.0], "sold_lag_1": [4.0, None], "sold_lag_2": [3.0, 4.0]})
+LATER = pl.Series("y", [[6.0, 7.0, 8.0], [7.0, 8.0, 10.0]], dtype=pl.Array(pl.Float64, 3))
+
+
+@pytest.mark.parametrize(
+    ("season", "copied", "first"),
+    [
+        (None, ("sold", "sold", "sold"), (5.0, 5.0, 5.0)),
+        (1, ("sold", "sold", "sold"), (5.0, 5.0, 5.0)),
+        (2, ("sold_lag_1", "sold", "sold_lag_1"), (4.0, 5.0, 4.0)),
+        (3, ("sold_lag_2", "sold_lag_1", "sold"), (3.0, 4.0, 5.0)),
+    ],
+)
+def test_the_last_value_is_the_newest_of_the_season(season, copied, first):
+    found = LastValue("sold", season=season).fit(PAST, LATER, output=STEPS)
+
+    assert found.copied == copied
+    assert found.predict({name: PAST[name].to_list() for name in found.by}, 2)[0] == first
+    assert from_json(to_json(found), Lookup) == found
+
+
+def test_a_value_that_is_missing_is_the_mean_of_training():
+    found = LastValue("sold", season=3).fit(PAST, LATER, output=STEPS)
+    rows = {"sold": [1.0, float("nan")], "sold_lag_1": [None, 2], "sold_lag_2": ["3.5", None]}
+
+    assert found.default == (6.5, 7.5, 9.0)
+    assert found.predict(rows, 2) == [(3.5, 7.5, 1.0), (6.5, 2.0, 9.0)]
+
+
+@pytest.mark.parametrize(
+    ("given", "target", "output", "said"),
+    [
+        (LastValue("sale"), LATER, STEPS, "needs the column 'sale'. .*sold"),
+        (LastValue("sold", season=9), LATER, STEPS, "needs the column 'sold_lag_8'"),
+        (LastValue("sold", season=7), pl.Series([1.0, 2.0]), None, "is for td.Forecast"),
+        (LastValue("sold"), LATER.head(1), STEPS, "2 rows"),
+        (LastValue("sold"), pl.Series([1.0, 2.0]), STEPS, "1 numbers a row. Expected 3"),
+        (
+            LastValue("sold"),
+            LATER,
+            Field(name="probabilities", kind="float", columns=("a", "b", "c")),
+            "td.Forecast",
+        ),
+    ],
+)
+def test_what_has_no_last_value_is_refused(given, target, output, said):
+    with pytest.raises(InvalidInput, match=said):
+        given.fit(PAST, target, output=output)
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"column": ""}, {"column": 3}, {"column": "a", "season": 0}, {"column": "a", "season": 1.0}]
+)
+def test_a_last_value_is_of_a_column_and_whole_steps(arguments):
+    with pytest.raises(InvalidDeclaration, match="LastValue"):
+        LastValue(**arguments)

@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from treadle.core.errors import InvalidInput
+from treadle.evaluation.measures import metric
 from treadle.evaluation.snapshots import Snapshot, digest_of_rows
 
 
@@ -93,3 +94,14 @@ def test_the_digest_does_not_ask_how_a_column_is_stored():
         == digest_of_rows(other)
         == digest_of_rows(pl.concat([keys[:1], keys[1:]], rechunk=False))
     )
+
+
+def test_a_metric_with_a_scale_is_in_the_unit_of_each_row():
+    found = snapshot(y=[[2.0, 4.0], [6.0, 8.0], [1.0, 1.0]], scales=np.array([2.0, 4.0, 1.0]))
+
+    assert found.in_unit(metric("mase"), found.y).tolist() == [[1, 2], [1.5, 2], [1, 1]]
+    assert found.in_unit(metric("mae"), found.y) is found.y
+    with pytest.raises(InvalidInput, match=r"mase .* flights/12 has none. It is for td.Forecast"):
+        snapshot().in_unit(metric("mase"), np.ones(3))
+    with pytest.raises(InvalidInput, match="2 scales for 3 rows"):
+        snapshot(scales=np.ones(2))

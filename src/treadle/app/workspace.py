@@ -194,6 +194,9 @@ class Workspace(Wiring):
         predictions = self.predictions.scan(endpoint).collect()
         wanted = predictions.select("model", "version").unique().rows()
         versions = {number: self.models.get(f"{model}/{number}") for model, number in wanted}
+        if any(version.task == "forecast" for version in versions.values()):
+            model = self.project.model(next(iter(versions.values())).model)
+            return live.forecasts(predictions, model, self.datasets, versions)
         return live.answered(predictions, self.outcomes.scan(endpoint).collect(), versions)
 
     def performance(self, endpoint: str, *, metric: str = "", every: str = "1w") -> pl.DataFrame:

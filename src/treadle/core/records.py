@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
+from treadle.core.copied import copied
 from treadle.core.signature import Signature
 
 
@@ -206,11 +207,15 @@ class Lookup(Record, frozen=True, kw_only=True):
     default: float | tuple[float, ...]
     #: What the numbers of a prediction are called; empty: it is one number.
     columns: tuple[str, ...] = ()
+    #: Columns whose values are the prediction, one for each of its numbers; empty: it is looked up.
+    copied: tuple[str, ...] = ()
 
     def predict(self, columns: dict[str, list[Any]], rows: int) -> list[float | tuple[float, ...]]:
         """Return one prediction for each row of `columns` (name → values)."""
         if not self.by:
             return [self.default] * rows
+        if self.copied:
+            return copied(columns, self.copied, default=self.default)
         keys = zip(*(columns[name] for name in self.by), strict=True)
         return [self.values.get("\x1f".join(map(str, key)), self.default) for key in keys]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import msgspec
@@ -81,11 +82,12 @@ class Case:
         """Return the candidate's answers beside a contender's, on all rows or some; None: the candidate's alone."""
         some: Any = slice(None) if rows is None else rows
         snapshot = self.snapshot
+        unit = partial(snapshot.in_unit, measure)
         return Pair(
             measure=measure,
-            y=snapshot.y[some],
-            first=self.predictions[CANDIDATE][some],
-            second=None if reference is None else self.predictions[reference][some],
+            y=unit(snapshot.y)[some],
+            first=unit(self.predictions[CANDIDATE])[some],
+            second=None if reference is None else unit(self.predictions[reference])[some],
             groups=None if snapshot.groups is None else snapshot.groups[some],
             times=None if snapshot.times is None else snapshot.times[some],
             horizon=snapshot.horizon,

@@ -22,7 +22,7 @@ class Measure:
     """A metric plug-in.
 
     >>> metric("log_loss").tasks
-    ('classification', 'multiclass')
+    ('classification', 'multiclass', 'multilabel')
     """
 
     module: ModuleType
@@ -74,6 +74,11 @@ class Measure:
     def is_folded(self) -> bool:
         """Whether it adds up absolute values of means, which noise alone makes greater."""
         return bool(getattr(self.module, "FOLDED", False))
+
+    @property
+    def is_scaled(self) -> bool:
+        """Whether it takes outcomes and predictions in a unit of each row's own: see `Snapshot.in_unit`."""
+        return bool(getattr(self.module, "SCALED", False))
 
     def combine(self, means: Floats) -> Floats:
         """Return the metric, of shape (…), of the means of the terms, of shape (…, k)."""

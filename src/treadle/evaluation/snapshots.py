@@ -13,6 +13,7 @@ import polars as pl
 
 from treadle.core.errors import InvalidInput, closest
 from treadle.evaluation.arrays import Floats, truths
+from treadle.evaluation.measures import Measure
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -46,11 +47,13 @@ class Snapshot:
     #: The moment of each row, and how many moments ahead a forecast looks; None: rows are no forecasts.
     times: npt.NDArray[Any] | None = None
     horizon: int | None = None
+    #: What errors of each row are measured in by metrics that have a scale, all above 0; None: they have no value.
+    scales: npt.NDArray[Any] | None = None
 
     def __post_init__(self) -> None:
         """Check the arrays, and keep the outcomes as float64."""
         object.__setattr__(self, "y", truths(self.y, what=f"outcomes of {self.name}"))
-        tied = {"groups": self.groups, "times": self.times, **self.columns}
+        tied = {"groups": self.groups, "times": self.times, "scales": self.scales, **self.columns}
         for what, given in tied.items():
             if given is not None and len(given) != len(self):
                 msg = f"{self.name} has {len(given):,} {what} for {len(self):,} rows. Expected one for each row."
@@ -84,6 +87,19 @@ class Snapshot:
         told = pl.select(pl.concat_str(names, separator=", ").alias("slice")).with_row_index("row")
         parts = told.group_by("slice", maintain_order=True).agg(pl.col("row").cast(pl.Int64))
         return {name: rows.to_numpy() for name, rows in zip(parts["slice"], parts["row"], strict=True)}
+
+    def in_unit(self, measure: Measure, values: Floats) -> Floats:
+        """Return outcomes or predictions of all rows as a metric takes them: of one with a scale, divided by it.
+
+        Raises:
+            InvalidInput: the metric has a scale, and the rows have none.
+        """
+        if not measure.is_scaled:
+            return values
+        if self.scales is None:
+            msg = f"{measure.name} measures errors in the unit of each series, and {self.name} has none. It is for td.Forecast()."
+            raise InvalidInput(msg, field="on")
+        return np.asarray(values / self.scales.reshape(-1, *(1,) * (values.ndim - 1)))
 
     def checked(self, predictions: Mapping[str, npt.ArrayLike]) -> dict[str, Floats]:
         """Return the predictions of each contender as float64 of shape (rows,), or (rows, columns).

@@ -98,7 +98,7 @@ class Verdicts:
             contender: {
                 measure.name: value
                 for measure in measures
-                if math.isfinite(value := measure.value(snapshot.y, p))
+                if math.isfinite(value := _scored(snapshot, measure, p))
             }
             for contender, p in checked.items()
         }
@@ -135,6 +135,13 @@ class Verdicts:
             query = query.where(table.c.run == run)
         with self._ledger.read() as connection:
             return tuple(from_json(body, Verdict) for body in connection.execute(query).scalars())
+
+
+def _scored(snapshot: Snapshot, measure: Measure, p: Floats) -> float:
+    """Return a metric on all rows; NaN of one with a scale where the rows have none."""
+    if measure.is_scaled and snapshot.scales is None:
+        return math.nan
+    return measure.value(snapshot.in_unit(measure, snapshot.y), snapshot.in_unit(measure, p))
 
 
 def _checked(

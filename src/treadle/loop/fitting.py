@@ -23,6 +23,7 @@ from treadle.core.errors import (
     TreadleError,
 )
 from treadle.core.records import Lookup, Run, Window
+from treadle.loop.ahead import apart
 from treadle.loop.frames import Frames
 from treadle.loop.models import Model
 from treadle.loop.projects import place
@@ -130,6 +131,7 @@ def fitted_by(train: Callable[[], None], folder: Path) -> Fitted:
 def _fit(model: Model, run: Run, rooms: Rooms, notice: Notice | None) -> Fitted:
     assert run.window is not None
     frame = Frames(rooms.datasets).rows(model, versions=run.data, window=run.window)
+    frame = apart(model, frame, until=run.window.end)
     data = data_of(model, frame.filter(pl.col("_split").is_in(["train", "validation"])), run.window)
     data = replace(data, trees=checked_out(model, run, rooms))
     context = RunContext(run=run, runs=rooms.runs, notice=notice)
@@ -144,7 +146,7 @@ def data_of(model: Model, frame: pl.DataFrame, window: Window) -> TrainingData:
     return TrainingData.build(
         frame,
         inputs=inputs_of(model, frame),
-        target=model.target,
+        target=model.truth,
         task=model.task,
         window=window,
         nullable=may_miss(model),
@@ -200,7 +202,8 @@ def inputs_of(model: Model, frame: pl.DataFrame) -> tuple[str, ...]:
     if model.inputs:
         return model.inputs
     data = model.data
-    taken = {*data.key_columns, data.time_column, model.target, *data.outcome_columns}
+    taken = {*data.key_columns, data.time_column, model.truth, *data.outcome_columns}
+    taken |= model.behind.keys() - model.lags.keys()
     return tuple(name for name in frame.columns if name not in taken and not name.startswith("_"))
 
 
@@ -210,7 +213,7 @@ def may_miss(model: Model) -> frozenset[str]:
     added += [feature.output_names for feature in model.on_demand]
     contract = model.data.contract
     declared = {column.name for column in contract.spec().columns if column.nullable} if contract else set()
-    return frozenset(declared.union(*added))
+    return frozenset(declared.union(*added, model.lags))
 
 
 def _golden(

@@ -15,7 +15,9 @@ from treadle.data.datasets import Datasets
 from treadle.features import on_demand
 from treadle.features.join import join
 from treadle.features.views import FeatureView
+from treadle.loop.ahead import values_of, with_lags, with_truth
 from treadle.loop.models import Model
+from treadle.training.tasks.forecast import Forecast
 
 _TICK = timedelta(microseconds=1)
 _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
@@ -39,6 +41,8 @@ class Frames:
     def known(self, model: Model, version: int, *, known_at: datetime | None = None) -> Known:
         """Count the rows whose outcome was known by a moment, and say up to when they reach."""
         time = model.data.time_column
+        if isinstance(model.task, Forecast):
+            return self._known_ahead(model, model.task, version, known_at)
         rows = self._datasets.scan(model.data.name, version=version, outcome=True, known_at=known_at)
         if known_at is not None:
             rows = rows.filter(pl.col(time) < known_at)
@@ -59,16 +63,33 @@ class Frames:
         Raises:
             InvalidInput: an on-demand feature depends on more than its own row.
         """
+        ahead = model.task if isinstance(model.task, Forecast) else None
+        version = versions[model.data.name]
         spine = self._datasets.read(
             model.data.name,
-            version=versions[model.data.name],
+            version=version,
             split=split,
             window=window,
-            outcome=True,
+            outcome=None if ahead else True,
             known_at=known_at,
         )
+        if ahead is not None:
+            values = values_of(
+                self._datasets, model, ahead, version=version, window=window, known_at=known_at
+            )
+            spine = with_truth(spine, values, model=model, task=ahead)
         joined = self._joined(model, spine, versions=versions, known_at=known_at)
         return on_demand.apply(model.on_demand, joined, verified=True)
+
+    def _known_ahead(self, model: Model, task: Forecast, version: int, known_at: datetime | None) -> Known:
+        time, last = model.data.time_column, self._datasets.version(model.data.name, version).time_max
+        if last is None:
+            return Known(rows=0, until=None)
+        whole = Window(start=None, end=last + _TICK)
+        values = values_of(self._datasets, model, task, version=version, window=whole, known_at=known_at)
+        found = with_truth(values, values, model=model, task=task)
+        latest = found[time].max()
+        return Known(rows=found.height, until=latest + _TICK if isinstance(latest, datetime) else None)
 
     def with_features(
         self,
@@ -78,7 +99,16 @@ class Frames:
         versions: Mapping[str, int] | None = None,
         known_at: datetime | None = None,
     ) -> pl.DataFrame:
-        """Join a model's features to rows, each as of its own time, and add those on demand; versions default to the newest."""
+        """Join a model's features to rows, each as of its own time, and add those on demand; versions default to the newest.
+
+        To rows of a forecast the target's lags are added too.
+        """
+        if model.lags and isinstance(model.task, Forecast):
+            version, window = (versions or {}).get(model.data.name), _reach(spine, model.data.time_column)
+            values = values_of(
+                self._datasets, model, model.task, version=version, window=window, known_at=known_at
+            )
+            spine = with_lags(spine, values, model=model, task=model.task)
         joined = self._joined(model, spine, versions=versions, known_at=known_at)
         return on_demand.apply(model.on_demand, joined)
 

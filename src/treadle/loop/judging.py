@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 import numpy as np
 import polars as pl
@@ -13,11 +15,15 @@ from treadle.core.records import Lookup, ModelVersion, Run, Verdict, Window
 from treadle.core.servable import Servable
 from treadle.evaluation.gate import columns_for
 from treadle.evaluation.snapshots import Snapshot, digest_of_rows
+from treadle.loop.ahead import SCALE
 from treadle.loop.frames import Frames
 from treadle.loop.models import Model
 from treadle.loop.rooms import Rooms
 from treadle.training.task import Task
+from treadle.training.tasks.forecast import Forecast
 
+#: Steps of a forecast at most whose errors are told apart.
+MOST_STEPS = 48
 CANDIDATE, CHAMPION, BASELINE = "candidate", "champion", "baseline"
 
 
@@ -52,15 +58,32 @@ def judge(
     verdicts = rooms.verdicts.judge(
         tested, predictions, model.gates, run=run.id, task=name, parents=_parents(contenders)
     )
-    scores = {"test": rooms.verdicts.scores(tested, predictions, task=name)}
+    scores = {"test": _scores(rooms, tested, predictions, task=name)}
     counts = {"test": len(tested)}
     if run.forward is not None:
         rows = Frames(rooms.datasets).rows(model, versions=run.data, window=run.forward)
         ahead, said = compared(model, rows, answering, version=version, on="forward")
         counts["forward"] = len(ahead)
         if len(ahead):
-            scores["forward"] = rooms.verdicts.scores(ahead, said, task=name)
+            scores["forward"] = _scores(rooms, ahead, said, task=name)
     return Judgement(verdicts=verdicts, scores=scores, counts=counts)
+
+
+def _scores(
+    rooms: Rooms, tested: Snapshot, predictions: Mapping[str, np.ndarray], *, task: str
+) -> dict[str, dict[str, float]]:
+    """Return each contender's metrics; of forecasts also how far they are off at each step, of many at some."""
+    found = rooms.verdicts.scores(tested, predictions, task=task)
+    if tested.horizon is None or not len(tested):
+        return found
+    horizon = tested.y.shape[1]
+    for place in np.unique(
+        np.linspace(0, horizon - 1, min(horizon, MOST_STEPS)).round().astype(int)
+    ).tolist():
+        for contender, p in predictions.items():
+            off = float(np.abs(p[:, place] - tested.y[:, place]).mean())
+            found[contender][f"mae_step_{place + 1}"] = off
+    return found
 
 
 def test_rows(model: Model, run: Run, rooms: Rooms) -> pl.DataFrame:
@@ -73,21 +96,32 @@ def test_rows(model: Model, run: Run, rooms: Rooms) -> pl.DataFrame:
 
 def snapshot(model: Model, rows: pl.DataFrame, *, task: Task, version: int, on: str = "test") -> Snapshot:
     """Return rows of one dataset version as what contenders are compared on, tied by the split's group."""
-    grouped = model.data.split.groups if model.data.split else ()
+    horizon = _overlapping(model, rows)
+    # Rows of one moment count as one, and the method for forecasts allows for how long errors stay alike.
+    grouped = model.data.split.groups if model.data.split and horizon is None else ()
     groups = rows.select(pl.struct(grouped).rank("dense")).to_series().to_numpy() if grouped else None
     moments = model.data.time
     return Snapshot(
         dataset=model.data.name,
         version=version,
         rows=digest_of_rows(rows.select(model.data.key_columns)),
-        y=task.target(rows[model.target]),
+        y=task.target(rows[model.truth]),
         groups=groups,
         names=task.outputs[-1].columns,
         on=on,
         columns={name: rows[name] for name in columns_for(model.gates) if name in rows.columns},
         times=None if moments is None else rows[moments].to_physical().to_numpy(),
-        horizon=getattr(task, "horizon", None),
+        horizon=horizon,
+        scales=rows[SCALE].to_numpy() if SCALE in rows.columns else None,
     )
+
+
+def _overlapping(model: Model, rows: pl.DataFrame) -> int | None:
+    """Return how many moments of forecasts lie within the horizon; None: rows are no forecasts."""
+    if not isinstance(model.task, Forecast):
+        return None
+    gap = rows[model.data.time_column].unique().sort().diff().min()
+    return math.ceil(model.task.span / gap) if isinstance(gap, timedelta) else 1
 
 
 def compared(
@@ -104,7 +138,7 @@ def compared(
     A class that a contender does not know has the probability 0 there, also where the rows are of it. Who cannot give
     the columns of another kind, as quantiles of other levels, is left out.
     """
-    task = model.task.over([columns, *(one.columns for one in contenders.values())], rows[model.target])
+    task = model.task.over([columns, *(one.columns for one in contenders.values())], rows[model.truth])
     wide = task.outputs[-1].columns
     fills = task.outputs[-1].name == "probabilities"
     predictions = {

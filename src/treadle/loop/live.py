@@ -13,7 +13,10 @@ from treadle.core.answers import scored
 from treadle.core.errors import InvalidInput
 from treadle.core.records import Lookup, ModelVersion
 from treadle.core.signature import Signature
+from treadle.data.datasets import Datasets
 from treadle.evaluation.verdicts import deciding, metric, question
+from treadle.loop.ahead import matched
+from treadle.loop.models import Model
 from treadle.monitoring import outcomes, performance
 from treadle.monitoring.performance import Measure
 
@@ -27,7 +30,21 @@ def answered(
     the probability of each class; `baseline` is what the first baseline of the version that answered would have said
     for the same inputs (null where it has none).
     """
-    joined = outcomes.join(predictions, outcomes.reported(reported))
+    return _beside(outcomes.join(predictions, outcomes.reported(reported)), versions)
+
+
+def forecasts(
+    predictions: pl.DataFrame, model: Model, datasets: Datasets, versions: Mapping[int, ModelVersion]
+) -> pl.DataFrame:
+    """Return the forecasts whose truth has landed with the dataset since, as `answered` does; outcomes are arrays of the steps.
+
+    A prediction says by its `key` which series it is about, and its origin: what is in neither key nor inputs matches nothing.
+    """
+    return _beside(matched(predictions, model, datasets), versions)
+
+
+def _beside(joined: pl.DataFrame, versions: Mapping[int, ModelVersion]) -> pl.DataFrame:
+    """Return the predictions that have an outcome, with the answer and what the baseline would have said."""
     known = joined.filter(pl.col("outcome").is_not_null())
     columns = tuple(dict.fromkeys(c for one in versions.values() for c in scored(one.signature).columns))
     kind = pl.Struct(dict.fromkeys(columns, pl.Float64)) if columns else pl.Float64()
@@ -57,10 +74,15 @@ def scores(
     if task not in found.tasks:
         msg = f"The metric {found.name!r} is for {' and '.join(found.tasks)}; the task is {task}."
         raise InvalidInput(msg, field="metric")
+    if found.is_scaled:
+        msg = f"{found.name} is in units of each series, which answers that were logged do not have. Take another, as mae."
+        raise InvalidInput(msg, field="metric")
     if isinstance(known.schema["answer"], pl.Struct):
         columns, known = _as_numbers(known, _asked(task, signature))
         found = found.over(columns)
-    wanted = Measure(name=found.name, value=found.value, per_row=found.per_row)
+    # Errors of neighbouring forecasts overlap: an interval as if they did not would be too narrow.
+    per_row = None if task == "forecast" else found.per_row
+    wanted = Measure(name=found.name, value=found.value, per_row=per_row)
     return performance.performance(known, [wanted], prediction="answer", every=every)
 
 
@@ -99,11 +121,21 @@ def _baseline(rows: pl.DataFrame, version: ModelVersion, kind: pl.DataType) -> p
     if not version.baselines:
         return pl.Series([None] * rows.height, dtype=kind)
     lookup = version.baselines[0]
-    found = _looked_up(rows, lookup)
+    found: list[Any] = list(_looked_up(rows, lookup))
+    if lookup.copied:
+        found = _where_sent(rows, lookup, found)
     if lookup.columns and not isinstance(kind, pl.Float64):
-        named = [dict(zip(lookup.columns, one, strict=True)) for one in found]  # type: ignore[arg-type]
+        named = [None if one is None else dict(zip(lookup.columns, one, strict=True)) for one in found]
         return pl.Series(named, dtype=kind)
     return pl.Series(found, dtype=kind)
+
+
+def _where_sent(rows: pl.DataFrame, lookup: Lookup, found: list[Any]) -> list[Any]:
+    """Return nothing for rows whose caller did not send all that the baseline goes by."""
+    sent = pl.all_horizontal(
+        pl.col("inputs").str.json_path_match(f"$['{name}']").is_not_null() for name in lookup.by
+    )
+    return [one if was else None for one, was in zip(found, rows.select(sent).to_series(), strict=True)]
 
 
 def _looked_up(rows: pl.DataFrame, lookup: Lookup) -> list[float | tuple[float, ...]]:

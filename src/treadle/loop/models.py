@@ -20,6 +20,7 @@ from treadle.training.context import RunContext
 from treadle.training.data import TrainingData
 from treadle.training.resources import Resources
 from treadle.training.search import Search
+from treadle.training.tasks.forecast import Forecast
 
 #: What a user writes: data, parameters and the run in; a fitted estimator out.
 TrainingFunction = Callable[[TrainingData, dict[str, Any], RunContext], Any]
@@ -66,6 +67,30 @@ class Model:
     def forward_span(self) -> timedelta:
         """The length of the forward test."""
         return parse_span(self.forward)
+
+    @property
+    def truth(self) -> str:
+        """The column of the truth: the target, or what becomes of it where the task is a forecast."""
+        return f"_{self.target}_ahead" if isinstance(self.task, Forecast) else self.target
+
+    @property
+    def lags(self) -> dict[str, int]:
+        """The columns that hold the target of some steps ago, and how many: those of a forecast's inputs."""
+        lags = self.task.lags if isinstance(self.task, Forecast) else ()
+        return {f"{self.target}_lag_{lag}": lag for lag in lags}
+
+    @property
+    def behind(self) -> dict[str, int]:
+        """The same, and those that only baselines need."""
+        if not isinstance(self.task, Forecast):
+            return {}
+        wanted = [
+            lag
+            for one in self.baselines
+            if hasattr(one, "lags") and one.column == self.target
+            for lag in one.lags(self.task.horizon)
+        ]
+        return self.lags | {f"{self.target}_lag_{lag}": lag for lag in wanted if lag}
 
     def spec(self) -> dict[str, Any]:
         """Return what decides a training's result besides code and data, as plain values."""
@@ -182,7 +207,8 @@ def _check(declared: Model) -> None:
         msg = f"{where}: task is {declared.task!r}; expected for example td.Classification() or td.Regression()."
         raise InvalidDeclaration(msg, field="task")
     _check_search(declared, where)
-    if declared.target in declared.inputs:
+    _check_forecast(declared, where)
+    if declared.target in declared.inputs and declared.truth == declared.target:
         msg = f"{where}: the target {declared.target!r} is among the inputs, so the model would be told the answer."
         raise InvalidDeclaration(msg, field="inputs")
     parse_span(declared.forward)
@@ -195,6 +221,21 @@ def _check(declared: Model) -> None:
     if not declared.name.replace("_", "").replace("-", "").isalnum():
         msg = f"{where}: a name holds letters, digits, '-' and '_' only."
         raise InvalidDeclaration(msg, field="name")
+
+
+def _check_forecast(declared: Model, where: str) -> None:
+    task = declared.task
+    if not isinstance(task, Forecast):
+        return
+    if declared.data.time is None:
+        msg = f"{where}: a forecast needs the moment of each row. Declare the column, as time='measured_at'."
+        raise InvalidDeclaration(msg, field="data")
+    if declared.data.outcome_columns:
+        msg = (
+            f"{where}: a forecast's truth is what the dataset's own rows say later, so {declared.data.name!r} needs no outcome. "
+            "Leave outcome= and outcomes= out."
+        )
+        raise InvalidDeclaration(msg, field="data")
 
 
 def _check_search(declared: Model, where: str) -> None:

@@ -21,6 +21,7 @@ from treadle.core.ids import new_id
 from treadle.core.records import Decision, Record, Verdict, Window
 from treadle.evaluation import verdicts as judging
 from treadle.loop import fitting
+from treadle.loop.ahead import apart
 from treadle.loop.facts import Facts
 from treadle.loop.frames import Frames
 from treadle.loop.judging import Contender, compared, looks_up
@@ -122,6 +123,8 @@ def _bounds(
 
 
 def _columns(model: Model, rooms: Rooms, versions: dict[str, int]) -> tuple[str, ...]:
+    if model.truth != model.target:
+        return tuple(model.task.outputs[-1].columns)
     rows = rooms.datasets.scan(model.data.name, version=versions[model.data.name], outcome=True)
     seen = rows.select(pl.col(model.target).unique()).collect()[model.target]
     return tuple(model.task.over([], seen).outputs[-1].columns)
@@ -155,12 +158,13 @@ def _train(
     model: Model, rooms: Rooms, state: _State, rows: pl.DataFrame, decision: Decision, window: Window
 ) -> None:
     time = model.data.time_column
-    seen = rows.filter(pl.col("_split").is_in(["train", "validation"]) & (pl.col(time) < window.end))
+    seen = apart(model, rows, until=window.end)
+    seen = seen.filter(pl.col("_split").is_in(["train", "validation"]) & (pl.col(time) < window.end))
     with tempfile.TemporaryDirectory(prefix="treadle-replay-") as folder:
         data = TrainingData.build(
             seen,
             inputs=fitting.inputs_of(model, seen),
-            target=model.target,
+            target=model.truth,
             task=model.task,
             window=window,
             nullable=fitting.may_miss(model),

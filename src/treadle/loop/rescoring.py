@@ -109,6 +109,8 @@ def owed(part: Answered, model: Model, servable: Servable) -> list[Owed]:
     size = min(part.rows.height, TRIED_ROWS)
     chosen = np.sort(np.random.default_rng(0).choice(part.rows.height, size, replace=False))
     groups, names = part.snapshot.groups, part.snapshot.names
+    if part.snapshot.horizon is not None:
+        groups = part.snapshot.times
     fills = scored(servable.signature).name == "probabilities"
     asked = judging.answers_with(servable)
     found = importance(
@@ -134,7 +136,14 @@ def _scores(part: Answered, name: str, rows: np.ndarray, *, of: str = "") -> Ite
     measure, snapshot = metric(name).over(part.snapshot.names), part.snapshot
     groups = None if snapshot.groups is None else snapshot.groups[rows]
     for contender, given in part.predictions.items():
-        pair = Pair(measure=measure, y=snapshot.y[rows], first=given[rows], groups=groups)
+        pair = Pair(
+            measure=measure,
+            y=snapshot.in_unit(measure, snapshot.y)[rows],
+            first=snapshot.in_unit(measure, given)[rows],
+            groups=groups,
+            times=None if snapshot.times is None else snapshot.times[rows],
+            horizon=snapshot.horizon,
+        )
         if not math.isfinite(pair.difference):
             continue
         found = interval(pair)

@@ -28,6 +28,7 @@ from treadle.core.errors import (
 from treadle.core.records import Run, Window
 from treadle.evaluation.measures import metric
 from treadle.loop import fitting
+from treadle.loop.ahead import apart
 from treadle.loop.frames import Frames
 from treadle.loop.judging import snapshot
 from treadle.loop.models import Model
@@ -210,6 +211,7 @@ class Worker:
         frame = Frames(self._rooms.datasets).rows(
             self._model, versions=self._run.data, window=Window(start=first, end=max(window.end, whole.end))
         )
+        frame = apart(self._model, frame, until=whole.end)
         time = pl.col(self._model.data.time_column)
         kept = (pl.col("_split") == "train") & _inside(time, window)
         scored = (pl.col("_split") == "validation") & _inside(time, whole)

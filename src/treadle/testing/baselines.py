@@ -10,7 +10,13 @@ from treadle.core.ids import canonical
 from treadle.core.records import Lookup, from_json, to_json
 from treadle.evaluation.baseline import Baseline
 
-_FRAME = pl.DataFrame({"carrier": ["UA", "UA", "AA", None], "late": [True, False, True, False]})
+_FRAME = pl.DataFrame(
+    {
+        "carrier": ["UA", "UA", "AA", None],
+        "share": [0.5, 0.25, 0.0, 1.0],
+        "late": [True, False, True, False],
+    }
+)
 
 
 def check_declaration_is_plain(baseline: Baseline) -> None:
@@ -34,7 +40,7 @@ def check_fitting_is_deterministic(baseline: Baseline) -> None:
 
 def check_answers_everybody(baseline: Baseline) -> None:
     """Each row gets a finite number, also one whose values are missing or were never seen."""
-    rows = pl.DataFrame({"carrier": ["AA", None, "never seen"]})
+    rows = pl.DataFrame({"carrier": ["AA", None, "never seen"], "share": [0.1, None, 1.0]})
     found = baseline.fit(_FRAME, "late")
 
     answers = found.predict({name: rows[name].to_list() for name in found.by}, rows.height)

@@ -125,6 +125,9 @@ def _cases(module: ModuleType) -> Iterator[tuple[Measure, Floats, Floats]]:
         elif task == "classification":
             p = random.random(_ROWS).round(2)
             yield measure, (random.random(_ROWS) < p).astype(np.float64), p
+        elif task == "forecast":
+            y = random.normal(size=(_ROWS, 4))
+            yield measure, y, y + random.normal(size=y.shape)
         elif task == "multilabel":
             p = random.random((_ROWS, 3)).round(2)
             yield measure, (random.random(p.shape) < p).astype(np.float64), p

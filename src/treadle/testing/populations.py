@@ -123,6 +123,29 @@ def _regression(random: np.random.Generator) -> list[Population]:
     ]
 
 
+def _forecast(random: np.random.Generator) -> list[Population]:
+    """Rows as if of different weeks: what ties those of one is tried apart, by `forecasts_promoted`."""
+    steps = np.arange(1, 4)
+    signal = random.normal(size=(ROWS, 1)) + 0.3 * random.normal(size=(ROWS, 3))
+
+    def made(name: str, y: Floats, *, noise: tuple[float, float]) -> Population:
+        # Errors grow with the step, and those of a row have something in common.
+        first, second = (
+            signal + far * (random.normal(size=(ROWS, 1)) + 0.3 * steps * random.normal(size=(ROWS, 3)))
+            for far in noise
+        )
+        return Population(name=name, y=y, first=np.asarray(first), second=np.asarray(second))
+
+    y = signal + random.normal(size=signal.shape)
+    heavy = signal + random.standard_t(5, size=signal.shape)
+    return [
+        made("plain", y, noise=(0.4, 0.4)),
+        made("rare", heavy, noise=(0.4, 0.8)),
+        made("unlike", y * np.exp(0.4 * random.normal(size=(ROWS, 1))), noise=(0.3, 0.6)),
+        made("better", y, noise=(0.3, 0.9)),
+    ]
+
+
 def _multiclass(random: np.random.Generator) -> list[Population]:
     signal = 1.2 * random.normal(size=(ROWS, 3))
 
@@ -208,6 +231,7 @@ def _near(signal: Floats, random: np.random.Generator) -> Floats:
 _MADE: dict[str, Callable[[np.random.Generator], list[Population]]] = {
     "classification": _classification,
     "regression": _regression,
+    "forecast": _forecast,
     "multiclass": _multiclass,
     "multilabel": _multilabel,
     "quantiles": _quantiles,

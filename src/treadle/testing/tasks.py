@@ -15,7 +15,10 @@ from treadle.training.task import Task
 
 _FRAME = pl.DataFrame({"x": [0.0, 1.0, 0.0, 1.0]})
 #: What a target of four rows may hold, by task.
-_TARGETS = {"multilabel": pl.Series("y", ["none", "b", "a", "a|b"])}
+_TARGETS = {
+    "multilabel": pl.Series("y", ["none", "b", "a", "a|b"]),
+    "forecast": pl.Series("y", [[0.0], [1.0], [0.0], [1.0]]),
+}
 _TARGET = pl.Series("y", [0, 1, 0, 1])
 
 
@@ -49,7 +52,7 @@ def check_target_becomes_numbers(task: Task) -> None:
 
 def check_missing_targets_are_refused(task: Task) -> None:
     """A null, and a column of lists, are refused; the error names the column."""
-    for series in (pl.Series("y", [0, None, 1]), pl.Series("y", [[1], [2]])):
+    for series in (pl.Series("y", [0, None, 1]), pl.Series("y", [[1], [2, 3]])):
         with pytest.raises(InvalidInput, match="'y'"):
             task.target(series)
 

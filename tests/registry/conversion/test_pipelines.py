@@ -21,7 +21,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import ElasticNet, LinearRegression, LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV
 from sklearn.multiclass import OneVsRestClassifier
-from sklearn.multioutput import MultiOutputClassifier
+from sklearn.multioutput import MultiOutputClassifier, MultiOutputRegressor
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
@@ -242,6 +242,27 @@ def test_a_classifier_of_labels_answers_alike_also_of_one_that_never_changed(nam
 def test_a_regressor_answers_alike(name):
     signature = Signature(inputs=INPUTS, outputs=ESTIMATED)
     model = REGRESSORS[name]().fit(frame(signature, seed=0), np.exp(target(seed=0)))
+
+    assert_alike(model, "regression", signature)
+
+
+SEVERAL_NUMBERS = {
+    "linear": lambda: make_pipeline(imputed(), Ridge()),
+    "forest": lambda: make_pipeline(filled(), RandomForestRegressor(10, max_depth=7)),
+    "one each": lambda: make_pipeline(
+        encoded(), MultiOutputRegressor(HistGradientBoostingRegressor(max_iter=20))
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SEVERAL_NUMBERS)
+def test_a_regressor_of_several_numbers_answers_alike(name):
+    numbers = Field(name="forecast", kind="float", columns=("1", "2"))
+    signature = Signature(
+        inputs=INPUTS, outputs=(Field(name="prediction", kind="float", column="1"), numbers)
+    )
+    y = np.column_stack([target(seed=0), target(seed=0) ** 2])
+    model = SEVERAL_NUMBERS[name]().fit(frame(signature, seed=0), y)
 
     assert_alike(model, "regression", signature)
 

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from treadle.evaluation.arrays import Floats, across, estimates, mean
 
 NAME = "rmse"
-TASK = "regression"
+TASK = ("regression", "forecast")
 GREATER_IS_BETTER = False
 
 

@@ -218,6 +218,25 @@ def regressor(model: Any, blocks: Sequence[Block], graph: Graph) -> str:
     return foreign.regressor(model, matrix(graph, blocks, floating=True), graph)
 
 
+def regressors(model: Any, blocks: Sequence[Block], graph: Graph, *, count: int) -> str:
+    """Write a fitted regressor of several numbers, and return the name of these (rows, numbers).
+
+    Raises:
+        Unconvertible: no exact form of it is known.
+    """
+    write = REGRESSORS.get(type(model).__name__) if _is_own(model) else None
+    if type(model).__name__ == "MultiOutputRegressor" and len(model.estimators_) == count:
+        columns = [regressor(one, blocks, graph) for one in model.estimators_]
+    elif write is linear_regressor and np.atleast_2d(model.coef_).shape[0] == count:
+        return _weighted_sum(model, blocks, graph)
+    elif write is forest_regressor and model.n_outputs_ == count:
+        columns = [_forest_mean(model, blocks, graph, columns=[0], place=place) for place in range(count)]
+    else:
+        msg = f"no exact form of {type(model).__name__} with several numbers is known"
+        raise Unconvertible(msg)
+    return graph.add("Concat", *columns, axis=1)
+
+
 def _is_own(model: Any) -> bool:
     return type(model).__module__.startswith("sklearn.")
 

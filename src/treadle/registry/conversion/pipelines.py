@@ -10,7 +10,7 @@ import numpy as np
 
 from treadle.core.answers import aligned, scored
 from treadle.core.signature import Signature
-from treadle.registry.conversion.estimators import classifier, labels, regressor, shares
+from treadle.registry.conversion.estimators import classifier, labels, regressor, regressors, shares
 from treadle.registry.conversion.graph import Graph, Unconvertible, inputs_of, matrix
 from treadle.registry.conversion.transformers import transform
 
@@ -29,7 +29,7 @@ def conversions(estimator: Any, *, task: str, signature: Signature, like: Any = 
     """Write a fitted estimator or pipeline as an ONNX model with an input of shape (rows, 1) for each field.
 
     Outputs are `prediction` and, for classification, `probability` of the positive class, each (rows, 1); for several
-    classes or labels only their `probabilities`, of shape (rows, classes), from which the rest of an answer follows. Where
+    classes or labels only their `probabilities`, of shape (rows, classes), as for several numbers only these, from which the rest of an answer follows. Where
     skl2onnx writes a part, there is a second form in which that part computes in single precision: some of its
     parts only exist so. `like` names the columns and classes (`feature_names_in_`, `classes_`) of an estimator that does
     not do so itself.
@@ -86,6 +86,9 @@ def _convert(estimator: Any, graph: Graph, *, task: str, signature: Signature, l
     elif last.name == "probabilities":
         outputs = {last.name: "float64"}
         graph.rename(_in_place(like, shares(estimator, blocks, graph), last.columns, graph), last.name)
+    elif last.columns:
+        outputs = {last.name: "float64"}
+        graph.rename(regressors(estimator, blocks, graph, count=len(last.columns)), last.name)
     elif task == "classification":
         answer = classifier(estimator, blocks, graph)
         boolean = any(out.name == "prediction" and out.kind == "boolean" for out in signature.outputs)
