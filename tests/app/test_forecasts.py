@@ -106,17 +106,17 @@ def test_truths_and_errors_are_those_of_a_plain_loop(root: Path) -> None:
     there = np.isfinite(ago).all(axis=1)
     seasonal = run.metrics["test.baseline:last_value_of_temp_24_ago.mae"]
 
-    assert version.signature.outputs[-1].columns == ("1", "2", "3", "4", "5", "6")
+    assert version.signature.outputs[-1].columns == ("1h", "2h", "3h", "4h", "5h", "6h")
     assert (version.format, version.notes) == ("onnx", ())
     assert np.array_equal(rows["_temp_ahead"].to_numpy(), truth)
     persistence = np.abs(truth - now[:, None])
     assert run.metrics["test.baseline:last_value_of_temp.mae"] == pytest.approx(persistence.mean())
-    assert run.metrics["test.baseline:last_value_of_temp.mae_step_6"] == pytest.approx(
+    assert run.metrics["test.baseline:last_value_of_temp.mae_at_6h"] == pytest.approx(
         persistence[:, 5].mean()
     )
     assert there.mean() > 0.97
     assert seasonal == pytest.approx(np.abs(truth - ago)[there].mean(), rel=0.03)
-    assert run.metrics["test.candidate.mae_step_1"] < 1.5 < 3 < run.metrics["test.candidate.mae_step_6"]
+    assert run.metrics["test.candidate.mae_at_1h"] < 1.5 < 3 < run.metrics["test.candidate.mae_at_6h"]
     assert run.metrics["test.candidate.mae"] < 0.9 * persistence.mean()
     assert 0.4 < run.metrics["test.candidate.mase"] < 0.6
 
@@ -160,7 +160,7 @@ def test_a_forecast_is_served_and_matched_once_its_last_step_has_landed(root: Pa
     assert [answer["prediction"] for answer in answers] == [one[0] for one in said]
     assert found["value"].mean() == pytest.approx(np.mean([np.abs(np.subtract(*one)) for one in matched]))
     assert found["low"].null_count() == found.height
-    assert known["baseline"].struct.field("6").to_list() == known["baseline"].struct.field("1").to_list()
+    assert known["baseline"].struct.field("6h").to_list() == known["baseline"].struct.field("1h").to_list()
 
 
 def test_a_card_shows_it(root: Path) -> None:

@@ -18,8 +18,17 @@ Y = np.column_stack([FRAME["now"] + step for step in (1, 2, 3)])
 def test_an_answer_is_the_next_step_and_all_of_them() -> None:
     first, last = Forecast(horizon=3).outputs
 
-    assert (first.name, first.column) == ("prediction", "1")
-    assert (last.name, last.columns) == ("forecast", ("1", "2", "3"))
+    assert (first.name, first.column) == ("prediction", "1h")
+    assert (last.name, last.columns) == ("forecast", ("1h", "2h", "3h"))
+
+
+@pytest.mark.parametrize(
+    ("every", "named"),
+    [("30m", ("30m", "1h", "1h30m")), ("1d", ("1d", "2d", "3d")), ("25h", ("1d1h", "2d2h", "3d3h"))],
+)
+def test_steps_are_named_by_how_far_ahead_they_are(every: str, named: tuple[str, ...]) -> None:
+    assert Forecast(horizon=3, every=every).outputs[-1].columns == named
+    assert len(set(Forecast(horizon=1000, every="1m1s").outputs[-1].columns)) == 1000
 
 
 @pytest.mark.parametrize("kind", [pl.List(pl.Float32), pl.Array(pl.Int64, 2)])
@@ -90,7 +99,7 @@ def test_what_is_no_number_for_each_step_is_refused() -> None:
         RunFailed, match="2 estimators for 3 steps. Expected one for each, the next step first"
     ):
         task.predictions([LinearRegression().fit(FRAME, Y[:, 0])] * 2, FRAME)
-    with pytest.raises(RunFailed, match=r"shape \(30,\) for 30 rows. Expected shape \(30, 3\): 1, 2, 3"):
+    with pytest.raises(RunFailed, match=r"shape \(30,\) for 30 rows. Expected shape \(30, 3\): 1h, 2h, 3h"):
         task.predictions(LinearRegression().fit(FRAME, Y[:, 0]), FRAME)
     with pytest.raises(RunFailed, match="nan for row 1"):
         task.predictions(lambda frame: [[1, 2, 3], [1, np.nan, 3]], FRAME.head(2))

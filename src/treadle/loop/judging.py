@@ -82,7 +82,7 @@ def _scores(
     ).tolist():
         for contender, p in predictions.items():
             off = float(np.abs(p[:, place] - tested.y[:, place]).mean())
-            found[contender][f"mae_step_{place + 1}"] = off
+            found[contender][f"mae_at_{tested.names[place]}"] = off
     return found
 
 

@@ -33,7 +33,7 @@ class Forecast(Settled):
 
     >>> task = Forecast(series="station", horizon=3, every="1h", lags=[24], season=24)
     >>> task.outputs[-1].columns, task.span
-    (('1', '2', '3'), datetime.timedelta(seconds=10800))
+    (('1h', '2h', '3h'), datetime.timedelta(seconds=10800))
     """
 
     series: str | Sequence[str] = ()
@@ -89,10 +89,10 @@ class Forecast(Settled):
 
     @property
     def outputs(self) -> tuple[Field, ...]:
-        """The columns of an answer: the next step, and all steps by their number."""
-        columns = tuple(str(step) for step in range(1, self.horizon + 1))
+        """The columns of an answer: the next step, and all steps by how far ahead they are, as `1h`."""
+        columns = tuple(_named(self.step * step) for step in range(1, self.horizon + 1))
         return (
-            Field(name="prediction", kind="float", column="1"),
+            Field(name="prediction", kind="float", column=columns[0]),
             Field(name="forecast", kind="float", columns=columns),
         )
 
@@ -165,6 +165,19 @@ class Forecast(Settled):
             values = np.asarray(values)[:, None]
         columns = self.outputs[-1].columns
         return checked_columns(values, rows=frame.height, columns=columns, source=source)
+
+
+def _named(span: timedelta) -> str:
+    """Return a length of time in all its units, so that no two have one name.
+
+    >>> _named(timedelta(days=1, minutes=90))
+    '1d1h30m'
+    """
+    rest, parts = int(span.total_seconds()), []
+    for unit, seconds in (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)):
+        count, rest = divmod(rest, seconds)
+        parts.append(f"{count}{unit}" if count else "")
+    return "".join(parts)
 
 
 def _shown(values: pl.Series | None) -> str:
