@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from treadle.core.copied import copied
+from treadle.core.origin import Origin
 from treadle.core.signature import Signature
 
 
@@ -188,6 +189,8 @@ class Run(Record, frozen=True, kw_only=True):
     trial: int | None = None
     #: Key of the whole turn of the loop: equal turns are made once.
     turn: str = ""
+    #: Where the model comes from, if nothing was trained; None: it was.
+    origin: Origin | None = None
 
     @property
     def ref(self) -> str:

@@ -24,7 +24,9 @@ class Decisions:
     def facts(self, model: Model) -> Facts:
         """Return what the policy may know now."""
         rooms = self._rooms
-        ended = [run for run in rooms.runs.list(model=model.name, limit=50) if run.status != "running"]
+        # What was imported has read no rows: the model is as due as it was.
+        runs = [run for run in rooms.runs.list(model=model.name, limit=50) if run.origin is None]
+        ended = [run for run in runs if run.status != "running"]
         failures = next((i for i, run in enumerate(ended) if run.status != "failed"), len(ended))
         last = next((run for run in ended if run.status != "failed"), None)
         champion = rooms.models.aliases(model.name).get("champion")

@@ -86,6 +86,16 @@ def _scores(
     return found
 
 
+def flat(scores: Mapping[str, Mapping[str, Mapping[str, float]]]) -> dict[str, float]:
+    """Return scores as a run's metrics, as `test.candidate.log_loss`."""
+    return {
+        f"{rows}.{contender}.{metric}": value
+        for rows, contenders in scores.items()
+        for contender, metrics in contenders.items()
+        for metric, value in metrics.items()
+    }
+
+
 def test_rows(model: Model, run: Run, rooms: Rooms) -> pl.DataFrame:
     """Return the never-trained-on rows of a run's dataset versions, up to the end of its forward test."""
     assert run.window is not None

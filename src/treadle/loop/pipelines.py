@@ -13,13 +13,14 @@ from dataclasses import dataclass
 import msgspec
 from sqlalchemy import Connection
 
-from treadle.core.errors import Conflict, NotFound, RunFailed, StoreUnavailable, TreadleError
+from treadle.core.errors import Conflict, RunFailed, StoreUnavailable, TreadleError
 from treadle.core.ids import new_id
 from treadle.core.records import ModelVersion, Run, StepResult, Verdict, Window
 from treadle.loop import approvals, fitting, judging, online
 from treadle.loop.candidates import Jobs, candidate
 from treadle.loop.frames import Frames
 from treadle.loop.models import Model
+from treadle.loop.plans import plan
 from treadle.loop.releases import Release
 from treadle.loop.rooms import Rooms
 from treadle.loop.steps import Left, Steps, key_of
@@ -113,12 +114,12 @@ class Pipelines:
             run = self._interrupted(model, made)
             if run is None:
                 versions = self.ingest(model)
-                plan = self._plan(model, versions)
-                key = self._turn_key(model, made, versions, plan, nonce=new_id() if force else "")
+                planned = self._plan(model, versions)
+                key = self._turn_key(model, made, versions, planned, nonce=new_id() if force else "")
                 kept = self._steps.find(key)
                 if kept is not None:
                     return self._unchanged(kept)
-                run = self._start(model, reason=reason, versions=versions, plan=plan, turn=key, also=also)
+                run = self._start(model, reason=reason, versions=versions, plan=planned, turn=key, also=also)
             return self._carry_through(model, run, made, lease)
 
     def _interrupted(self, model: Model, made: str) -> Run | None:
@@ -161,16 +162,7 @@ class Pipelines:
         }
 
         def work() -> Left:
-            end = self._frames.known(model, version).until
-            if end is None:
-                msg = (
-                    f"No row of dataset {model.data.name!r} (version {version}) has a known {model.target!r} yet, so "
-                    f"{model.name!r} cannot be trained. Outcomes make rows known: see `treadle datasets show`."
-                )
-                raise NotFound(msg)
-            last = end - model.forward_span
-            planned = window.at(last)
-            ahead = Window(start=last, end=end) if model.forward_span else None
+            planned, ahead = plan(model, self._frames, version=version)
             return {"window": msgspec.to_builtins(planned), "forward": msgspec.to_builtins(ahead)}, ()
 
         value = self._steps.once("plan", key=key_of("plan", inputs), run="", work=work).value
@@ -295,7 +287,7 @@ class Pipelines:
                 model_version=version.version,
                 trial=fitted.trial,
                 params=fitted.params,
-                metrics={**fitted.metrics, **_flat(judgement.scores)},
+                metrics={**fitted.metrics, **judging.flat(judgement.scores)},
                 connection=connection,
             )
             self._steps.save(self._turned(done, outcome), connection)
@@ -338,12 +330,3 @@ def _describe(window: Window | None) -> str:
         return "all rows"
     start = f"{window.start:%Y-%m-%d}" if window.start else "the beginning"
     return f"{start} to {window.end:%Y-%m-%d}"
-
-
-def _flat(scores: dict[str, dict[str, dict[str, float]]]) -> dict[str, float]:
-    return {
-        f"{rows}.{contender}.{metric}": value
-        for rows, contenders in scores.items()
-        for contender, metrics in contenders.items()
-        for metric, value in metrics.items()
-    }

@@ -138,6 +138,9 @@ class Reruns:
         if run.status == "running":
             msg = f"Run {run.id} is under way or was interrupted. Let it end first: treadle run {run.model}"
             raise Conflict(msg)
+        if run.origin is not None:
+            msg = f"Run {run.id} trained nothing: its model was {run.origin.told()}. Import it again: treadle models import"
+            raise InvalidInput(msg)
         if run.window is None or not run.data:
             msg = f"Run {run.id} has no window and no data, so there is nothing to train it on again."
             raise InvalidInput(msg)

@@ -14,6 +14,7 @@ What a model of a question must answer stands in its signature: the last output 
 and, where they apply, these:
 
     estimator(model, *, signature) -> Any           the model with scikit-learn's predict and predict_proba over frames
+    ENDINGS, read(data) -> Any                      endings of the library's own files, and the model of one: for import
     classifier, regressor                           how it is written as nodes at the end of a pipeline: see
                                                     `registry.conversion.estimators`
 """

@@ -7,7 +7,7 @@ import numpy as np
 
 from treadle.core.errors import PackageRefused
 from treadle.core.signature import Signature
-from treadle.registry.format import Trial
+from treadle.registry.format import TOLERANCE, Trial, differences, worst_rows
 
 _LITTLE_ENDIAN = {"float32": "<f4", "int64": "<i8", "float64": "<f8"}
 
@@ -59,3 +59,22 @@ def from_bytes(data: bytes, signature: Signature) -> Trial:
         msg = "The golden rows cannot be read: their columns have different lengths, or there are none."
         raise PackageRefused(msg)
     return Trial(columns, expected)
+
+
+def check(trial: Trial, given: np.ndarray) -> None:
+    """Accept only answers that are those of golden rows.
+
+    Raises:
+        PackageRefused: they are others; the message shows the rows that are most off.
+    """
+    if given.shape != trial.expected.shape:
+        msg = f"The model gives an answer of shape {given.shape} for {len(trial)} golden rows."
+        raise PackageRefused(msg)
+    off = differences(given, trial.expected)
+    wrong = int((off > TOLERANCE).sum())
+    if wrong:
+        msg = (
+            f"The model answers {wrong} of {len(trial)} golden rows differently from where it was trained: "
+            f"{worst_rows(trial, given, off)}. Compare the versions of its libraries with those of its run."
+        )
+        raise PackageRefused(msg)

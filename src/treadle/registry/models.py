@@ -7,14 +7,14 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import msgspec
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, select
 
 from treadle.core.clock import Clock
 from treadle.core.errors import AlreadyExists, InvalidInput, NotFound, PackageRefused, not_found
 from treadle.core.ids import new_id
 from treadle.core.records import Alias, Lookup, ModelVersion, Run, Window, from_json, to_json
 from treadle.core.servable import Servable
-from treadle.registry import packages, pickled
+from treadle.registry import packages, pickled, rows
 from treadle.registry.collection import Collection, Fate, Held, refuse_collected
 from treadle.registry.packages import Listing, Manifest, Package
 from treadle.registry.references import check_name, parse
@@ -59,45 +59,16 @@ class Models:
             InvalidInput: the run has no window, did not read the dataset, or the task is another one.
         """
         self._check(check_name(model, noun="model"), package, run, dataset=dataset, task=task)
+        made = _described(
+            model, package, run, dataset, metrics=metrics, baselines=baselines, window=window or run.window
+        )
         with self._write(connection) as ledger:
             # In here: whoever collects packages has done so before, or finds this version.
             self._check_objects(model, package)
-            known = ledger.execute(
-                select(model_versions.c.body).where(model_versions.c.run == run.id)
-            ).scalar()
+            known = rows.of_run(ledger, run.id)
             if known is not None:
-                return _same(from_json(known, ModelVersion), model, package)
-            last = select(func.max(model_versions.c.version)).where(model_versions.c.model == model)
-            assert run.window is not None
-            version = ModelVersion(
-                model=model,
-                version=(ledger.execute(last).scalar() or 0) + 1,
-                created_at=self._clock.now(),
-                task=package.task,
-                format=package.format,
-                digest=package.digest,
-                size=package.size,
-                signature=package.signature,
-                run=run.id,
-                dataset=dataset,
-                dataset_version=run.data[dataset],
-                window=window or run.window,
-                metrics=dict(metrics or {}),
-                baselines=tuple(baselines),
-                notes=package.notes,
-                parents=(run.ref, *run.parents),
-            )
-            ledger.execute(
-                model_versions.insert().values(
-                    model=model,
-                    version=version.version,
-                    digest=version.digest,
-                    run=run.id,
-                    created_at=micros(version.created_at),
-                    body=to_json(version),
-                )
-            )
-        return version
+                return _same(known, model, package)
+            return rows.insert(ledger, msgspec.structs.replace(made, created_at=self._clock.now()))
 
     def get(self, reference: str, *, connection: Connection | None = None) -> ModelVersion:
         """Return the version that a reference names: `delay/3`, `delay@champion`, `delay` (its champion).
@@ -113,7 +84,7 @@ class Models:
                 if wanted.alias not in known:
                     raise self._no_alias(ledger, wanted.model, str(wanted.alias), known)
                 number = known[wanted.alias]
-            return _version(ledger, wanted.model, number)
+            return rows.version(ledger, wanted.model, number)
 
     def versions(self, model: str) -> list[ModelVersion]:
         """Return all versions of a model, oldest first.
@@ -125,13 +96,13 @@ class Models:
         with self._read(None) as ledger:
             found = ledger.execute(chosen.order_by(model_versions.c.version)).scalars().all()
             if not found:
-                raise not_found("model", model, _names(ledger))
+                raise not_found("model", model, rows.names(ledger))
         return [from_json(body, ModelVersion) for body in found]
 
     def names(self) -> list[str]:
         """Return the names of all models, sorted."""
         with self._read(None) as ledger:
-            return _names(ledger)
+            return rows.names(ledger)
 
     def alias(
         self,
@@ -153,7 +124,7 @@ class Models:
         """
         check_name(alias, noun="alias")
         with self._write(connection) as ledger:
-            refuse_collected(_version(ledger, model, version))
+            refuse_collected(rows.version(ledger, model, version))
             before = ledger.execute(
                 select(aliases.c.body).where(aliases.c.model == model, aliases.c.alias == alias)
             ).scalar()
@@ -246,7 +217,8 @@ class Models:
             return collection.plan(wanted, last=last, held=held, connection=connection)
 
     def _check(self, model: str, package: Package, run: Run, *, dataset: str, task: str | None) -> None:
-        if run.window is None or dataset not in run.data:
+        # What was imported may have been measured on no dataset.
+        if run.window is None or (dataset not in run.data and (dataset or run.origin is None)):
             msg = f"Run {run.id} of {model} has no window or did not read the dataset {dataset!r}."
             raise InvalidInput(msg)
         if task is not None and task != package.task:
@@ -260,12 +232,12 @@ class Models:
             raise PackageRefused(msg)
 
     def _no_alias(self, ledger: Connection, model: str, alias: str, known: Mapping[str, int]) -> NotFound:
-        numbers = _numbers(ledger, model)
+        numbers = rows.numbers(ledger, model)
         if not numbers:
-            return not_found("model", model, _names(ledger))
+            return not_found("model", model, rows.names(ledger))
         shown = ", ".join(f"{model}@{name}" for name in known) or "none"
         msg = (
-            f"{model} has no alias {alias!r}. Aliases: {shown}. Versions: {_range(numbers)}; "
+            f"{model} has no alias {alias!r}. Aliases: {shown}. Versions: {rows.span(numbers)}; "
             f"name one with {model}/{numbers[-1]}."
         )
         return NotFound(msg)
@@ -277,31 +249,36 @@ class Models:
         return self._ledger.read() if connection is None else nullcontext(connection)
 
 
-def _names(ledger: Connection) -> list[str]:
-    chosen = select(model_versions.c.model).distinct().order_by(model_versions.c.model)
-    return list(ledger.execute(chosen).scalars())
-
-
-def _numbers(ledger: Connection, model: str) -> list[int]:
-    chosen = select(model_versions.c.version).where(model_versions.c.model == model)
-    return list(ledger.execute(chosen.order_by(model_versions.c.version)).scalars())
-
-
-def _range(numbers: list[int]) -> str:
-    return str(numbers[0]) if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
-
-
-def _version(ledger: Connection, model: str, number: int) -> ModelVersion:
-    chosen = select(model_versions.c.body, model_versions.c.digest)
-    chosen = chosen.where(model_versions.c.model == model, model_versions.c.version == number)
-    found = ledger.execute(chosen).one_or_none()
-    if found is not None:
-        return _record(found.body, model, number, digest=found.digest)
-    numbers = _numbers(ledger, model)
-    if not numbers:
-        raise not_found("model", model, _names(ledger))
-    msg = f"{model} has no version {number}. Versions: {_range(numbers)}."
-    raise NotFound(msg)
+def _described(
+    model: str,
+    package: Package,
+    run: Run,
+    dataset: str,
+    *,
+    metrics: Mapping[str, float] | None,
+    baselines: Iterable[Lookup],
+    window: Window | None,
+) -> ModelVersion:
+    """Return the record of a run's package, without its number."""
+    assert window is not None
+    return ModelVersion(
+        model=model,
+        version=0,
+        created_at=run.started_at,
+        task=package.task,
+        format=package.format,
+        digest=package.digest,
+        size=package.size,
+        signature=package.signature,
+        run=run.id,
+        dataset=dataset,
+        dataset_version=run.data.get(dataset, 0),
+        window=window,
+        metrics=dict(metrics or {}),
+        baselines=tuple(baselines),
+        notes=package.notes,
+        parents=(run.ref, *run.parents),
+    )
 
 
 def _same(known: ModelVersion, model: str, package: Package) -> ModelVersion:
@@ -314,31 +291,11 @@ def _same(known: ModelVersion, model: str, package: Package) -> ModelVersion:
     raise AlreadyExists(msg)
 
 
-def _record(body: str, model: str, number: int, *, digest: str) -> ModelVersion:
-    """Return a stored record whose columns say the same as it does.
-
-    Raises:
-        PackageRefused: the row was altered.
-    """
-    try:
-        version = from_json(body, ModelVersion)
-    except msgspec.MsgspecError as error:
-        msg = f"The ledger's row of {model}/{number} cannot be read ({error}): it was altered. {_RESTORE}"
-        raise PackageRefused(msg) from error
-    if (version.model, version.version, version.digest) != (model, number, digest):
-        msg = f"The ledger's row of {model}/{number} contradicts itself: it was altered. {_RESTORE}"
-        raise PackageRefused(msg)
-    return version
-
-
 def _check_row(version: ModelVersion, manifest: Manifest) -> None:
     for name in ("format", "task", "signature", "notes"):
         if getattr(version, name) != getattr(manifest, name):
             msg = (
                 f"Package {version.digest} has another {name} than the ledger's row of {version.model}/"
-                f"{version.version}: one of them was altered. {_RESTORE}"
+                f"{version.version}: one of them was altered. {rows.RESTORE}"
             )
             raise PackageRefused(msg)
-
-
-_RESTORE = "Restore the ledger from a backup, or make another version: treadle run."

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +32,7 @@ from treadle.core.servable import Servable
 from treadle.core.signature import Field, Signature, encode_series
 from treadle.registry import golden as rows
 from treadle.registry import pickled
-from treadle.registry.format import TOLERANCE, Saved, Trial, differences, libraries, worst_rows
+from treadle.registry.format import Saved, Trial, libraries
 from treadle.registry.inspection import refuse_code
 from treadle.store.files import replacing
 from treadle.store.objects.objects import Objects
@@ -91,6 +92,15 @@ class Package(Record, frozen=True, kw_only=True):
         return (self.digest, *sorted(set(self.files.values())))
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """A package that is not stored yet."""
+
+    package: Package
+    #: The bytes of each object, the manifest last.
+    contents: tuple[bytes, ...]
+
+
 class Listing(Record, frozen=True, kw_only=True):
     """What is in a package."""
 
@@ -110,7 +120,28 @@ def pack(
     objects: Objects,
     allow_pickle: bool = False,
 ) -> Package:
-    """Store a fitted model, after it has been loaded again and has reproduced its golden rows.
+    """Store a fitted model, after it has been loaded again and has reproduced its golden rows; see `prepare`.
+
+    Raises:
+        UnsafeFormat: no format can store the object without code, and that is not allowed.
+        PackageRefused: what was stored does not answer like the model.
+    """
+    prepared = prepare(
+        model, task=task, signature=signature, golden=golden, expected=expected, allow_pickle=allow_pickle
+    )
+    return keep(prepared, objects=objects)
+
+
+def prepare(
+    model: Any,
+    *,
+    task: str,
+    signature: Signature,
+    golden: pl.DataFrame,
+    expected: np.ndarray,
+    allow_pickle: bool = False,
+) -> Prepared:
+    """Make a package of a fitted model in memory, after it has been loaded again and has reproduced its golden rows.
 
     `golden` holds rows with the input columns (as they came, or encoded), `expected` the answers of the fitted model
     for them: the numbers of the signature's last output, float64 of shape (rows,) or (rows, columns). At most 1,024
@@ -136,11 +167,9 @@ def pack(
         notes=saved.notes,
     )
     ready(manifest, contents, allow_pickle=allow_pickle)
-    for data in contents.values():
-        objects.put(data)
     text = canonical(manifest)
-    return Package(
-        digest=objects.put(text),
+    package = Package(
+        digest=digest_of_bytes(text),
         format=saved.format,
         task=task,
         signature=signature,
@@ -148,6 +177,14 @@ def pack(
         files={name: file.digest for name, file in manifest.files.items()},
         notes=saved.notes,
     )
+    return Prepared(package, (*contents.values(), text))
+
+
+def keep(prepared: Prepared, *, objects: Objects) -> Package:
+    """Store a package: its files, and last its manifest."""
+    for data in prepared.contents:
+        objects.put(data)
+    return prepared.package
 
 
 def asked(model: Any, *, signature: Signature, allow_pickle: bool = False) -> Any:
@@ -242,22 +279,8 @@ def ready(manifest: Manifest, contents: Mapping[str, bytes], *, allow_pickle: bo
     except Exception as error:
         msg = f"The package does not load as {manifest.format}: {type(error).__name__}: {str(error)[:300]}"
         raise PackageRefused(msg) from error
-    _check_golden(trial, given)
+    rows.check(trial, given)
     return model
-
-
-def _check_golden(trial: Trial, given: np.ndarray) -> None:
-    if given.shape != trial.expected.shape:
-        msg = f"The model gives an answer of shape {given.shape} for {len(trial)} golden rows."
-        raise PackageRefused(msg)
-    off = differences(given, trial.expected)
-    wrong = int((off > TOLERANCE).sum())
-    if wrong:
-        msg = (
-            f"The model answers {wrong} of {len(trial)} golden rows differently from where it was trained: "
-            f"{worst_rows(trial, given, off)}. Compare the versions of its libraries with those of its run."
-        )
-        raise PackageRefused(msg)
 
 
 def _saved(model: Any, *, task: str, signature: Signature, trial: Trial, allow_pickle: bool) -> Saved:

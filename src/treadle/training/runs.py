@@ -16,6 +16,7 @@ from sqlalchemy import Connection, func, insert, select, update
 from treadle.core.clock import Clock
 from treadle.core.errors import Conflict, InvalidInput, NotFound
 from treadle.core.ids import new_id
+from treadle.core.origin import Origin
 from treadle.core.records import Code, Run, RunStatus, Window, from_json, to_json
 from treadle.store.ledger import tables as t
 from treadle.store.ledger.ledger import Ledger
@@ -59,14 +60,15 @@ class Runs:
         turn: str = "",
         code: Code | None = None,
         environment: str = "",
+        origin: Origin | None = None,
         parents: tuple[str, ...] = (),
         also: Callable[[Connection], None] | None = None,
+        connection: Connection | None = None,
     ) -> Run:
         """Record that a run has begun, and seal those that ended without it.
 
-        `also` writes what is to become true together with it, in the same transaction.
+        `also` writes what is to become true together with it, in the same transaction: the caller's, where one is given.
         """
-        self.seal_leftovers()
         run = Run(
             id="",
             model=model,
@@ -81,13 +83,14 @@ class Runs:
             turn=turn,
             code=code,
             environment=environment,
+            origin=origin,
             parents=parents,
         )
-        with self._ledger.write() as connection:
-            begun = _insert(connection, run)
-            if also is not None:
-                also(connection)
-        return begun
+        if connection is not None:
+            return _begin(connection, run, also)
+        self.seal_leftovers()
+        with self._ledger.write() as own:
+            return _begin(own, run, also)
 
     def running(self, model: str) -> Run | None:
         """Return the run of a model that has not ended; ask while holding the model's lease.
@@ -283,6 +286,13 @@ def _read(connection: Connection, run: str) -> Run:
         msg = f"No run {run!r}. List them with: treadle runs"
         raise NotFound(msg)
     return from_json(body, Run)
+
+
+def _begin(connection: Connection, run: Run, also: Callable[[Connection], None] | None) -> Run:
+    begun = _insert(connection, run)
+    if also is not None:
+        also(connection)
+    return begun
 
 
 def _insert(connection: Connection, run: Run) -> Run:

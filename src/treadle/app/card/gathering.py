@@ -92,7 +92,7 @@ class _Gathering:
             return None, str(error)
 
     def _answered(self, model: Model | None, servable: Servable | None) -> dict[str, Answered]:
-        if model is None or servable is None:
+        if model is None or servable is None or not self._version.dataset:
             return {}
         run, rooms = self._run, self._workspace.rooms
         return self._try(
@@ -133,6 +133,8 @@ class _Gathering:
 
     def _rows(self, parts: dict[str, Answered]) -> dict[str, int]:
         none: dict[str, int] = {}
+        if not self._version.dataset:
+            return none
         counted = self._try(self._counted, none, "The number of rows")
         return counted | {on: part.rows.height for on, part in parts.items()}
 

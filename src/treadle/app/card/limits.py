@@ -29,7 +29,11 @@ def _judged(card: Card) -> Iterator[str]:
     if failed:
         yield f"It was turned down: {words.plural(len(failed), 'gate')} said no."
     if not card.verdicts:
-        yield "No gate judged it: the model declares none, or its run ended before."
+        yield (
+            "No gate judged it: it was imported without that."
+            if card.run.origin is not None
+            else "No gate judged it: the model declares none, or its run ended before."
+        )
 
 
 def _measured(card: Card) -> Iterator[str]:
@@ -85,7 +89,13 @@ def _sliced(card: Card) -> Iterator[str]:
 
 
 def _seen(card: Card) -> Iterator[str]:
-    yield f"It has learnt from rows {window_words(card.version.window)}, and knows nothing of other times."
+    if card.run.origin is not None:
+        yield (
+            "It was trained elsewhere: which rows it has learnt from is not known here, and those that it is measured on may be among "
+            "them."
+        )
+    else:
+        yield f"It has learnt from rows {window_words(card.version.window)}, and knows nothing of other times."
     known = [f"{field.name} ({len(field.levels)})" for field in card.version.signature.inputs if field.levels]
     if known:
         yield f"Values of these inputs that training did not see all count as one and the same: {', '.join(known)}."

@@ -44,7 +44,8 @@ def data(card: Card) -> list[Markup]:
 
 def _windows(card: Card) -> list[tuple[str, str]]:
     window, forward = card.version.window, card.run.forward
-    found = [("trained on rows", window_words(window))]
+    told = window_words(window) if card.run.origin is None else "not known here: it was imported"
+    found = [("trained on rows", told)]
     if window.half_life is not None:
         found.append(("half-life of a row's weight", f"{window.half_life / 86_400:g} days"))
     if forward is not None:
@@ -97,7 +98,7 @@ def making(card: Card) -> list[Markup]:
     """Return parameters, seed, code and environment."""
     run, code = card.run, card.run.code
     found = [
-        ("why it was trained", run.reason),
+        ("why it was trained" if run.origin is None else "how it came here", run.reason),
         ("seed", str(run.seed)),
         ("attempts", str(run.attempts)),
         ("code", code.digest[:19] + "…" if code else "–"),

@@ -88,11 +88,21 @@ def _header(card: Card) -> Markup:
         *(element("p", text, class_="lead") for text in card.about.split("\n\n") if text),
         element(
             "p",
-            f"Made {words.moment(version.created_at)} UTC by {version.run}, from rows of {version.dataset} "
-            f"{window_words(version.window)}.",
+            _begun(card),
             class_="lead",
         ),
         facts(_tiles(card), class_="tiles"),
+    )
+
+
+def _begun(card: Card) -> str:
+    version, origin = card.version, card.run.origin
+    if origin is not None:
+        told = words.shown(origin.told(), longest=200)
+        return f"{told[:1].upper()}{told[1:]}, {words.moment(version.created_at)} UTC, in {version.run}."
+    return (
+        f"Made {words.moment(version.created_at)} UTC by {version.run}, from rows of {version.dataset} "
+        f"{window_words(version.window)}."
     )
 
 
@@ -112,7 +122,7 @@ def _tiles(card: Card) -> list[tuple[str, str]]:
     passed = sum(verdict.passed for verdict in card.verdicts)
     if card.verdicts:
         tiles.append(("gates passed", f"{passed} of {len(card.verdicts)}"))
-    if card.rows.get("train"):
+    if card.rows.get("train") and card.run.origin is None:
         tiles.append(("rows trained on", words.count(card.rows["train"])))
     tiles.append(("package", size(card.version.size)))
     return tiles

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,6 +36,14 @@ def reason(function: F) -> F:
     return click.option("--reason", default="by hand", show_default=True, help="Why; kept with the change.")(
         function
     )
+
+
+def user() -> str:
+    """Return who is logged in."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container whose user has no name
+        return "a person"
 
 
 @contextmanager

@@ -117,7 +117,8 @@ def check(text: str) -> None:
     head, trees = _parts(text)
     about = _fields(head)
     try:
-        whole = text.startswith("tree\n") and "\nend of trees\n" in text and "\nparameters:\n" in text
+        marks = ("\nend of trees\n", "\nparameters:\n", "\nend of parameters")
+        whole = text.startswith("tree\n") and all(mark in text for mark in marks)
         columns = int(about["max_feature_idx"]) + 1
         sound = len(about["tree_sizes"].split()) == len(trees) and all(_sound(one, columns) for one in trees)
     except (KeyError, ValueError, IndexError) as error:

@@ -26,6 +26,7 @@ from treadle.registry.native import NativeModel
 from treadle.registry.samples import answered, late_flights
 
 NAME = "catboost"
+ENDINGS = (".cbm",)
 FILE = "model.cbm"
 classifier, regressor = conversion.classifier, conversion.regressor
 
@@ -64,21 +65,29 @@ def save(model: Any, *, task: str, signature: Signature, trial: Trial) -> Saved:
     return Saved(format=NAME, files={FILE: data}, notes=(note,))
 
 
+def read(data: bytes) -> Any:
+    """Return the model of a file in CatBoost's binary.
+
+    Raises:
+        PackageRefused: the file is none of CatBoost's.
+    """
+    catboost = require("catboost", extra="catboost")
+    model = catboost.CatBoost()
+    try:
+        model.load_model(blob=data)
+    except catboost.CatBoostError as error:
+        msg = f"The file cannot be read by CatBoost: {error}"
+        raise PackageRefused(msg) from error
+    return model
+
+
 def load(files: Mapping[str, bytes], *, task: str, signature: Signature) -> NativeModel:
     """Return the model.
 
     Raises:
         PackageRefused: the file is none of CatBoost's.
     """
-    catboost = require("catboost", extra="catboost")
-    likely = scored(signature).name in {"probability", "probabilities"}
-    model = catboost.CatBoostClassifier() if likely else catboost.CatBoostRegressor()
-    try:
-        model.load_model(blob=files[FILE])
-    except catboost.CatBoostError as error:
-        msg = f"{FILE} cannot be read: {error}"
-        raise PackageRefused(msg) from error
-    return NativeModel(estimator(model, signature=signature), task=task, signature=signature)
+    return NativeModel(estimator(read(files[FILE]), signature=signature), task=task, signature=signature)
 
 
 def example() -> Example:

@@ -24,6 +24,7 @@ from treadle.registry.native import NativeModel
 from treadle.registry.samples import answered, late_flights
 
 NAME = "lightgbm"
+ENDINGS = (".txt",)
 FILE = "model.txt"
 classifier, regressor = conversion.classifier, conversion.regressor
 
@@ -60,21 +61,29 @@ def save(model: Any, *, task: str, signature: Signature, trial: Trial) -> Saved:
     return Saved(format=NAME, files={FILE: text.encode()}, notes=(note,))
 
 
+def read(data: bytes) -> Any:
+    """Return the booster of a file in LightGBM's text.
+
+    Raises:
+        PackageRefused: the file is none of LightGBM's.
+    """
+    lightgbm = require("lightgbm", extra="lightgbm")
+    text = data.decode(errors="replace")
+    conversion.check(text)  # the library ends the process where it gets another text
+    try:
+        return lightgbm.Booster(model_str=text)
+    except (lightgbm.basic.LightGBMError, ValueError) as error:
+        msg = f"The file cannot be read by LightGBM: {error}"
+        raise PackageRefused(msg) from error
+
+
 def load(files: Mapping[str, bytes], *, task: str, signature: Signature) -> NativeModel:
     """Return the booster.
 
     Raises:
         PackageRefused: the file is none of LightGBM's.
     """
-    lightgbm = require("lightgbm", extra="lightgbm")
-    text = files[FILE].decode(errors="replace")
-    conversion.check(text)  # the library ends the process where it gets another text
-    try:
-        booster = lightgbm.Booster(model_str=text)
-    except (lightgbm.basic.LightGBMError, ValueError) as error:
-        msg = f"{FILE} cannot be read: {error}"
-        raise PackageRefused(msg) from error
-    return NativeModel(_asked(booster, signature), task=task, signature=signature)
+    return NativeModel(_asked(read(files[FILE]), signature), task=task, signature=signature)
 
 
 def example() -> Example:

@@ -7,14 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from treadle.core.answers import follows, in_order, scored
+from treadle.core.answers import follows, in_order, numbers, scored
 from treadle.core.errors import InvalidInput, PackageRefused
 from treadle.core.optional import require
 from treadle.core.signature import Field, Signature
+from treadle.registry.asked import Asked
 from treadle.registry.format import Example, Saved, Trial
 from treadle.registry.protobuf import refuse_external_data
 
 NAME = "onnx"
+ENDINGS = (".onnx",)
 FILE = "model.onnx"
 
 
@@ -87,6 +89,42 @@ def load(files: Mapping[str, bytes], *, task: str, signature: Signature) -> Onnx
     """
     refuse_external_data(files[FILE])
     return OnnxModel(files[FILE], signature=signature)
+
+
+def read(data: bytes) -> Any:
+    """Return the model of a file.
+
+    Raises:
+        PackageRefused: it is none, or it keeps data in other files.
+    """
+    refuse_external_data(data)
+    onnx = require("onnx", extra="sklearn")
+    try:
+        model = onnx.load_model_from_string(data)
+        onnx.checker.check_model(model)
+    # protobuf's own class, which has another name in each of its implementations, and the checker's.
+    except Exception as error:
+        msg = f"The file is not a valid ONNX model: {str(error)[:300]}"
+        raise PackageRefused(msg) from error
+    return model
+
+
+def estimator(model: Any, *, signature: Signature) -> Asked:
+    """Return the model with scikit-learn's methods, for frames of encoded columns."""
+    data = model.SerializeToString(deterministic=True)
+    refuse_external_data(data)
+    session = OnnxModel(data, signature=signature)
+
+    def answer(rows: Any) -> Any:
+        columns = {
+            field.name: np.array(rows[field.name].to_list(), dtype=object)
+            if field.tensor == "string"
+            else rows[field.name].to_numpy()
+            for field in signature.inputs
+        }
+        return numbers(session.predict(columns), signature)
+
+    return Asked(answer, names=signature.names, signature=signature)
 
 
 def example() -> Example:

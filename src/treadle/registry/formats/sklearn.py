@@ -19,6 +19,7 @@ from treadle.registry.native import NativeModel
 from treadle.registry.samples import answered, late_flights
 
 NAME = "sklearn"
+ENDINGS = (".skops",)
 FILE = "model.skops"
 #: Types beyond those that skops itself trusts: arrays, numbers and other libraries' trees, which run no code when they are
 #: read. (A forged one could still crash the process, so digests are checked first and packages of strangers are not
@@ -71,14 +72,23 @@ def save(model: Any, *, task: str, signature: Signature, trial: Trial) -> Saved:
     return Saved(format=NAME, files={FILE: skopsfile.dump(model, trusts=TRUSTED.__contains__)}, notes=(note,))
 
 
+def read(data: bytes) -> Any:
+    """Return the estimator of a file of skops, made of trusted types only.
+
+    Raises:
+        UnsafeFormat: the file holds a type that is not trusted.
+        PackageRefused: it is no such file.
+    """
+    return skopsfile.load(data, name="The file", trusts=TRUSTED.__contains__)
+
+
 def load(files: Mapping[str, bytes], *, task: str, signature: Signature) -> NativeModel:
     """Return the estimator, made of trusted types only.
 
     Raises:
         UnsafeFormat: the file holds a type that is not trusted.
     """
-    model = skopsfile.load(files[FILE], name=FILE, trusts=TRUSTED.__contains__)
-    return NativeModel(model, task=task, signature=signature)
+    return NativeModel(read(files[FILE]), task=task, signature=signature)
 
 
 def example() -> Example:

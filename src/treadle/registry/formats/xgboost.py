@@ -26,6 +26,7 @@ from treadle.registry.native import NativeModel
 from treadle.registry.samples import answered, late_flights
 
 NAME = "xgboost"
+ENDINGS = (".ubj", ".json")
 FILE, ABOUT = "model.ubj", "about.json"
 classifier, regressor = conversion.classifier, conversion.regressor
 
@@ -77,22 +78,47 @@ def save(model: Any, *, task: str, signature: Signature, trial: Trial) -> Saved:
     return Saved(format=NAME, files=files, notes=(note,))
 
 
-def load(files: Mapping[str, bytes], *, task: str, signature: Signature) -> NativeModel:
-    """Return the booster.
+def read(data: bytes) -> Any:
+    """Return the booster of a file in XGBoost's binary or textual JSON.
 
     Raises:
         PackageRefused: the file is none of XGBoost's.
     """
     xgboost = require("xgboost", extra="xgboost")
     booster = xgboost.Booster()
-    if not files[FILE].startswith(b"{L"):  # the library ends the process where it gets other bytes
-        msg = f"{FILE} is not a model in XGBoost's binary JSON."
+    if not data.startswith(b"{L") and not _is_text(
+        data
+    ):  # the library ends the process where it gets other bytes
+        msg = "The file is not a model in XGBoost's JSON, binary or textual."
         raise PackageRefused(msg)
     try:
-        booster.load_model(bytearray(files[FILE]))
+        booster.load_model(bytearray(data))
+    except xgboost.core.XGBoostError as error:
+        first = (str(error).strip().splitlines() or [""])[0]
+        msg = f"The file cannot be read by XGBoost: {first[:300]}"
+        raise PackageRefused(msg) from error
+    return booster
+
+
+def _is_text(data: bytes) -> bool:
+    try:
+        found = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
+    except msgspec.MsgspecError:
+        return False
+    return {"learner", "version"} <= set(found)
+
+
+def load(files: Mapping[str, bytes], *, task: str, signature: Signature) -> NativeModel:
+    """Return the booster.
+
+    Raises:
+        PackageRefused: the file is none of XGBoost's.
+    """
+    booster = read(files[FILE])
+    try:
         about = msgspec.json.decode(files[ABOUT], type=_About)
-    except (xgboost.core.XGBoostError, msgspec.MsgspecError) as error:
-        msg = f"{FILE} cannot be read: {error}"
+    except msgspec.MsgspecError as error:
+        msg = f"{ABOUT} cannot be read: {error}"
         raise PackageRefused(msg) from error
     levels = conversion.levels(booster)
     asked = _asked(booster, levels, missing=about.missing, signature=signature)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import getpass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from treadle.app.cli import options, output
+from treadle.app.cli import importing, options, output
 
 if TYPE_CHECKING:
     from treadle.loop.approvals import Approval
@@ -38,6 +37,9 @@ def command(context: click.Context, project: Path | None, *, as_json: bool) -> N
         for name, count, aliases in rows
     ]
     output.table(["model", "versions", "aliases"], shown)
+
+
+command.add_command(importing.command)
 
 
 @command.command("show")
@@ -135,7 +137,7 @@ def approve(version: str, reason: str, by: str | None, project: Path | None, *, 
     Example: treadle models approve delay/7 --reason "the new carriers look right"
     """
     with options.workspace(project) as workspace:
-        done = workspace.approve(version, reason=reason, actor=by or _user())
+        done = workspace.approve(version, reason=reason, actor=by or options.user())
     _told(done, as_json=as_json)
 
 
@@ -148,16 +150,8 @@ def approve(version: str, reason: str, by: str | None, project: Path | None, *, 
 def reject(version: str, reason: str, by: str | None, project: Path | None, *, as_json: bool) -> None:
     """Say no to VERSION (as delay/7), which passed its gates and waits; who answers stays as it is."""
     with options.workspace(project) as workspace:
-        done = workspace.reject(version, reason=reason, actor=by or _user())
+        done = workspace.reject(version, reason=reason, actor=by or options.user())
     _told(done, as_json=as_json)
-
-
-def _user() -> str:
-    """Return who is logged in."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container whose user has no name
-        return "a person"
 
 
 def _told(done: Approval, *, as_json: bool) -> None:

@@ -99,7 +99,7 @@ def show(run: str, project: Path | None, *, as_json: bool) -> None:
     for label, value in (
         ("model", found.model),
         ("status", found.status),
-        ("why", found.reason),
+        ("why", output.plain(found.reason)),
         ("data", ", ".join(f"{name} version {number}" for name, number in found.data.items())),
         ("window", window),
         ("code", f"{found.code.digest} commit {found.code.commit or 'none'}" if found.code else "-"),
