@@ -17,9 +17,10 @@ demo: $(READY)  ## Walk a year of real flights and write the report to examples/
 test: check docs  ## Check, build the docs with warnings as errors, run every test
 	$(BIN)/python -m pytest -n $(JOBS)
 
-deep: $(READY)  ## Install PyTorch and Keras (800 MB) and test what is stored of their networks
+deep: $(READY)  ## Install PyTorch, Keras and shap (900 MB), and test networks and contributions beside them
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --group deep
 	$(BIN)/python -m pytest tests/contracts/test_formats.py tests/registry -k "torch or keras or PyTorch or Keras"
+	$(BIN)/python -m pytest tests/loop/test_explaining.py -k shap_package
 
 check: $(READY)  ## Check formatting, lint, types, layers and changelog fragments
 	$(BIN)/ruff format --check .

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from treadle.evaluation.calibration import reliability as reliability
     from treadle.evaluation.conformal import ConformalIntervals as ConformalIntervals
     from treadle.evaluation.conformal import ConformalSets as ConformalSets
+    from treadle.evaluation.contributions import contributions as contributions
     from treadle.evaluation.importance import importance as importance
     from treadle.evaluation.objective import Objective as Objective
     from treadle.evaluation.thresholds import Threshold as Threshold
@@ -118,6 +119,7 @@ _PLACES = {
     "aggregates": ("treadle.features.aggregates", ""),
     "back_fill": ("treadle.data.windows", "back_fill"),
     "baselines": ("treadle.evaluation.baselines", ""),
+    "contributions": ("treadle.evaluation.contributions", "contributions"),
     "errors": ("treadle.core.errors", ""),
     "gates": ("treadle.evaluation.gates", ""),
     "importance": ("treadle.evaluation.importance", "importance"),

@@ -26,6 +26,7 @@ from treadle.loop import live, promotions, served
 from treadle.loop.actions import alert
 from treadle.loop.approvals import Approval
 from treadle.loop.brought import Brought
+from treadle.loop.explaining import explain, judged_rows
 from treadle.loop.frames import Frames
 from treadle.loop.imports import Imported, bring
 from treadle.loop.online import with_online_features
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
     from treadle.app.status import Status
     from treadle.app.trials.search import Search
     from treadle.core.signature import Signature
+    from treadle.evaluation.contributions import Contributions
+    from treadle.evaluation.lookups import By
     from treadle.serving.predictor import Predictor
 
 
@@ -329,6 +332,24 @@ class Workspace(Wiring):
         from treadle.app.card.gathering import card
 
         return card(self, version)
+
+    def explain(
+        self, version: str, rows: pl.DataFrame | None = None, *, by: By = None, seed: int = 0
+    ) -> Contributions:
+        """Say what each input adds to a version's answers (Shapley values): for rows with its inputs, else for its test rows.
+
+        Exact for linear models, trees and what its library explains itself; else an estimate with its error. `summary()` is
+        over all and by slice (`by` names columns of the rows), `frame()` row by row.
+
+        Raises:
+            NotFound: there is no such version.
+            InvalidInput: the rows do not fit its signature, or there are none.
+        """
+        found = self.models.get(version)
+        if rows is None:
+            model = self.project.model(found.model)
+            rows = judged_rows(model, self.runs.get(found.run), self.rooms)
+        return explain(found, rows, self.rooms, by=by, seed=seed)
 
     def rerun(self, run: str) -> Rerun:
         """Train a run again as it was recorded, and say whether the numbers are the same or what differs; nothing is kept.

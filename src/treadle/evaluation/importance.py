@@ -56,15 +56,16 @@ def importance(
     sliced = columns_of(by, where="importance")
     asked = list(columns if columns is not None else [name for name in frame.columns if name not in sliced])
     _check(frame, [*asked, *sliced])
-    parts = _parts(frame, sliced)
+    divided = parts(frame, sliced)
     before = np.asarray(predict(frame), dtype=np.float64)
     random, rows = np.random.default_rng(seed), []
     for one in asked:
         names = [one] if isinstance(one, str) else list(one)
         after = [
-            np.asarray(predict(_dealt(frame, names, parts, random)), dtype=np.float64) for _ in range(repeats)
+            np.asarray(predict(_dealt(frame, names, divided, random)), dtype=np.float64)
+            for _ in range(repeats)
         ]
-        for name, inside in {"": np.arange(frame.height), **(parts if sliced else {})}.items():
+        for name, inside in {"": np.arange(frame.height), **(divided if sliced else {})}.items():
             lost, low, high = _lost(
                 [
                     Pair(
@@ -90,7 +91,7 @@ def _check(frame: pl.DataFrame, asked: Sequence[Columns]) -> None:
             raise InvalidInput(msg, field="columns")
 
 
-def _parts(frame: pl.DataFrame, by: tuple[str, ...]) -> dict[str, npt.NDArray[np.int64]]:
+def parts(frame: pl.DataFrame, by: tuple[str, ...]) -> dict[str, npt.NDArray[np.int64]]:
     """Return the rows of each slice by name; without columns to slice by, all rows."""
     if not by:
         return {"": np.arange(frame.height)}

@@ -67,3 +67,13 @@ def names_of(given: Sequence[str] | None, signature: Signature) -> list[str] | N
     spelled = {name.replace(" ", "_"): name for name in signature.names}
     found = [spelled.get(name.replace(" ", "_")) for name in given]
     return None if None in found else [str(name) for name in found]
+
+
+def placed(values: np.ndarray, names: Sequence[str], signature: Signature) -> np.ndarray:
+    """Return contributions of shape (rows, numbers, inputs + 1) to inputs in the model's order in that of the signature.
+
+    An input that the model does not take has none.
+    """
+    found = np.zeros((*values.shape[:2], len(signature.names) + 1))
+    found[:, :, [*(signature.names.index(name) for name in names), -1]] = values
+    return found

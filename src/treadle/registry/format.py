@@ -15,6 +15,8 @@ and, where they apply, these:
 
     estimator(model, *, signature) -> Any           the model with scikit-learn's predict and predict_proba over frames
     ENDINGS, read(data) -> Any                      endings of the library's own files, and the model of one: for import
+    contributions(files, *, signature) -> Any       what its library itself says that each input adds to an answer: for rows of
+                                                    encoded inputs, float64 of shape (rows, numbers, inputs + 1), the base last
     classifier, regressor                           how it is written as nodes at the end of a pipeline: see
                                                     `registry.conversion.estimators`
 """

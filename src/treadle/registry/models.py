@@ -16,6 +16,7 @@ from treadle.core.records import Alias, Lookup, ModelVersion, Run, Window, from_
 from treadle.core.servable import Servable
 from treadle.registry import packages, pickled, rows
 from treadle.registry.collection import Collection, Fate, Held, refuse_collected
+from treadle.registry.insides import Insides, insides
 from treadle.registry.packages import Listing, Manifest, Package
 from treadle.registry.references import check_name, parse
 from treadle.store.ledger.ledger import Ledger
@@ -179,6 +180,17 @@ class Models:
         manifest, contents = packages.read(version.digest, objects=self._objects, cache=self._cache)
         _check_row(version, manifest)
         return packages.ready(manifest, contents, allow_pickle=version.format == pickled.NAME)
+
+    def insides(self, version: ModelVersion) -> Insides:
+        """Return a version's model, checked as `load` does, with what its format lets be seen: golden rows, trees, contributions.
+
+        Raises:
+            PackageRefused: as `load`.
+        """
+        refuse_collected(version)
+        manifest, contents = packages.read(version.digest, objects=self._objects, cache=self._cache)
+        _check_row(version, manifest)
+        return insides(manifest, contents, allow_pickle=version.format == pickled.NAME)
 
     def listing(self, version: ModelVersion) -> Listing:
         """Return what is in a version's package, every byte verified.

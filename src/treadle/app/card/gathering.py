@@ -16,6 +16,7 @@ from treadle.core.errors import NotFound, TreadleError
 from treadle.core.records import DatasetVersion, ModelVersion, Run
 from treadle.core.servable import Servable
 from treadle.loop import rescoring
+from treadle.loop.explaining import Explained, explained
 from treadle.loop.models import Model
 from treadle.loop.rescoring import Answered, Owed, Score
 
@@ -69,6 +70,7 @@ class _Gathering:
             scores=self._scores(model, parts),
             slices=self._slices(model, parts),
             owed=self._owed(model, servable, parts),
+            explained=self._explained(parts),
             verdicts=tuple(workspace.verdicts.list(run=run.id)),
             environment=self._try(lambda: self._json(run.environment), {}, "The environment"),
             diff=self._try(
@@ -121,6 +123,14 @@ class _Gathering:
             lambda: rescoring.owed(parts["test"], model, servable), none, "What it owes to each input"
         )
         return tuple(found)
+
+    def _explained(self, parts: dict[str, Answered]) -> Explained:
+        if "test" not in parts:
+            return Explained()
+        rows, rooms = parts["test"].rows, self._workspace.rooms
+        return self._try(
+            lambda: explained(self._version, rows, rooms), Explained(), "What its inputs add to its answers"
+        )
 
     def _datasets(self) -> tuple[DatasetVersion, ...]:
         found = []

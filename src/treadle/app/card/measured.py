@@ -7,9 +7,8 @@ from collections.abc import Iterable, Sequence
 from treadle.app.card.record import Card
 from treadle.core.records import Verdict
 from treadle.data.profiles import words
-from treadle.data.profiles.page.charts import meter
 from treadle.data.profiles.page.markup import Markup, element
-from treadle.data.profiles.page.parts import folded, note, table
+from treadle.data.profiles.page.parts import note, table
 from treadle.loop.judging import CANDIDATE
 from treadle.loop.rescoring import Score, baselines, better
 
@@ -159,39 +158,3 @@ def sliced(card: Card) -> list[Markup]:
             "of many slices some are marked by chance."
         ),
     ]
-
-
-#: Inputs that are shown before the rest is folded.
-_MOST_INPUTS = 12
-
-
-def owed(card: Card) -> list[Markup]:
-    """Return what the version owes to each input, most first."""
-    if not card.owed:
-        return []
-    most = max(one.value for one in card.owed)
-    rows = [
-        [
-            element("code", words.shown(one.column)),
-            words.number(one.value),
-            "–"
-            if one.low is None or one.high is None
-            else f"{words.number(one.low)} to {words.number(one.high)}",
-            meter(one.value / most if most > 0 else 0.0),
-        ]
-        for one in card.owed
-    ]
-    heads = ["input", f"{card.metric} lost", "95 % interval", ""]
-    parts = [table(heads, rows[:_MOST_INPUTS], label="Inputs by importance", numeric=(1, 2), class_="owed")]
-    if len(rows) > _MOST_INPUTS:
-        rest = table(
-            heads, rows[_MOST_INPUTS:], label="Inputs that matter less", numeric=(1, 2), class_="owed"
-        )
-        parts.append(folded(f"{len(rows) - _MOST_INPUTS} inputs that matter less", rest))
-    parts.append(
-        note(
-            f"How much worse {card.metric} gets when an input's values are dealt out anew among the test rows. Inputs that say the "
-            "same hide each other."
-        )
-    )
-    return parts

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from treadle.app.card.inputs import goes_by
 from treadle.app.card.limits import window_words
 from treadle.app.card.making import data, lineage, making, package, signature
-from treadle.app.card.measured import judged, named, owed, scored, sliced
+from treadle.app.card.measured import judged, named, scored, sliced
 from treadle.app.card.record import Card
 from treadle.data.profiles import words
 from treadle.data.profiles.page.document import document
@@ -36,7 +37,7 @@ def page(card: Card) -> str:
         "gates": judged(card),
         "scores": scored(card),
         "slices": sliced(card),
-        "inputs": owed(card),
+        "inputs": goes_by(card),
         "limits": _limits(card),
         "data": data(card),
         "aliases": _aliases(card),

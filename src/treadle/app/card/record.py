@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from treadle.core.records import Alias, DatasetVersion, ModelVersion, Record, Run, Verdict
+from treadle.loop.explaining import Explained
 from treadle.loop.rescoring import Owed, Score
 from treadle.registry.packages import Listing
 
@@ -35,6 +36,8 @@ class Card(Record, frozen=True, kw_only=True):
     slices: tuple[Score, ...] = ()
     #: What it owes to each input, most first.
     owed: tuple[Owed, ...] = ()
+    #: What each input adds to its answers, most first.
+    explained: Explained = Explained()
     verdicts: tuple[Verdict, ...] = ()
     #: Python, platform and packages, as `training.environment` describes them.
     environment: dict[str, Any] = msgspec.field(default_factory=dict)

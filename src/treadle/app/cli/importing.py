@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from treadle.app.cli import options, output
+from treadle.app.cli import options, output, rowfiles
 
 if TYPE_CHECKING:
     import polars as pl
 
-_SAMPLES = {".csv": "read_csv", ".parquet": "read_parquet", ".jsonl": "read_ndjson", ".ndjson": "read_ndjson"}
 _file = click.Path(path_type=Path, dir_okay=False, exists=True)
 
 
@@ -92,20 +91,12 @@ def _sample(file: Path | None, answers: list[str]) -> tuple[pl.DataFrame | None,
             msg = "--answers names columns of a sample. Give one: --sample rows.csv"
             raise click.UsageError(msg)
         return None, None
-    import polars as pl
-
-    reader = _SAMPLES.get(file.suffix.lower())
-    if reader is None:
-        msg = f"{file.name}: expected a file that ends in {', '.join(_SAMPLES)}."
-        raise click.UsageError(msg)
-    try:
-        rows: pl.DataFrame = getattr(pl, reader)(
-            file, **({"try_parse_dates": True} if reader == "read_csv" else {})
-        )
-        expected = rows.select(answers).to_numpy() if answers else None
-    except (pl.exceptions.PolarsError, OSError) as error:
-        msg = f"{file.name} cannot be read: {error}"
-        raise click.UsageError(msg) from error
+    rows = rowfiles.read(file)
+    for name in answers:
+        if name not in rows.columns:
+            msg = f"{file.name} has no column {name!r}. Columns: {', '.join(rows.columns)}."
+            raise click.UsageError(msg)
+    expected = rows.select(answers).to_numpy() if answers else None
     if expected is not None and expected.shape[1] == 1:
         expected = expected[:, 0]
     return rows.drop(answers), expected

@@ -6,18 +6,19 @@ Models with categorical features stay native: CatBoost makes statistics of the t
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
+import polars as pl
 
 from treadle.core.answers import scored
 from treadle.core.errors import PackageRefused
 from treadle.core.optional import require
 from treadle.core.signature import Signature
-from treadle.registry.asked import Asked, names_of
+from treadle.registry.asked import Asked, names_of, placed
 from treadle.registry.conversion import catboost as conversion
 from treadle.registry.conversion.faithful import faithful
 from treadle.registry.conversion.pipelines import conversions
@@ -88,6 +89,22 @@ def load(files: Mapping[str, bytes], *, task: str, signature: Signature) -> Nati
         PackageRefused: the file is none of CatBoost's.
     """
     return NativeModel(estimator(read(files[FILE]), signature=signature), task=task, signature=signature)
+
+
+def contributions(
+    files: Mapping[str, bytes], *, signature: Signature
+) -> Callable[[pl.DataFrame], np.ndarray]:
+    """Return what gives TreeSHAP's values (`ShapValues`) for rows of encoded inputs."""
+    catboost = require("catboost", extra="catboost")
+    model = read(files[FILE])
+    names = names_of(model.feature_names_, signature) or list(signature.names)
+
+    def of(rows: pl.DataFrame) -> np.ndarray:
+        pool = catboost.Pool(rows.select(names), cat_features=model.get_cat_feature_indices())
+        found = model.get_feature_importance(pool, type="ShapValues", thread_count=1)
+        return placed(np.asarray(found).reshape(rows.height, -1, len(names) + 1), names, signature)
+
+    return of
 
 
 def example() -> Example:

@@ -6,7 +6,7 @@ it are left out.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ import polars as pl
 from treadle.core.errors import PackageRefused
 from treadle.core.optional import require
 from treadle.core.signature import Signature
-from treadle.registry.asked import Asked, codes, names_of
+from treadle.registry.asked import Asked, codes, names_of, placed
 from treadle.registry.conversion import lightgbm as conversion
 from treadle.registry.conversion.faithful import faithful
 from treadle.registry.conversion.pipelines import conversions
@@ -84,6 +84,21 @@ def load(files: Mapping[str, bytes], *, task: str, signature: Signature) -> Nati
         PackageRefused: the file is none of LightGBM's.
     """
     return NativeModel(_asked(read(files[FILE]), signature), task=task, signature=signature)
+
+
+def contributions(
+    files: Mapping[str, bytes], *, signature: Signature
+) -> Callable[[pl.DataFrame], np.ndarray]:
+    """Return what gives TreeSHAP's values (`pred_contrib`) for rows of encoded inputs."""
+    booster = read(files[FILE])
+    levels = booster.pandas_categorical or []
+    names = names_of(booster.feature_name(), signature) or list(signature.names)
+
+    def of(rows: pl.DataFrame) -> np.ndarray:
+        found = booster.predict(_matrix(rows.select(names), levels), pred_contrib=True, num_threads=1)
+        return placed(np.asarray(found).reshape(rows.height, -1, len(names) + 1), names, signature)
+
+    return of
 
 
 def example() -> Example:

@@ -7,16 +7,17 @@ it are left out, also of a booster.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
+import numpy as np
 import polars as pl
 
 from treadle.core.errors import InvalidInput, PackageRefused
 from treadle.core.optional import require
 from treadle.core.signature import Signature
-from treadle.registry.asked import Asked, names_of
+from treadle.registry.asked import Asked, names_of, placed
 from treadle.registry.conversion import xgboost as conversion
 from treadle.registry.conversion.faithful import SINGLE, faithful
 from treadle.registry.conversion.graph import Unconvertible
@@ -123,6 +124,32 @@ def load(files: Mapping[str, bytes], *, task: str, signature: Signature) -> Nati
     levels = conversion.levels(booster)
     asked = _asked(booster, levels, missing=about.missing, signature=signature)
     return NativeModel(asked, task=task, signature=signature)
+
+
+def contributions(
+    files: Mapping[str, bytes], *, signature: Signature
+) -> Callable[[pl.DataFrame], np.ndarray]:
+    """Return what gives TreeSHAP's values (`pred_contribs`) for rows of encoded inputs."""
+    xgboost = require("xgboost", extra="xgboost")
+    booster = read(files[FILE])
+    about = msgspec.json.decode(files[ABOUT], type=_About)
+    levels = conversion.levels(booster)
+    names = names_of(booster.feature_names, signature) or list(signature.names)
+    marker = math.nan if about.missing is None else about.missing
+    best = getattr(booster, "best_iteration", None)
+
+    def of(rows: pl.DataFrame) -> np.ndarray:
+        given = _categories(rows.select(names), levels)
+        matrix = xgboost.DMatrix(given, missing=marker, enable_categorical=True, nthread=1)
+        found = booster.predict(
+            matrix,
+            pred_contribs=True,
+            iteration_range=(0, 0) if best is None else (0, best + 1),
+            validate_features=False,
+        )
+        return placed(np.atleast_3d(found).reshape(rows.height, -1, len(names) + 1), names, signature)
+
+    return of
 
 
 def example() -> Example:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from treadle.app.cli import importing, options, output
+from treadle.app.cli import explaining, importing, options, output
 
 if TYPE_CHECKING:
     from treadle.loop.approvals import Approval
@@ -40,6 +40,7 @@ def command(context: click.Context, project: Path | None, *, as_json: bool) -> N
 
 
 command.add_command(importing.command)
+command.add_command(explaining.command)
 
 
 @command.command("show")
