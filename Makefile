@@ -4,9 +4,11 @@ JOBS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# A real MLflow server for the tests of its mirror, in an environment of its own: its newest release, whatever that needs.
+MLFLOW := .venv-mlflow
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench faults simulate docs
+.PHONY: help demo test check bench faults simulate docs mlflow
 
 help:  ## Show the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -14,7 +16,7 @@ help:  ## Show the targets
 demo: $(READY)  ## Walk a year of real flights and write the report to examples/flights/out
 	$(BIN)/python examples/flights/demo.py
 
-test: check docs  ## Check, build the docs with warnings as errors, run every test
+test: check docs $(MLFLOW)/.ready  ## Check, build the docs with warnings as errors, run every test
 	$(BIN)/python -m pytest -n $(JOBS)
 
 deep: $(READY)  ## Install PyTorch, Keras and shap (900 MB), and test networks and contributions beside them
@@ -42,6 +44,8 @@ faults: $(READY)  ## Cut power, fail disks and kill writers at full size: an hou
 simulate: $(READY)  ## Simulate how often gates decide wrongly, and write docs/decision-quality.md (REPEATS=2000)
 	$(BIN)/python benchmarks/decision_quality.py $(if $(REPEATS),--repeats $(REPEATS))
 
+mlflow: $(MLFLOW)/.ready  ## Install the newest MLflow into .venv-mlflow, for the tests of its mirror
+
 docs: $(READY)  ## Build the documentation into site/, with warnings as errors
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
@@ -53,4 +57,12 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt pip
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
 		--editable '.[all]' --group dev --group docs --group demo
+	@touch $@
+
+# With an empty store beside it: to make one takes MLflow longer than to start.
+$(MLFLOW)/.ready: tests/mlflow.txt
+	$(PYTHON) -m venv $(MLFLOW)
+	$(MLFLOW)/bin/python -m pip install --quiet --disable-pip-version-check --requirement tests/mlflow.txt
+	rm -f $(MLFLOW)/empty.db
+	$(MLFLOW)/bin/mlflow db upgrade sqlite:///$(MLFLOW)/empty.db > /dev/null 2>&1
 	@touch $@

@@ -46,6 +46,7 @@ _KINDS = {
     "baseline": "The simple thing that a model must beat.",
     "gate": "Judges a candidate on an interval.",
     "format": "Saves and loads a model.",
+    "mirror": "Shows in a tracker elsewhere what the ledger holds.",
     "protocol": "Speaks with callers of the prediction server.",
     "channel": "Carries an alert to a person.",
     "trigger": "A reason to train.",

@@ -21,6 +21,8 @@ from treadle.store.tables.tables import Tables
 
 #: The only backend of Keras that a model can be stored from; read when Keras is imported.
 os.environ.setdefault("KERAS_BACKEND", "torch")
+#: Whose tracking server this names would not want the runs of tests.
+os.environ.pop("MLFLOW_TRACKING_URI", None)
 
 
 @pytest.fixture

@@ -45,6 +45,7 @@ def checks(workspace: Workspace) -> list[Check]:
             lambda: f"{workspace.settings.tables.url} answers, {len(workspace.tables.names())} tables",
         ),
         _try("online", lambda: _online(workspace)),
+        *_mirrors(workspace),
         _try("clock", lambda: f"{workspace.clock.now():%Y-%m-%d %H:%M:%S} UTC"),
         *(_library(name, purpose, extra) for name, (purpose, extra) in _OPTIONAL.items()),
     ]
@@ -76,6 +77,13 @@ def _online(workspace: Workspace) -> str:
         raise StoreUnavailable(problem)
     there = sum(one.version is not None for one in found)
     return f"{workspace.settings.online.url} answers, {there} of {len(found)} feature views are materialised"
+
+
+def _mirrors(workspace: Workspace) -> list[Check]:
+    try:
+        return [_try("mirror", mirror.check) for mirror in workspace.mirrors]
+    except TreadleError as error:
+        return [Check(what="mirror", ok=False, said=str(error))]
 
 
 def _try(what: str, look: Callable[[], str]) -> Check:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from treadle.core.errors import NotFound, TreadleError
+from treadle.app import mirrors
+from treadle.core.errors import NotFound, SettingsError, TreadleError
 from treadle.core.records import Alert, Decision, Record, Run, ServerState, Variant
 from treadle.features import materialisations
 from treadle.features.materialisations import ViewFreshness
 from treadle.loop.approvals import Approval
+from treadle.loop.mirroring import Mirrored
 
 if TYPE_CHECKING:
     from treadle.app.workspace import Workspace
@@ -90,6 +92,8 @@ class Status(Record, frozen=True, kw_only=True):
     models: tuple[ModelStatus, ...]
     endpoints: tuple[EndpointStatus, ...]
     alerts: tuple[Alert, ...]
+    #: Trackers elsewhere, with how much they were not told yet.
+    mirrors: tuple[Mirrored, ...] = ()
 
 
 def status(workspace: Workspace) -> Status:
@@ -104,7 +108,15 @@ def status(workspace: Workspace) -> Status:
         models=tuple(_model(workspace, name) for name in project.models),
         endpoints=tuple(_endpoint(workspace, name) for name in workspace.endpoints.names()),
         alerts=tuple(workspace.alerts.open()),
+        mirrors=_mirrors(workspace),
     )
+
+
+def _mirrors(workspace: Workspace) -> tuple[Mirrored, ...]:
+    try:
+        return tuple(mirrors.mirroring(workspace).state()) if workspace.mirrors else ()
+    except SettingsError as error:
+        return (Mirrored(place="mirror", error=str(error)),)
 
 
 def _dataset(workspace: Workspace, name: str) -> DatasetStatus:

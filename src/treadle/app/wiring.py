@@ -25,6 +25,7 @@ from treadle.loop.decisions import Decisions
 from treadle.loop.projects import Project
 from treadle.loop.rooms import Rooms
 from treadle.monitoring.alerts import Alerts
+from treadle.registry.mirror import Mirror
 from treadle.registry.models import Models
 from treadle.serving.endpoints import Endpoints
 from treadle.serving.predictions import Outcomes, Predictions
@@ -200,6 +201,17 @@ class Wiring:
     def concerns(self) -> Concerns:
         """The corridor: what a person should be told of a model."""
         return Concerns(self.rooms)
+
+    @cached_property
+    def mirrors(self) -> tuple[Mirror, ...]:
+        """Trackers elsewhere that show what the ledger holds: those whose variables are set, as `MLFLOW_TRACKING_URI`."""
+        found = []
+        for name in plugins.available("mirror"):
+            given = settings.variables(f"{name.upper()}_")
+            mirror = plugins.load("mirror", name).Mirror(given) if given else None
+            if mirror is not None and mirror.place:
+                found.append(mirror)
+        return tuple(found)
 
     def _must_be_empty(self, ledger: str) -> None:
         """Refuse to begin a ledger beside rows that another one knew: they would be taken for leftovers and undone.

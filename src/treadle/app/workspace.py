@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from treadle.app import retention
+from treadle.app import mirrors, retention
 from treadle.app.retention import Forgotten, Garbage
 from treadle.app.wiring import STATE as STATE
 from treadle.app.wiring import Wiring
@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from treadle.core.signature import Signature
     from treadle.evaluation.contributions import Contributions
     from treadle.evaluation.lookups import By
+    from treadle.loop.mirroring import Mirrored
+    from treadle.registry.mirror import Fetched
     from treadle.serving.predictor import Predictor
 
 
@@ -132,11 +134,13 @@ class Workspace(Wiring):
             RunFailed: the training function failed.
             Busy: another process turns the loop of this model now.
         """
-        return self._pipelines.turn(self.project.model(model), reason=reason, force=force)
+        with mirrors.mirrored(self, self._progress):
+            return self._pipelines.turn(self.project.model(model), reason=reason, force=force)
 
     def run_if_due(self, model: str) -> Look:
         """Look at a model once, and turn its loop if its policy says that it is due."""
-        return self._watcher.look(self.project.model(model))
+        with mirrors.mirrored(self, self._progress):
+            return self._watcher.look(self.project.model(model))
 
     def watch(self, *, interval: float = 30.0, stop: threading.Event | None = None) -> None:
         """Turn the loop of every model whenever it is due, until `stop` is set."""
@@ -228,6 +232,7 @@ class Workspace(Wiring):
             )
         self.alerts.resolve(alert.RULE, found.ref)
         self.approvals.resolve(found.model)
+        mirrors.send(self, self._progress)
         return revision
 
     def import_model(
@@ -286,7 +291,8 @@ class Workspace(Wiring):
             Conflict: it was decided already, a newer version took its place, or its verdicts are out of date.
         """
         found = self.models.get(version)
-        return self.approvals.approve(self.project.model(found.model), found, actor=actor, reason=reason)
+        with mirrors.mirrored(self, self._progress):
+            return self.approvals.approve(self.project.model(found.model), found, actor=actor, reason=reason)
 
     def reject(self, version: str, *, reason: str, actor: str = "a person") -> Approval:
         """Say no to a version that waits for approval; who answers stays as it is.
@@ -362,6 +368,26 @@ class Workspace(Wiring):
 
         return Reruns(self.rooms, jobs=lambda model, folder: job(self, model, folder)).rerun(run)
 
+    def mirror(self, *, again: bool = False) -> list[Mirrored]:
+        """Send what trackers elsewhere (MLflow at `MLFLOW_TRACKING_URI`) do not show yet, and say how far each is.
+
+        `again` looks for everything that was ever sent there, and sends what is missing.
+        """
+        found = mirrors.mirroring(self)
+        if again:
+            found.again()
+        return found.send(seconds=None, eager=True)
+
+    def fetch(self, reference: str) -> Fetched:
+        """Return a model that the configured MLflow registry holds, as `models:/delay@champion` or `models:/delay/3`.
+
+        Raises:
+            SettingsError: no mirror is configured.
+            NotFound: there is no such model, version or alias.
+            MirrorUnavailable: the server does not answer.
+        """
+        return mirrors.fetch(self, reference)
+
     def status(self) -> Status:
         """Say what is fresh, what is stale, and why."""
         from treadle.app.status import status
@@ -382,7 +408,7 @@ class Workspace(Wiring):
 
     @cached_property
     def _watcher(self) -> Watcher:
-        return Watcher(self.rooms, self._pipelines)
+        return Watcher(self.rooms, self._pipelines, after=lambda: mirrors.send(self, self._progress))
 
 
 def _reference(variant: Variant) -> str:

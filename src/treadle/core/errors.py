@@ -154,6 +154,24 @@ class DeliveryFailed(TreadleError):
     """A channel did not take a message."""
 
 
+class MirrorUnavailable(TreadleError):
+    """A tracker elsewhere does not answer, or does not let us in. What it was to be told is told later."""
+
+    def __init__(self, message: str, *, is_of_one_request: bool = False) -> None:
+        super().__init__(message)
+        #: Whether it may be what was asked that the tracker stumbled over; the next request may be answered.
+        self.is_of_one_request = is_of_one_request
+
+
+class MirrorRefused(TreadleError):
+    """A tracker elsewhere answers, and will not take this."""
+
+    def __init__(self, message: str, *, code: str = "") -> None:
+        super().__init__(message)
+        #: What the tracker calls the reason, as `RESOURCE_DOES_NOT_EXIST`.
+        self.code = code
+
+
 class AuthRequired(TreadleError):
     """Listening off loopback needs a token."""
 

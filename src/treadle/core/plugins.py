@@ -29,6 +29,7 @@ KINDS = {
     "baseline": "treadle.evaluation.baselines",
     "gate": "treadle.evaluation.gates",
     "format": "treadle.registry.formats",
+    "mirror": "treadle.registry.mirrors",
     "protocol": "treadle.serving.protocols",
     "channel": "treadle.monitoring.channels",
     "trigger": "treadle.loop.triggers",

@@ -190,6 +190,16 @@ def aws_options(environment: Mapping[str, str] | None = None) -> dict[str, str]:
     return options
 
 
+def variables(prefix: str, environment: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the variables of another tool that begin so and are not empty; they mean here what they mean there.
+
+    >>> variables("MLFLOW_", {"MLFLOW_TRACKING_URI": "http://localhost:5000", "HOME": "/root"})
+    {'MLFLOW_TRACKING_URI': 'http://localhost:5000'}
+    """
+    found = os.environ if environment is None else environment
+    return {key: value for key, value in found.items() if key.startswith(prefix) and value}
+
+
 def referenced(text: str, environment: Mapping[str, str] | None = None) -> str:
     """Return what `env:NAME` names: the variable, or what stands in the file that `NAME_FILE` names; other text as it is.
 

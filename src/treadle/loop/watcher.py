@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from treadle.core.errors import Conflict, NotFound, RunFailed, StoreUnavailable, TreadleError
@@ -47,8 +47,11 @@ class Look:
 class Watcher:
     """Looks at models and turns the loop of those that are due."""
 
-    def __init__(self, rooms: Rooms, pipelines: Pipelines) -> None:
-        self._rooms, self._pipelines = rooms, pipelines
+    def __init__(
+        self, rooms: Rooms, pipelines: Pipelines, *, after: Callable[[], None] = lambda: None
+    ) -> None:
+        """Take the rooms, what turns the loop, and what is to be done after each tick."""
+        self._rooms, self._pipelines, self._after = rooms, pipelines, after
         self._decisions, self._concerns = Decisions(rooms), Concerns(rooms)
 
     def look(self, model: Model) -> Look:
@@ -78,6 +81,7 @@ class Watcher:
             looks.append(self._look_and_tell(model))
             if looks[-1].error:
                 self._rooms.progress.step(f"{model.name}: {looks[-1].error}")
+        self._after()
         return looks
 
     def watch(self, models: Iterable[Model], *, interval: float, stop: threading.Event) -> None:

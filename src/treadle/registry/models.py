@@ -201,6 +201,16 @@ class Models:
         refuse_collected(version)
         return packages.listing(version.digest, objects=self._objects, cache=self._cache)
 
+    def files(self, version: ModelVersion) -> dict[str, bytes]:
+        """Return the files of a version's package by name, its manifest among them, every byte verified.
+
+        Raises:
+            PackageRefused: the package is damaged, or was collected.
+        """
+        refuse_collected(version)
+        _, contents = packages.read(version.digest, objects=self._objects, cache=self._cache)
+        return {**contents, packages.MANIFEST: self._objects.get(version.digest)}
+
     def collect(
         self, models: Iterable[str] = (), *, last: int, held: Held = lambda _: {}, dry_run: bool
     ) -> list[Fate]:

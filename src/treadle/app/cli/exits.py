@@ -11,6 +11,7 @@ EXIT_CODES: dict[type[Exception], int] = {
     errors.NotFound: 3,
     errors.RunFailed: 4,
     errors.StoreUnavailable: 5,
+    errors.MirrorUnavailable: 5,
     errors.Conflict: 6,
 }
 INTERRUPTED = 130

@@ -256,6 +256,17 @@ alerts = Table(
     Index("ix_alerts_rule_subject_at", "rule", "subject", "at"),
 )
 
+#: What trackers elsewhere were told (`Sent`): `mirror` is the tracker's address, `subject` a reference.
+mirrored = Table(
+    "mirrored",
+    metadata,
+    _key("mirror"),
+    _key("subject"),
+    _held("state"),
+    _held("at", BigInteger),
+    _held("body"),
+)
+
 #: Who works on what now; the token of a name only grows.
 leases = Table(
     "leases",

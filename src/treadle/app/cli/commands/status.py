@@ -13,6 +13,7 @@ from treadle.app.cli import options, output
 if TYPE_CHECKING:
     from treadle.app.status import ModelStatus, Status, TreeStatus
     from treadle.features.materialisations import ViewFreshness
+    from treadle.loop.mirroring import Mirrored
 
 
 @click.command("status")
@@ -49,6 +50,8 @@ def _print(found: Status) -> None:
         for state in endpoint.servers:
             refused = f"; refused revision {state.refused}: {state.error}" if state.refused else ""
             click.echo(f"  {state.server} serves revision {state.revision}{refused}")
+    for mirror in found.mirrors:
+        _print_mirror(mirror)
     for alert in found.alerts:
         text = f"ALERT {alert.rule} on {alert.subject} since {alert.at:%Y-%m-%d %H:%M}: {alert.text}"
         click.secho(output.plain(text), fg="red")
@@ -99,3 +102,11 @@ def _print_model(model: ModelStatus) -> None:
     click.echo(f"  {due}: {model.decision.reason}")
     output.warnings(model.stale, of="  stale: ")
     output.warnings(model.notes, of="  note: ")
+
+
+def _print_mirror(mirror: Mirrored) -> None:
+    parts = ("runs", "versions", "aliases", "cards")
+    waiting = ", ".join(f"{getattr(mirror, part)} {part}" for part in parts if getattr(mirror, part))
+    click.echo(f"mirror {mirror.place}: {f'{waiting} to be sent' if waiting else 'all is sent'}")
+    output.warnings([mirror.error] if mirror.error else [], of="  ")
+    output.warnings(mirror.refused, of="  refused: ")

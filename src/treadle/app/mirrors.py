@@ -1,0 +1,87 @@
+"""Wires what tells trackers elsewhere, and keeps their troubles from anybody else's work."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from treadle.core.clock import SystemClock
+from treadle.core.errors import SettingsError, TreadleError
+
+if TYPE_CHECKING:
+    from treadle.app.workspace import Workspace
+    from treadle.core.progress import Progress
+    from treadle.core.records import ModelVersion
+    from treadle.loop.mirroring import Mirroring
+    from treadle.registry.mirror import Fetched
+
+_log = logging.getLogger("treadle.mirror")
+
+
+def mirroring(workspace: Workspace) -> Mirroring:
+    """Return what sends the workspace's runs and versions to its mirrors.
+
+    Raises:
+        SettingsError: a variable of a mirror is not valid.
+    """
+    from treadle.loop.mirroring import Mirroring
+
+    return Mirroring(
+        mirrors=workspace.mirrors,
+        project=workspace.settings.project.name,
+        ledger=workspace.ledger,
+        objects=workspace.objects,
+        # Servers and kills keep to the machine's time, also where a project lives by another one.
+        clock=SystemClock(),
+        runs=workspace.runs,
+        trials=workspace.trials,
+        verdicts=workspace.verdicts,
+        models=workspace.models,
+        pages=lambda version: _pages(workspace, version),
+    )
+
+
+@contextmanager
+def mirrored(workspace: Workspace, progress: Progress) -> Iterator[None]:
+    """Send what is missing after a block, also after one that failed."""
+    try:
+        yield
+    except Exception:
+        send(workspace, progress)
+        raise
+    send(workspace, progress)
+
+
+def send(workspace: Workspace, progress: Progress) -> None:
+    """Send what is missing, for a bounded time; what goes wrong with that is told, and nothing else."""
+    try:
+        for found in mirroring(workspace).send() if workspace.mirrors else ():
+            if found.is_news:
+                progress.step(f"{found.error} Still to be sent: {found.waiting}.")
+    except TreadleError as error:
+        progress.step(f"mirror: {error}")
+    except Exception as error:  # noqa: BLE001 - it is logged and told: a mirror never breaks what it shows
+        _log.exception("mirroring failed")
+        progress.step(f"mirror: {type(error).__name__}: {error}")
+
+
+def fetch(workspace: Workspace, reference: str) -> Fetched:
+    """Return a model that the first mirror holds.
+
+    Raises:
+        SettingsError: there is none.
+        NotFound: it has no such model, version or alias.
+    """
+    for mirror in workspace.mirrors:
+        return mirror.fetch(reference)
+    msg = f"{reference} cannot be fetched: no mirror is configured. Set MLFLOW_TRACKING_URI to an MLflow server."
+    raise SettingsError(msg)
+
+
+def _pages(workspace: Workspace, version: ModelVersion) -> dict[str, bytes]:
+    from treadle.app.card.page import page
+
+    made = page(workspace.card(f"{version.model}/{version.version}"))
+    return {"card.html": made.encode()}
