@@ -16,7 +16,7 @@ import treadle as td
 from treadle.app.workspace import Workspace, open_workspace
 from treadle.core.errors import InvalidDeclaration, InvalidInput, RunFailed
 from treadle.core.records import Window
-from treadle.loop.ahead import apart
+from treadle.loop.ahead import apart, origins
 from treadle.loop.fitting import inputs_of, may_miss
 from treadle.loop.frames import Frames
 from treadle.loop.models import Model
@@ -110,6 +110,18 @@ def test_a_truth_is_what_later_rows_say_and_a_gap_leaves_none(workspace: Workspa
         assert scale == pytest.approx(np.mean(moved))
         if day > BEGIN + 20 * DAY:
             break
+
+
+def test_rows_that_come_more_often_than_steps_have_the_same_truths(workspace: Workspace) -> None:
+    model, _ = rows_of(workspace)
+    often = pl.concat([sales(), sales().with_columns(pl.col("day") + timedelta(hours=7), pl.col("sold") * 0)])
+
+    plain, dense = (origins(values, model=model, task=model.task) for values in (sales(), often))
+
+    on = ["shop", "day"]
+    among = dense.sort(on).join(plain.select(on), on=on, how="semi")
+    assert among.select(sorted(plain.columns)[:4]).equals(plain.sort(on).select(sorted(plain.columns)[:4]))
+    assert dense.height == 2 * plain.height
 
 
 def test_a_row_is_known_once_its_last_step_is(workspace: Workspace) -> None:

@@ -59,12 +59,51 @@ def values_of(
 
 def with_truth(rows: pl.DataFrame, values: pl.DataFrame, *, model: Model, task: Forecast) -> pl.DataFrame:
     """Add the truth, as an array of the steps, the lags and the scale of each series; rows without a whole truth go."""
-    steps = {_STEP.format(step): step for step in range(1, task.horizon + 1)}
-    found = _moved(rows, values, steps, model=model, task=task)
-    found = found.filter(pl.all_horizontal(pl.col(name).is_not_null() for name in steps))
-    truth = pl.concat_arr(*steps).alias(model.truth)
-    found = found.with_columns(truth).drop(*steps)
+    on = [*task.series, model.data.time_column]
+    steps = pl.concat_arr(_STEP.format(step) for step in range(task.horizon)).alias(model.truth)
+    truths = origins(values, model=model, task=task).select(*on, steps)
+    found = rows.join(truths, on=on, how="inner", maintain_order="left", nulls_equal=True)
     return with_lags(_scaled(found, values, model=model, task=task), values, model=model, task=task)
+
+
+def known(values: pl.DataFrame, *, model: Model, task: Forecast) -> tuple[int, datetime | None]:
+    """Return how many rows have a whole truth, and the latest of their moments."""
+    on = [*task.series, model.data.time_column]
+    found = values.select(on).join(
+        origins(values, model=model, task=task), on=on, how="semi", nulls_equal=True
+    )
+    latest = found[model.data.time_column].max()
+    return found.height, latest if isinstance(latest, datetime) else None
+
+
+def origins(values: pl.DataFrame, *, model: Model, task: Forecast) -> pl.DataFrame:
+    """Return series and moment of every origin whose steps are all there, and these in columns of their own."""
+    time, by, last = model.data.time_column, list(task.series), task.horizon - 1
+    ordered = values.sort(*by, time)
+    alike = [pl.col(name).eq_missing(pl.col(name).shift(1)) for name in by]
+    gaps = ordered.select(pl.col(time).diff().filter(pl.all_horizontal(pl.lit(value=True), *alike)))
+    nearest = gaps.to_series().min()
+    if isinstance(nearest, timedelta) and nearest < task.step:
+        return _origins_among_more(values, model=model, task=task)
+    # No two values are nearer than a step: where the last step is as many rows later as there are steps, so are all.
+    same = [pl.col(name).eq_missing(pl.col(name).shift(-last)) for name in by]
+    whole = pl.col(time).shift(-last) - pl.col(time) == task.step * last
+    value = pl.col(model.target).cast(pl.Float64)
+    return (
+        ordered.with_columns(value.shift(-step).alias(_STEP.format(step)) for step in range(task.horizon))
+        .filter(pl.all_horizontal(whole, *same))
+        .with_columns(pl.col(time) - task.step)
+        .drop(model.target)
+    )
+
+
+def _origins_among_more(values: pl.DataFrame, *, model: Model, task: Forecast) -> pl.DataFrame:
+    """Return the same where rows come more often than steps."""
+    on = [*task.series, model.data.time_column]
+    steps = {_STEP.format(step): step + 1 for step in range(task.horizon)}
+    starts = values.select(*task.series, pl.col(on[-1]) - task.step)
+    found = _moved(starts, values, steps, model=model, task=task)
+    return found.filter(pl.all_horizontal(pl.col(name).is_not_null() for name in steps))
 
 
 def with_lags(rows: pl.DataFrame, values: pl.DataFrame, *, model: Model, task: Forecast) -> pl.DataFrame:
@@ -83,7 +122,7 @@ def _moved(
             (pl.col(time) - task.step * step).alias(time),
             pl.col(model.target).cast(pl.Float64).alias(name),
         )
-        rows = rows.join(there, on=on, how="left", maintain_order="left")
+        rows = rows.join(there, on=on, how="left", maintain_order="left", nulls_equal=True)
     return rows
 
 

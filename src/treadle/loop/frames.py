@@ -15,7 +15,7 @@ from treadle.data.datasets import Datasets
 from treadle.features import on_demand
 from treadle.features.join import join
 from treadle.features.views import FeatureView
-from treadle.loop.ahead import values_of, with_lags, with_truth
+from treadle.loop.ahead import known, values_of, with_lags, with_truth
 from treadle.loop.models import Model
 from treadle.training.tasks.forecast import Forecast
 
@@ -82,14 +82,13 @@ class Frames:
         return on_demand.apply(model.on_demand, joined, verified=True)
 
     def _known_ahead(self, model: Model, task: Forecast, version: int, known_at: datetime | None) -> Known:
-        time, last = model.data.time_column, self._datasets.version(model.data.name, version).time_max
+        last = self._datasets.version(model.data.name, version).time_max
         if last is None:
             return Known(rows=0, until=None)
         whole = Window(start=None, end=last + _TICK)
         values = values_of(self._datasets, model, task, version=version, window=whole, known_at=known_at)
-        found = with_truth(values, values, model=model, task=task)
-        latest = found[time].max()
-        return Known(rows=found.height, until=latest + _TICK if isinstance(latest, datetime) else None)
+        rows, latest = known(values, model=model, task=task)
+        return Known(rows=rows, until=None if latest is None else latest + _TICK)
 
     def with_features(
         self,
