@@ -142,6 +142,9 @@ def _about(found: Foreign, task: Any) -> Any:
     classes = getattr(found.model, "classes_", None)
     if task.outputs[-1].name != "probabilities" or task.outputs[-1].columns:
         return task
+    if task.outputs[-1].independent:
+        msg = "A model of several labels does not say what they are called. Name them, in order: td.Multilabel(labels=[...])."
+        raise InvalidInput(msg, field="task")
     if classes is None:
         msg = "The model does not say which classes it tells apart. Name them, in order: td.Multiclass(classes=[...])."
         raise InvalidInput(msg, field="task")
