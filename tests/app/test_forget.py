@@ -171,7 +171,7 @@ def test_nothing_of_somebody_stays_anywhere(
         treadle("datasets", "forget", name, "--where", f"customer={WHO}", "--yes", "--reason", "asked for it")
         for name in ("orders", "habits")
     )
-    treadle("datasets", "collect", "--keep-last", "0", "--younger-than", "0s", "--remove")
+    treadle("collect", "datasets", "--keep-last", "0", "--younger-than", "0s", "--remove")
 
     assert list((state / "cache" / "keys").rglob("*.npy"))
     assert places >= {"rows", "rows_history", "quarantine", "ledger.db"}
@@ -221,7 +221,7 @@ def test_what_stayed_online_as_the_store_went_away_goes_once_it_is_back(
         said = treadle("datasets", "forget", "habits", "--where", f"customer={WHO}", "--yes", code=5)["error"]
     before = elsewhere()
     treadle("features", "materialise", "habits")
-    treadle("datasets", "collect", "habits", "--remove")
+    treadle("collect", "datasets", "habits", "--remove")
 
     expected = "The rows are forgotten, but not yet in the online store: The wire was cut."
     assert said["message"].startswith(expected)

@@ -34,7 +34,10 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Works
 
 
 def kept(workspace: Workspace, **changed: int) -> dict[int, str]:
-    return {fate.version: fate.kept for fate in workspace.collect_models(**{"keep_last": 0} | changed)}
+    return {
+        fate.version: fate.kept
+        for fate in workspace.collect(what=["models"], younger_than="0s", **{"keep_last": 0} | changed).models
+    }
 
 
 def test_what_answers_stays(workspace: Workspace):
@@ -65,16 +68,19 @@ def test_what_waits_for_approval_stays(workspace: Workspace, tmp_path: Path):
 def test_the_command_says_what_goes_and_removes_it_where_it_is_told_to(
     workspace: Workspace, capsys: pytest.CaptureFixture[str]
 ):
-    assert typed("models", "collect", "--keep-last", "1") == 0
+    assert typed("collect", "models", "--keep-last", "1", "--younger-than", "0s") == 0
     told = capsys.readouterr()
     assert "1 of 4 packages would be removed" in told.out
     assert "Nothing was removed" in told.err
-    assert typed("models", "collect", "--keep-last", "1", "--remove", "--dry-run") == 0
+    assert typed("collect", "datasets", "--keep-last", "0", "--younger-than", "0s", "--remove") == 0
     assert workspace.models.get("buys/1").collected_at is None
     capsys.readouterr()
 
-    assert typed("models", "collect", "buys", "--keep-last", "1", "--remove", "--json") == 0
-    assert json.loads(capsys.readouterr().out)[0]["kept"] == ""
+    assert (
+        typed("collect", "models", "buys", "--keep-last", "1", "--younger-than", "0s", "--remove", "--json")
+        == 0
+    )
+    assert json.loads(capsys.readouterr().out)["models"][0]["kept"] == ""
 
     assert workspace.models.get("buys/1").collected_at is not None
     with pytest.raises(PackageRefused, match="was collected"):
@@ -85,7 +91,7 @@ def test_the_command_says_what_goes_and_removes_it_where_it_is_told_to(
     assert "was collected" in card.limits[0]
     assert len(card.verdicts) == 2
     assert workspace.rerun(card.run.id).identical
-    assert typed("models", "collect", "bys") == 3
+    assert typed("collect", "models", "bys") == 3
 
 
 def typed(*arguments: str) -> int:

@@ -51,7 +51,7 @@ def test_versions_are_named_compared_and_brought_back(project: Path, capsys: pyt
     assert (back["version"], back["rows"], back["why"]) == (3, 500, "rolled back to version 1: a mistake")
     shown = _json(capsys, "datasets", "show", name, "--json")
     assert [version["rows"] for version in shown["versions"]] == [500, 499, 500]
-    for arguments in (["show", name], ["difference", name, "1"], ["collect"]):
+    for arguments in (["show", name], ["difference", name, "1"]):
         assert _code("datasets", *arguments) == 0
     assert _code("datasets", "roll-back", name, "silver") == 3
     assert "has the tag 'silver'" in capsys.readouterr().err
@@ -78,8 +78,8 @@ def test_what_a_model_was_trained_on_is_not_collected(project: Path, capsys: pyt
         _json(capsys, "datasets", "delete", name, "--where", f"customer=C{number}", "--json")
     keep = ["--keep-last", "1", "--younger-than", "0s", "--json"]
 
-    would = _json(capsys, "datasets", "collect", *keep)
-    done = _json(capsys, "datasets", "collect", *keep, "--remove")
+    would = _json(capsys, "collect", "datasets", *keep)["datasets"]
+    done = _json(capsys, "collect", "datasets", *keep, "--remove")["datasets"]
 
     assert would[0]["versions"] == done[0]["versions"] == []
     assert done[0]["forms"] == 0

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ import treadle as td
 from treadle.app.card.page import page
 from treadle.app.cli.main import main
 from treadle.app.workspace import open_workspace
+from treadle.core.clock import ManualClock
 from treadle.core.errors import Busy, InvalidInput, NotFound, PackageRefused, UnsafeFormat
 from treadle.core.signature import Field, Signature
 
@@ -286,7 +288,7 @@ from treadle.app.workspace import open_workspace
 from treadle.store.objects.objects import Objects
 from treadle.training.runs import Runs
 
-kind, name, left = {"half stored": (Objects, "put", 3), "registered": (Runs, "finish", 1)}[sys.argv[1]]
+kind, name, left = {"noted": (Objects, "put", 1), "registered": (Runs, "finish", 1)}[sys.argv[1]]
 call = getattr(kind, name)
 
 def dies(*given, **named):
@@ -302,14 +304,29 @@ with open_workspace(sys.argv[2]) as workspace:
 """
 
 
-@pytest.mark.parametrize("moment", ["half stored", "registered"])
-def test_a_kill_leaves_no_half_version(root, booster, moment):
-    done = subprocess.run([sys.executable, "-c", KILLED, moment, str(root), str(booster)], check=False)
+def test_a_kill_before_anything_is_stored_leaves_nothing(root, booster):
+    done = subprocess.run([sys.executable, "-c", KILLED, "noted", str(root), str(booster)], check=False)
 
     assert done.returncode == -signal.SIGKILL
     with open_workspace(root) as workspace:
         assert (workspace.models.names(), workspace.runs.list()) == ([], [])
+        assert workspace.collect(what=["models"]).loose == ()
+
+
+def test_a_kill_before_the_end_leaves_what_is_collected(root, booster):
+    done = subprocess.run([sys.executable, "-c", KILLED, "registered", str(root), str(booster)], check=False)
+
+    assert done.returncode == -signal.SIGKILL
+    later = ManualClock(datetime.now(UTC) + timedelta(hours=2))
+    with open_workspace(root, clock=later) as workspace:
+        assert (workspace.models.names(), workspace.runs.list()) == ([], [])
+        (left,) = workspace.collect(what=["models"]).loose
+        workspace.collect(what=["models"], dry_run=False)
+        assert (left.model, left.of) == ("delay", "an import that did not end")
+        assert workspace.collect(what=["models"]).loose == ()
+        assert not workspace.objects.exists(left.digest)
         assert workspace.import_model(booster, "delay").version.version == 1
+        assert workspace.collect(what=["models"]).loose == ()
 
 
 def test_the_command_imports_and_says_what_became_of_it(root, booster, tmp_path, capsys):

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from treadle.core.errors import StoreUnavailable, not_found
 from treadle.core.records import DatasetVersion, ModelVersion, Record
@@ -12,12 +15,13 @@ from treadle.data.tree.collection import Collected as CollectedTree
 from treadle.data.trees import TreeVersion
 from treadle.data.upkeep import Collected
 from treadle.features import materialisations
+from treadle.loop import leftovers
+from treadle.registry.collection import Fate, Loose
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from treadle.app.workspace import Workspace
-    from treadle.registry.collection import Fate
 
 
 class Forgotten(Record, frozen=True, kw_only=True):
@@ -32,45 +36,91 @@ class Forgotten(Record, frozen=True, kw_only=True):
     models: tuple[str, ...]
 
 
+#: What can be collected.
+KINDS = ("datasets", "trees", "models")
+
+
 class Garbage(Record, frozen=True, kw_only=True):
     """What a collection removed, or would remove."""
 
     datasets: tuple[Collected, ...] = ()
     trees: tuple[CollectedTree, ...] = ()
+    #: Each version of a model that has a package, and why it stays; empty: it goes.
+    models: tuple[Fate, ...] = ()
+    #: Packages that no version has.
+    loose: tuple[Loose, ...] = ()
 
 
 def collect(
     workspace: Workspace,
     names: Collection[str] | None,
     *,
+    what: Sequence[str],
     last: int,
     younger_than: timedelta,
     dry_run: bool,
 ) -> Garbage:
-    """Collect some datasets and trees (None: all) and what of them is online, or say what would be removed.
+    """Collect some datasets, trees and models (None: all) and what of them is online, or say what would be removed.
 
     Raises:
-        NotFound: there is no dataset or tree of a name.
+        NotFound: there is nothing of a name, or no such kind.
     """
     since = workspace.clock.now() - younger_than
-    datasets, trees = workspace.datasets.names(), workspace.trees.names()
-    for name in names or ():
-        if name not in (*datasets, *trees):
-            raise not_found("dataset or tree", name, [*datasets, *trees])
+    there = _there(workspace, names, what)
     found = Garbage(
         datasets=tuple(
             workspace.datasets.collect(name, keep=_kept(workspace, name, last, since), dry_run=dry_run)
-            for name in datasets
-            if names is None or name in names
+            for name in there["datasets"]
         ),
         trees=tuple(
             workspace.trees.collect(name, keep=_kept_of_tree(workspace, name, last, since), dry_run=dry_run)
-            for name in trees
-            if names is None or name in names
+            for name in there["trees"]
         ),
     )
     if not dry_run and any(_is_online(workspace, one.dataset) for one in found.datasets):
         workspace.online.collect(dry_run=False)
+    if "models" not in what or (names is not None and not there["models"]):
+        return found
+    fates, loose = workspace.models.collect(
+        there["models"] if names is not None else (),
+        last=last,
+        since=since,
+        held=partial(_held, workspace),
+        beside=partial(leftovers.beside, now=workspace.clock.now()),
+        dry_run=dry_run,
+    )
+    return msgspec.structs.replace(found, models=tuple(fates), loose=tuple(loose))
+
+
+def _there(workspace: Workspace, names: Collection[str] | None, what: Sequence[str]) -> dict[str, list[str]]:
+    """Return the datasets, trees and models of these names."""
+    for kind in what:
+        if kind not in KINDS:
+            raise not_found("kind of thing to collect", kind, KINDS)
+    known = {
+        "datasets": workspace.datasets.names,
+        "trees": workspace.trees.names,
+        "models": workspace.models.names,
+    }
+    found = {kind: list(known[kind]()) if kind in what else [] for kind in KINDS}
+    for name in names or ():
+        if not any(name in there for there in found.values()):
+            noun = " or ".join(kind.removesuffix("s") for kind in what)
+            raise not_found(noun, name, [one for there in found.values() for one in there])
+    return {kind: [n for n in there if names is None or n in names] for kind, there in found.items()}
+
+
+def _held(workspace: Workspace, _: Connection) -> dict[tuple[str, int], str]:
+    """Return what endpoints, servers or people refer to."""
+    # Read beside the transaction that marks: as long as that writes, nobody else does.
+    found = {(a.model, a.version): "waits for approval" for a in workspace.approvals.list(state="waiting")}
+    for name, current in workspace.endpoints.current().items():
+        answering = {state.revision for state in workspace.endpoints.states(name)}
+        for revision in workspace.endpoints.revisions(name):
+            if revision.revision == current.revision or revision.revision in answering:
+                for variant in revision.variants:
+                    why = f"revision {revision.revision} of endpoint {name}"
+                    found[variant.model, variant.version] = why
     return found
 
 
@@ -89,27 +139,6 @@ def _kept_of_tree(workspace: Workspace, tree: str, last: int, since: datetime) -
 def _recent(versions: Sequence[DatasetVersion | TreeVersion], last: int, since: datetime) -> set[int]:
     newest = versions[-last:] if last else ()
     return {one.version for one in (*newest, *(one for one in versions if one.created_at >= since))}
-
-
-def collect_models(workspace: Workspace, names: Sequence[str], *, last: int, dry_run: bool) -> list[Fate]:
-    """Collect packages of old model versions, or say which; what endpoints, servers or people refer to stays."""
-
-    def held(_: Connection) -> dict[tuple[str, int], str]:
-        # Read beside the transaction that marks: as long as that writes, nobody else does.
-        found = {
-            (a.model, a.version): "waits for approval" for a in workspace.approvals.list(state="waiting")
-        }
-        for name, current in workspace.endpoints.current().items():
-            answering = {state.revision for state in workspace.endpoints.states(name)}
-            for revision in workspace.endpoints.revisions(name):
-                if revision.revision == current.revision or revision.revision in answering:
-                    for variant in revision.variants:
-                        found[variant.model, variant.version] = (
-                            f"revision {revision.revision} of endpoint {name}"
-                        )
-        return found
-
-    return workspace.models.collect(names, last=last, held=held, dry_run=dry_run)
 
 
 def forget(workspace: Workspace, dataset: str, *, where: Mapping[str, Any], reason: str) -> Forgotten:
@@ -155,7 +184,7 @@ def _forget_online(workspace: Workspace, view: str) -> None:
     except StoreUnavailable as error:
         msg = (
             f"The rows are forgotten, but not yet in the online store: {error} Once it answers: treadle features "
-            f"materialise {view}, then treadle datasets collect {view} --remove."
+            f"materialise {view}, then treadle collect datasets {view} --remove."
         )
         raise StoreUnavailable(msg) from error
 

@@ -34,7 +34,7 @@ from treadle.loop.pipelines import Pipelines, Turn
 from treadle.loop.replay import Replay, replay
 from treadle.loop.reruns import Rerun, Reruns
 from treadle.loop.watcher import Look, Watcher
-from treadle.registry.collection import Fate, refuse_collected
+from treadle.registry.collection import refuse_collected
 
 if TYPE_CHECKING:
     from treadle.app.card.record import Card
@@ -101,31 +101,27 @@ class Workspace(Wiring):
         self,
         names: Sequence[str] | None = None,
         *,
+        what: Sequence[str] = retention.KINDS,
         keep_last: int = 10,
         younger_than: str = "30d",
         dry_run: bool = True,
     ) -> Garbage:
-        """Remove what no kept version of some datasets and trees needs (by default: of all); versions of models are always kept.
+        """Remove what no kept version of some datasets, trees and models needs (by default: of all), or say what would go.
+
+        Of datasets and trees, what models were trained on always stays; of models, what an alias, an endpoint's current
+        revision, a server or a waiting approval refers to. Records and histories stay.
 
         Raises:
-            NotFound: there is no dataset or tree of a name.
+            NotFound: there is nothing of a name.
         """
         return retention.collect(
             self,
             names,
+            what=what,
             last=keep_last,
             younger_than=parse_span(younger_than),
             dry_run=dry_run,
         )
-
-    def collect_models(
-        self, models: Sequence[str] = (), *, keep_last: int = 10, dry_run: bool = True
-    ) -> list[Fate]:
-        """Remove packages of old model versions (of all models by default), and say of each version why it stays.
-
-        What an alias, an endpoint's current revision, a server or a waiting approval refers to stays, and all records do.
-        """
-        return retention.collect_models(self, models, last=keep_last, dry_run=dry_run)
 
     def run(self, model: str, *, reason: str = "by hand", force: bool = False) -> Turn:
         """Make one turn of the loop for a model now; `force` trains also when nothing is new.

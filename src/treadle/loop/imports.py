@@ -57,7 +57,7 @@ def bring(brought: Brought, rooms: Rooms) -> Imported:
         known = _known(found, brought, prepared, rooms)
         if known is not None:
             return Imported(version=known, outcome=f"version {known.version} is this model already")
-        _store(prepared, rooms)
+        _store(brought, prepared, rooms)
         draft = _draft(found, brought, fit, prepared, rooms)
         judged = _judged(declared, draft, rooms) if brought.judge and declared is not None else None
         with rooms.ledger.write() as connection:
@@ -130,16 +130,16 @@ def _known(found: Foreign, brought: Brought, prepared: Prepared, rooms: Rooms) -
     return None
 
 
-def _store(prepared: Prepared, rooms: Rooms) -> None:
+def _store(brought: Brought, prepared: Prepared, rooms: Rooms) -> None:
     """Store the package, noted before: what a kill leaves of it is found by `treadle collect models`."""
     now = rooms.clock.now()
     noted = StepResult(
-        key=key_of("import", {"package": prepared.package.digest}),
+        key=key_of("import", {"model": brought.model, "package": prepared.package.digest}),
         step="import",
         run="",
         started_at=now,
         finished_at=now,
-        value={},
+        value={"model": brought.model, "size": prepared.package.size},
         artefacts=prepared.package.objects,
     )
     with rooms.ledger.write() as connection:

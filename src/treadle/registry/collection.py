@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
@@ -17,8 +18,23 @@ from treadle.store.ledger.ledger import Ledger
 from treadle.store.ledger.tables import aliases, model_versions
 from treadle.store.objects.objects import Objects
 
+#: Packages that were made beside those of versions, asked in the transaction that removes.
+Beside = Callable[[Connection], Iterable["Loose"]]
 #: What others refer to, asked in the transaction that marks: model and version → why it stays.
 Held = Callable[[Connection], Mapping[tuple[str, int], str]]
+
+
+class Loose(Record, frozen=True, kw_only=True):
+    """A package that no version has: of a trial that was the best for a while, of a run that failed, of an import that was killed."""
+
+    model: str
+    #: What made it, as `trial 3 of run_01k…`.
+    of: str
+    #: Digest of the manifest, and bytes of the package.
+    digest: str
+    size: int
+    #: Whether what made it is still under way.
+    needed: bool = False
 
 
 class Fate(Record, frozen=True, kw_only=True):
@@ -39,8 +55,16 @@ class Collection:
         self._ledger, self._objects, self._clock, self._cache = ledger, objects, clock, cache
         self._files: dict[str, tuple[str, ...]] = {}
 
-    def plan(self, models: Iterable[str], *, last: int, held: Held, connection: Connection) -> list[Fate]:
-        """Say of each version that has a package whether it stays: one of the last few, pointed at, or held."""
+    def plan(
+        self,
+        models: Iterable[str],
+        *,
+        last: int,
+        held: Held,
+        connection: Connection,
+        since: datetime | None = None,
+    ) -> list[Fate]:
+        """Say of each version that has a package whether it stays: one of the last few, young, pointed at, or held."""
         wanted, others = set(models), held(connection)
         pointed = _pointed(connection)
         found = []
@@ -50,36 +74,58 @@ class Collection:
                 why = pointed.get((name, one.version)) or others.get((name, one.version), "")
                 if not why and one.version in recent:
                     why = f"one of the last {last}"
+                if not why and since is not None and one.created_at >= since:
+                    why = f"made since {since:%Y-%m-%d %H:%M}"
                 if one.collected_at is None:
                     found.append(Fate(model=name, version=one.version, size=one.size, kept=why))
         return found
 
-    def collect(self, models: Iterable[str], *, last: int, held: Held) -> list[Fate]:
-        """Remove the packages of versions that do not stay; their records and histories do."""
+    def collect(
+        self,
+        models: Iterable[str],
+        *,
+        last: int,
+        held: Held,
+        beside: Beside,
+        since: datetime | None = None,
+    ) -> tuple[list[Fate], list[Loose]]:
+        """Remove the packages of versions that do not stay, and loose ones; records and histories stay."""
+        wanted = list(models)
         with self._ledger.write() as connection:
-            fates = self.plan(models, last=last, held=held, connection=connection)
+            fates = self.plan(wanted, last=last, held=held, connection=connection, since=since)
             for fate in fates:
                 if not fate.kept:
                     self._mark(connection, fate)
-        self.sweep()
-        return fates
+        return fates, self._sweep(set(wanted), beside)
 
-    def sweep(self) -> None:
-        """Remove what packages that were marked leave and no other needs, also what a killed collection has left."""
+    def loose(self, models: Iterable[str], *, beside: Beside, connection: Connection) -> list[Loose]:
+        """Return the loose packages of some models that are there and that nothing needs."""
+        wanted, versions = set(models), {one.digest for one in _all(connection)}
+        found = {one.digest: one for one in beside(connection)}
+        kept = versions | {one.digest for one in found.values() if one.needed}
+        return [
+            one
+            for one in found.values()
+            if one.model in wanted and one.digest not in kept and self._objects.exists(one.digest)
+        ]
+
+    def _sweep(self, models: set[str], beside: Beside) -> list[Loose]:
+        """Remove what packages that were marked, or are loose, leave and no other needs, also what a killed collection has left."""
         # A registration looks for its objects in its own write transaction: none can fall between the two.
         with self._ledger.write() as connection:
-            versions = [one for found in _by_model(connection).values() for one in found]
-            needed = {
-                digest
-                for digest in {one.digest for one in versions if one.collected_at is None}
-                for digest in (digest, *self._named(digest))
-            }
-            for digest in sorted({one.digest for one in versions if one.collected_at} - needed):
+            loose = self.loose(models, beside=beside, connection=connection)
+            versions = _all(connection)
+            alive = {one.digest for one in versions if one.collected_at is None}
+            alive |= {one.digest for one in beside(connection) if one.needed}
+            needed = {digest for one in alive for digest in (one, *self._named(one))}
+            gone = {one.digest for one in versions if one.collected_at} | {one.digest for one in loose}
+            for digest in sorted(gone - needed):
                 # The manifest goes last: as long as it is there, the others are found.
                 for file in (*self._named(digest), digest):
                     if file not in needed:
                         self._objects.delete(file)
                 shutil.rmtree(self._cache / digest.removeprefix("sha256:"), ignore_errors=True)
+        return loose
 
     def _mark(self, connection: Connection, fate: Fate) -> None:
         chosen = (model_versions.c.model == fate.model) & (model_versions.c.version == fate.version)
@@ -109,6 +155,10 @@ def refuse_collected(version: ModelVersion) -> None:
             f"its history are still there. Make another version: treadle run {version.model} --force"
         )
         raise PackageRefused(msg)
+
+
+def _all(connection: Connection) -> list[ModelVersion]:
+    return [one for found in _by_model(connection).values() for one in found]
 
 
 def _by_model(connection: Connection) -> dict[str, list[ModelVersion]]:

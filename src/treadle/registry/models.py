@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
@@ -15,7 +16,7 @@ from treadle.core.ids import new_id
 from treadle.core.records import Alias, Lookup, ModelVersion, Run, Window, from_json, to_json
 from treadle.core.servable import Servable
 from treadle.registry import packages, pickled, rows
-from treadle.registry.collection import Collection, Fate, Held, refuse_collected
+from treadle.registry.collection import Beside, Collection, Fate, Held, Loose, refuse_collected
 from treadle.registry.insides import Insides, insides
 from treadle.registry.packages import Listing, Manifest, Package
 from treadle.registry.references import check_name, parse
@@ -212,11 +213,19 @@ class Models:
         return {**contents, packages.MANIFEST: self._objects.get(version.digest)}
 
     def collect(
-        self, models: Iterable[str] = (), *, last: int, held: Held = lambda _: {}, dry_run: bool
-    ) -> list[Fate]:
-        """Remove packages of old versions (of all models by default); records, runs and histories stay.
+        self,
+        models: Iterable[str] = (),
+        *,
+        last: int,
+        since: datetime | None = None,
+        held: Held = lambda _: {},
+        beside: Beside = lambda _: (),
+        dry_run: bool,
+    ) -> tuple[list[Fate], list[Loose]]:
+        """Remove packages of old versions (of all models by default), and those that no version has; records and histories stay.
 
-        The last few versions of each model stay, what an alias points at, and what `held(connection)` names.
+        The last few versions of each model stay, those made since a moment, what an alias points at, and what
+        `held(connection)` names. `beside(connection)` are packages that are not of versions.
 
         Raises:
             NotFound: there is no such model.
@@ -229,14 +238,15 @@ class Models:
         for name in models:
             if name not in known:
                 raise not_found("model", name, known)
-        wanted = list(models) or known
         collection = Collection(
             ledger=self._ledger, objects=self._objects, clock=self._clock, cache=self._cache
         )
-        if not dry_run:
-            return collection.collect(wanted, last=last, held=held)
         with self._ledger.read() as connection:
-            return collection.plan(wanted, last=last, held=held, connection=connection)
+            wanted = list(models) or list({*known, *(one.model for one in beside(connection))})
+            if dry_run:
+                fates = collection.plan(wanted, last=last, held=held, connection=connection, since=since)
+                return fates, collection.loose(wanted, beside=beside, connection=connection)
+        return collection.collect(wanted, last=last, held=held, beside=beside, since=since)
 
     def _check(self, model: str, package: Package, run: Run, *, dataset: str, task: str | None) -> None:
         # What was imported may have been measured on no dataset.

@@ -1,8 +1,8 @@
-"""Commands of `treadle datasets` that change what is kept: tags, going back, deleting, forgetting, collecting."""
+"""Commands of `treadle datasets` that change what is kept: tags, going back, deleting, forgetting."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,6 @@ from treadle.app.cli import options, output
 
 if TYPE_CHECKING:
     from treadle.data.profiles.shifts import Distance, Distributions, Shift
-    from treadle.data.upkeep import Collected
 
 #: Values of a column of which is printed how much more or less common they have become.
 _MOST_BINS = 3
@@ -147,36 +146,6 @@ def forget(
         )
 
 
-@click.command("collect")
-@click.argument("names", nargs=-1)
-@click.option("--keep-last", default=10, show_default=True, help="Versions of each dataset to keep.")
-@click.option("--younger-than", default="30d", show_default=True, help="Keep versions that are younger.")
-@click.option("--remove", is_flag=True, help="Remove; without it, only say what would be removed.")
-@options.project
-@options.as_json
-def collect(
-    names: tuple[str, ...],
-    keep_last: int,
-    younger_than: str,
-    project: Path | None,
-    *,
-    remove: bool,
-    as_json: bool,
-) -> None:
-    """Remove what no kept version needs. Versions that models were trained on, and tagged ones, are always kept."""
-    with options.workspace(project) as workspace:
-        wanted = [workspace.datasets.version(name).dataset for name in names] or workspace.datasets.names()
-        found = workspace.collect(
-            wanted, keep_last=keep_last, younger_than=younger_than, dry_run=not remove
-        ).datasets
-    if as_json:
-        output.as_json(found)
-        return
-    print_collected(found)
-    if not remove:
-        output.note("Nothing was removed. To remove it: treadle datasets collect --remove")
-
-
 @click.command("explain")
 @click.argument("name")
 @click.option(
@@ -257,7 +226,7 @@ def readmit(
         click.echo(f"  {text}")
 
 
-COMMANDS = (explain, readmit, tag, difference, roll_back, delete, forget, collect)
+COMMANDS = (explain, readmit, tag, difference, roll_back, delete, forget)
 
 
 def _made(version: Any, *, as_json: bool) -> None:
@@ -276,14 +245,6 @@ def _pairs(where: tuple[str, ...], *, option: str = "--where") -> dict[str, list
             raise click.BadParameter(msg)
         found.setdefault(column, []).append(value)
     return found
-
-
-def print_collected(found: Sequence[Collected]) -> None:
-    """Print what a collection removed of datasets, or would remove."""
-    output.table(
-        ["dataset", "files", "replaced rows", "versions that cannot be read then"],
-        [(c.dataset, len(c.files), c.forms, _ranges(c.versions)) for c in found],
-    )
 
 
 def _print_moved(found: Distributions) -> None:
@@ -311,7 +272,3 @@ def _moves(shift: Shift, one: Distance) -> Iterator[str]:
     for cell in one.bins[:_MOST_BINS]:
         shares = f"{words.share(cell.share_before)} to {words.share(cell.share)}"
         yield f"{words.shown(cell.label)} {shares} ({cell.rows_before:,} to {cell.rows:,} rows)"
-
-
-def _ranges(ranges: tuple[tuple[int, int], ...]) -> str:
-    return ", ".join(f"{first}" if first == last else f"{first}-{last}" for first, last in ranges)

@@ -195,24 +195,6 @@ def verify(name: str, version: int | None, project: Path | None, *, as_json: boo
         raise click.exceptions.Exit(1)
 
 
-@command.command("collect")
-@click.argument("name")
-@click.option("--keep", type=int, multiple=True, help="Keep this version too; may be given several times.")
-@click.option("--yes", is_flag=True, help="Do it; without, only say what would be removed.")
-@options.project
-@options.as_json
-def collect(name: str, keep: tuple[int, ...], project: Path | None, *, yes: bool, as_json: bool) -> None:
-    """Give up the versions of the tree NAME that are neither the newest, nor used by a model or a run, nor kept."""
-    with options.workspace(project) as workspace:
-        found = workspace.trees.collect(name, keep=keep, dry_run=not yes)
-    if as_json:
-        output.as_json(found)
-        return
-    would = "would be given up" if found.dry_run else "given up"
-    versions = ", ".join(map(str, found.versions)) or "none"
-    click.echo(f"{name}: versions {would}: {versions}; {found.contents:,} contents, {found.size:,} bytes")
-
-
 def _wanted(project: Project, name: str | None) -> list[Tree]:
     return [project.tree(name)] if name else list(project.trees.values())
 
