@@ -142,7 +142,7 @@ def test_a_collected_version_says_so_and_an_alias_goes(
     ] == 1 else None
     with workspace.ledger.write() as connection:
         connection.execute(delete(t.aliases).where(t.aliases.c.alias == "previous"))
-    workspace.collect_models(keep_last=0, dry_run=False)
+    workspace.collect(what=["models"], keep_last=0, younger_than="0s", dry_run=False)
 
     workspace.mirror()
 

@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
-import numpy as np
 import polars as pl
 
 from treadle.app import mirrors, retention
@@ -25,7 +24,7 @@ from treadle.features.skew import ColumnSkew
 from treadle.loop import live, promotions, served
 from treadle.loop.actions import alert
 from treadle.loop.approvals import Approval
-from treadle.loop.brought import Brought
+from treadle.loop.brought import Brought, Said
 from treadle.loop.explaining import explain, judged_rows
 from treadle.loop.frames import Frames
 from treadle.loop.imports import Imported, bring
@@ -41,7 +40,6 @@ if TYPE_CHECKING:
     from treadle.app.checks import Check
     from treadle.app.status import Status
     from treadle.app.trials.search import Search
-    from treadle.core.signature import Signature
     from treadle.evaluation.contributions import Contributions
     from treadle.evaluation.lookups import By
     from treadle.loop.mirroring import Mirrored
@@ -231,29 +229,13 @@ class Workspace(Wiring):
         mirrors.send(self, self._progress)
         return revision
 
-    def import_model(
-        self,
-        source: Any,
-        model: str,
-        *,
-        task: Any = None,
-        sample: pl.DataFrame | None = None,
-        inputs: Sequence[str] = (),
-        signature: Signature | None = None,
-        output: str = "",
-        expected: np.ndarray | None = None,
-        digest: str = "",
-        allow_pickle: bool = False,
-        trained_until: datetime | None = None,
-        judge: bool = False,
-        reason: str = "",
-        actor: str = "a person",
-    ) -> Imported:
+    def import_model(self, source: Any, model: str, **said: Unpack[Said]) -> Imported:
         """Make a version of a model that was trained elsewhere: a fitted object, or a file (`.onnx`, `.ubj`, `.txt`, `.cbm`, `.skops`).
 
         It must answer what the declaration of `model` says; for one that the project does not declare, `task` and `sample`
         do. With `judge` the gates decide as about a candidate, and the policy's action follows; otherwise only `promote`
-        makes it the champion. See `loop.brought.Brought` for the rest.
+        makes it the champion. See `loop.brought.Brought` for all that
+        can be said.
 
         Raises:
             PackageRefused: the file is damaged or altered, or does not answer as `expected`.
@@ -261,23 +243,7 @@ class Workspace(Wiring):
             InvalidInput: it does not fit the declaration.
             Busy: another process works on this model now.
         """
-        brought = Brought(
-            source=source,
-            model=model,
-            digest=digest,
-            task=task,
-            sample=sample,
-            inputs=tuple(inputs),
-            signature=signature,
-            output=output,
-            expected=expected,
-            allow_pickle=allow_pickle,
-            trained_until=trained_until,
-            judge=judge,
-            actor=actor,
-            reason=reason,
-        )
-        return bring(brought, self.rooms)
+        return bring(Brought(source=source, model=model, **said), self.rooms)
 
     def approve(self, version: str, *, reason: str, actor: str = "a person") -> Approval:
         """Let a version that waits for approval (as `delay/7`) become what the policy says.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import polars as pl
@@ -37,7 +37,7 @@ class Brought:
     #: Rows that it can answer, which become its golden rows; of a declared model by default the dataset's.
     sample: pl.DataFrame | None = None
     #: The columns that it takes, in order; empty: those that it knows by name, else all.
-    inputs: tuple[str, ...] = ()
+    inputs: Sequence[str] = ()
     #: What its inputs are, where the sample does not show it; of a declared model, the dataset does.
     signature: Signature | None = None
     #: Of an ONNX model: the tensor that holds the scored numbers.
@@ -50,6 +50,23 @@ class Brought:
     trained_until: datetime | None = None
     #: Whether the declaration's gates decide, as about a candidate.
     judge: bool = False
+    actor: str = "a person"
+    reason: str = ""
+
+
+class Said(TypedDict, total=False):
+    """What may be said of a model from elsewhere, as arguments; see `Brought`."""
+
+    digest: str
+    task: Any
+    sample: pl.DataFrame | None
+    inputs: Sequence[str]
+    signature: Signature | None
+    output: str
+    expected: np.ndarray | None
+    allow_pickle: bool
+    trained_until: datetime | None
+    judge: bool
     actor: str
     reason: str
 
