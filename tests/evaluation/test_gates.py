@@ -224,7 +224,7 @@ def test_a_metric_of_another_task_is_refused():
         ({"reference": ""}, "reference=''.*expected another contender"),
         ({"reference": "candidate"}, "expected another contender"),
         ({"reference": None}, "expected another contender"),
-        ({"on": "logloss"}, r"on='logloss'.*Did you mean 'log_loss'"),
+        ({"on": "log loss"}, r"on='log loss'.*Did you mean 'log_loss'"),
         ({"alpha": 0}, "alpha=0.*between 0 and 1"),
         ({"alpha": 5}, "alpha=5.*between 0 and 1"),
         ({"alpha": "0.05"}, "alpha='0.05'.*between 0 and 1"),

@@ -197,7 +197,7 @@ def test_declarations_are_plain_and_tell_gates_apart():
     [
         (lambda: Beats("champion", on=[]), r"on=\[\].*list of different ones"),
         (lambda: Beats("champion", on=["brier", "brier"]), "list of different ones"),
-        (lambda: Beats("champion", on=["brier", "auc"]), "on='auc'.*names no metric"),
+        (lambda: Beats("champion", on=["brier", "roc auc"]), "on='roc auc'.*names no metric"),
         (lambda: Beats("champion", enough="some"), "enough='some'.*'all' or 'any'"),
         (lambda: Beats("champion", method="t"), "method='t'.*one of bootstrap"),
         (lambda: NoWorse("champion", by=""), "expected a column's name"),

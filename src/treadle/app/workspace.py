@@ -207,8 +207,11 @@ class Workspace(Wiring):
     def performance(self, endpoint: str, *, metric: str = "", every: str = "1w") -> pl.DataFrame:
         """Return how good an endpoint's answers were, by stretch of time and version, with intervals."""
         version = self.models.get(_reference(self.endpoints.get(endpoint).variants[0]))
+        declared = self.project.models.get(version.model)
+        same = declared is not None and declared.task.name == version.task
+        task = declared.task if declared is not None and same else version.task
         known, told = self.answered(endpoint), version.signature
-        return live.scores(known, task=version.task, measure=metric, every=every, signature=told)
+        return live.scores(known, task=task, measure=metric, every=every, signature=told)
 
     def predictor(self, endpoint: str) -> Predictor:
         """Return an endpoint's predictor in this process, with the server's answers."""

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
-from treadle.core.copied import copied
+from treadle.core.lookup import predicted
 from treadle.core.origin import Origin
 from treadle.core.signature import Signature
 
@@ -213,14 +213,14 @@ class Lookup(Record, frozen=True, kw_only=True):
     #: Columns whose values are the prediction, one for each of its numbers; empty: it is looked up.
     copied: tuple[str, ...] = ()
 
+    #: Of a baseline that says what the only column of `by` holds: what it is multiplied by; 0: it is a table.
+    scale: float = 0.0
+    #: Of a log density of independent normal columns: the mean and standard deviation of each of `by`.
+    normal: dict[str, tuple[float, float]] = {}
+
     def predict(self, columns: dict[str, list[Any]], rows: int) -> list[float | tuple[float, ...]]:
         """Return one prediction for each row of `columns` (name → values)."""
-        if not self.by:
-            return [self.default] * rows
-        if self.copied:
-            return copied(columns, self.copied, default=self.default)
-        keys = zip(*(columns[name] for name in self.by), strict=True)
-        return [self.values.get("\x1f".join(map(str, key)), self.default) for key in keys]
+        return predicted(self, columns, rows)
 
 
 class ModelVersion(Record, frozen=True, kw_only=True):

@@ -49,6 +49,10 @@ class Field(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     #: Of an output that is a set of labels as one text: what stands between them, and the text of no label at all.
     separator: str = ""
     none: str = ""
+    #: Of the scored output, the method by which an estimator is asked for it; empty: `predict`, or `predict_proba` of chances.
+    method: str = ""
+    #: What becomes of what that method gives: its sign is turned, or how much a pipeline stretches space is added.
+    turned: Literal["", "negated", "stretched"] = ""
 
     @property
     def tensor(self) -> Tensor:

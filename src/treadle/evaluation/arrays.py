@@ -73,6 +73,19 @@ def binary(y: npt.ArrayLike, p: npt.ArrayLike) -> tuple[Floats, Floats]:
     return outcomes, chances
 
 
+def flags(y: npt.ArrayLike, p: npt.ArrayLike, *, scores: bool) -> tuple[Floats, Floats]:
+    """Return outcomes, 0 or 1, and what ranks rows: probabilities of 1, or with `scores` any finite numbers.
+
+    Raises:
+        InvalidInput: as `numbers`, or an outcome is neither 0 nor 1, or a probability is not within 0 to 1.
+    """
+    if not scores:
+        return binary(y, p)
+    outcomes, given = numbers(y, p)
+    binary(outcomes, np.zeros(len(given)))
+    return outcomes, given
+
+
 def classes(y: npt.ArrayLike, p: npt.ArrayLike) -> tuple[npt.NDArray[np.int64], Floats]:
     """Return the place of each row's class, int64 of shape (rows,), and probabilities of shape (rows, classes).
 
@@ -137,6 +150,15 @@ def quantiles(y: npt.ArrayLike, p: npt.ArrayLike, columns: Sequence[str]) -> tup
         )
         raise InvalidInput(msg)
     return outcomes, estimates, np.array([float(column) for column in columns])
+
+
+def starts_of(ranked: Floats) -> npt.NDArray[np.int64]:
+    """Return where each run of equal values starts, in values that are in order and at least one.
+
+    >>> starts_of(np.array([0.1, 0.3, 0.3, 0.4])).tolist()
+    [0, 1, 3]
+    """
+    return np.flatnonzero(np.append(True, ranked[1:] != ranked[:-1]))
 
 
 def one_hot(places: npt.NDArray[np.int64], *, width: int) -> Floats:

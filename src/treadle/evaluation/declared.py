@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import fields
 from typing import Any, ClassVar, Protocol
 
@@ -105,6 +105,19 @@ def check(gate: Declared, **more: tuple[object, bool, str]) -> None:
     columns_of(gate.by, where=type(gate).__name__)
 
 
+def check_metrics(gate: Any, own: Collection[str]) -> None:
+    """Check that a gate decides on metrics that there are: plug-ins, or those that the question itself declares (`own`).
+
+    Raises:
+        InvalidDeclaration: there is none of that name; the message names the nearest.
+    """
+    known = (*own, *plugins.available("metric"))
+    for name in metrics_of(getattr(gate, "on", None)):
+        if isinstance(name, str) and name not in known:
+            msg = f"{type(gate).__name__}(on={name!r}) names no metric. {closest(name, known)}"
+            raise InvalidDeclaration(msg, field="on")
+
+
 def reference_of(gate: Comparing) -> tuple[object, bool, str]:
     """Return what `check` needs to know of a reference."""
     given: object = gate.reference
@@ -123,12 +136,14 @@ def is_number(value: object) -> bool:
 
 
 def _check_on(gate: Declared) -> None:
-    known, names = plugins.available("metric"), metrics_of(gate.on)
+    names = metrics_of(gate.on)
     for name in names:
-        if isinstance(name, Objective) or (name is None and gate.on is None) or name in known:
+        given: object = name
+        if isinstance(given, Objective) or (given is None and gate.on is None):
             continue
-        msg = f"{type(gate).__name__}(on={name!r}) names no metric. {closest(str(name), known)}"
-        raise InvalidDeclaration(msg, field="on")
+        if not isinstance(given, str) or not given.isidentifier():
+            msg = f"{type(gate).__name__}(on={given!r}) names no metric. {closest(str(given), plugins.available('metric'))}"
+            raise InvalidDeclaration(msg, field="on")
     if not names or len(set(names)) < len(names):
         msg = f"{type(gate).__name__}(on={gate.on!r}): expected a metric, a list of different ones, or None."
         raise InvalidDeclaration(msg, field="on")

@@ -62,10 +62,14 @@ class Case:
         Raises:
             InvalidInput: it does not fit the task.
         """
-        measure = on.measure if isinstance(on, Objective) else metric(on or self.metric)
-        measure = measure.over(self.snapshot.names)
-        if self.task not in measure.tasks:
-            fitting = [name for name in plugins.available("metric") if self.task in metric(name).tasks]
+        name = self.metric if on is None else on
+        if isinstance(name, Objective):
+            measure = name.measure.over(self.snapshot.names)
+        else:
+            measure = self.snapshot.measure(name)
+        if measure.name not in self.snapshot.measures and self.task not in measure.tasks:
+            fitting = [one for one in plugins.available("metric") if self.task in metric(one).tasks]
+            fitting += self.snapshot.measures
             msg = f"The metric {measure.name!r} is for {' and '.join(measure.tasks)}; the task is {self.task}. {closest(measure.name, fitting)}"
             raise InvalidInput(msg, field="on")
         return measure

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from types import ModuleType
@@ -28,6 +28,13 @@ class Measure:
     module: ModuleType
     #: What the numbers of a prediction are called, for metrics that have to know (their module says `COLUMNS = True`).
     columns: tuple[str, ...] = ()
+    #: What a question says to its metrics, as where a ranking is cut (their module names what it takes as `OPTIONS`).
+    options: tuple[tuple[str, Any], ...] = ()
+
+    def asked(self, options: Mapping[str, Any]) -> Measure:
+        """Return the metric with what a question says to it, as far as it takes it."""
+        taken = getattr(self.module, "OPTIONS", ())
+        return replace(self, options=tuple((name, options[name]) for name in taken if name in options))
 
     def over(self, columns: Sequence[str]) -> Measure:
         """Return the metric of predictions with these columns."""
@@ -100,9 +107,10 @@ class Measure:
 
     def _function(self, name: str) -> Any:
         found = getattr(self.module, name, None)
-        if found is not None and getattr(self.module, "COLUMNS", False):
-            return partial(found, columns=self.columns)
-        return found
+        more = dict(self.options) if name != "combine" else {}
+        if getattr(self.module, "COLUMNS", False):
+            more["columns"] = self.columns
+        return partial(found, **more) if found is not None and more else found
 
     def spec(self) -> dict[str, str]:
         """Return the declaration as plain values."""

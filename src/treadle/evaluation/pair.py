@@ -37,7 +37,7 @@ class Pair:
     #: The moment of each row, and how many moments ahead a forecast looks; None: rows are no forecasts.
     times: npt.NDArray[np.generic] | None = None
     horizon: int | None = None
-    #: How many rows each stands for; None: one.
+    #: How many rows each stands for; None: one. With groups, how many groups: the same for all rows of one.
     counts: Floats | None = None
     scale: float = 1.0
 
@@ -79,7 +79,16 @@ class Pair:
     @property
     def units(self) -> int:
         """The number of independent units: groups, or else rows."""
-        return self.n if self.codes is None else int(self.codes.max()) + 1
+        if self.codes is None:
+            return self.n
+        return int(self.codes.max()) + 1 if self.of_groups is None else round(float(self.of_groups.sum()))
+
+    @cached_property
+    def of_groups(self) -> Floats | None:
+        """How many groups each stands for, in the order of their codes; None: one."""
+        if self.counts is None or self.codes is None:
+            return None
+        return np.asarray(self.counts[np.unique(self.codes, return_index=True)[1]])
 
     @cached_property
     def codes(self) -> npt.NDArray[np.int64] | None:
@@ -95,6 +104,14 @@ class Pair:
         return (
             None if second.influence is None else np.asarray(first.influence - self.scale * second.influence)
         )
+
+    def drawn(self, counts: Floats, *, groups: npt.NDArray[np.generic] | None = None) -> Self:
+        """Return the pair whose rows stand for so many each; what they add to the metric is computed once."""
+        other = replace(self, counts=counts, groups=groups)
+        for mine, theirs in zip(self.scored, other.scored, strict=True):
+            if mine is not None:
+                vars(theirs).update(rows=mine.rows, terms=mine.terms)
+        return other
 
     def scaled(self, scale: float) -> Self:
         """Return the pair with another weight of the second."""

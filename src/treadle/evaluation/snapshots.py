@@ -13,7 +13,7 @@ import polars as pl
 
 from treadle.core.errors import InvalidInput, closest
 from treadle.evaluation.arrays import Floats, truths
-from treadle.evaluation.measures import Measure
+from treadle.evaluation.measures import Measure, metric
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -49,6 +49,8 @@ class Snapshot:
     horizon: int | None = None
     #: What errors of each row are measured in by metrics that have a scale, all above 0; None: they have no value.
     scales: npt.NDArray[Any] | None = None
+    #: Metrics that the question itself declares, by name, beside the plug-ins.
+    measures: Mapping[str, Measure] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check the arrays, and keep the outcomes as float64."""
@@ -67,6 +69,14 @@ class Snapshot:
     def name(self) -> str:
         """The dataset and its version, as `flights/12`."""
         return f"{self.dataset}/{self.version}"
+
+    def measure(self, name: str) -> Measure:
+        """Return a metric by name, as it takes predictions for these rows: one of the question's own, or a plug-in.
+
+        Raises:
+            NotFound: no metric has that name.
+        """
+        return (self.measures.get(name) or metric(name)).over(self.names)
 
     def slices(self, by: tuple[str, ...]) -> dict[str, npt.NDArray[np.int64]]:
         """Return the rows of each value of some columns, as `carrier=UA`, in the order in which they come.

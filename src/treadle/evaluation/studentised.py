@@ -76,11 +76,11 @@ def moments(pair: Pair, values: Floats) -> Moments:
     """Return what the interval needs to know of influence values of a pair's rows."""
     counts, units = pair.counts, pair.units
     if pair.codes is not None:
-        weighted = values if counts is None else values * counts
         # Sums over groups, scaled so that their mean over groups is that over rows.
-        sums = np.bincount(pair.codes, weights=weighted).astype(np.float64)
-        values, counts = np.asarray(sums * (units / pair.n)), None
-    size = float(np.abs(values).max(initial=0.0)) or _of_nothing(pair)
+        sums = np.bincount(pair.codes, weights=values).astype(np.float64)
+        values, counts = np.asarray(sums * (units / pair.n)), pair.of_groups
+    came = values if counts is None else values[counts > 0]
+    size = float(np.abs(came).max(initial=0.0)) or _of_nothing(pair)
     squares = float(values @ values if counts is None else counts @ values**2) + 2 * size**2
     cubes = float((values**3).sum() if counts is None else counts @ values**3)
     variance = squares / max(units - 1, 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import msgspec
 import numpy.typing as npt
@@ -27,6 +27,25 @@ if TYPE_CHECKING:
     from treadle.store.ledger.ledger import Ledger
 
 
+class Question(Protocol):
+    """What is asked, as far as scoring has to know: a task as it was declared."""
+
+    @property
+    def name(self) -> str:
+        """The task's name."""
+        ...
+
+    @property
+    def metric(self) -> str:
+        """The metric that decides when a gate names none."""
+        ...
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The metrics that are reported."""
+        ...
+
+
 class Verdicts:
     """Compares contenders on one snapshot, lets gates decide, and keeps what they said."""
 
@@ -41,23 +60,23 @@ class Verdicts:
         gates: Iterable[Gate],
         *,
         run: str,
-        task: str,
+        task: str | Question,
         parents: Sequence[str] = (),
     ) -> tuple[Verdict, ...]:
         """Let each gate rule on `candidate`; nothing is stored until `save`.
 
         `predictions` are those of `candidate`, `champion` and each `baseline:<name>`: the task's numbers, of shape (rows,)
-        or (rows, columns). A gate gives a verdict for each reference that it names.
+        or (rows, columns). `task` is the question, or its name. A gate gives a verdict for each reference that it names.
 
         Raises:
             InvalidInput: a contender's predictions do not fit the snapshot's rows, or hold NaN; the message names it.
         """
-        default = deciding(task)
-        checked = _checked(snapshot, predictions, metric(default).over(snapshot.names))
+        declared = question(task)
+        checked = _checked(snapshot, predictions, snapshot.measure(declared.metric))
         if CANDIDATE not in checked:
             msg = f"There is nothing to judge: the contenders are {', '.join(checked) or 'none'}. Expected {CANDIDATE!r} among them."
             raise InvalidInput(msg, field=CANDIDATE)
-        case = Case(snapshot=snapshot, predictions=checked, task=task, metric=default)
+        case = Case(snapshot=snapshot, predictions=checked, task=declared.name, metric=declared.metric)
         return tuple(
             Verdict(
                 id=new_id("verdict"),
@@ -81,7 +100,7 @@ class Verdicts:
         snapshot: Snapshot,
         predictions: Mapping[str, npt.ArrayLike],
         *,
-        task: str,
+        task: str | Question,
         metrics: Sequence[str] | None = None,
     ) -> dict[str, dict[str, float]]:
         """Return each contender's metrics, by default those that the task reports.
@@ -89,9 +108,9 @@ class Verdicts:
         A metric that has no value for these rows is left out; so are all of them where there are no rows.
         """
         declared = question(task)
-        checked = _checked(snapshot, predictions, metric(declared.metric).over(snapshot.names))
+        checked = _checked(snapshot, predictions, snapshot.measure(declared.metric))
         names = declared.metrics if metrics is None else metrics
-        measures = [metric(name).over(snapshot.names) for name in names]
+        measures = [snapshot.measure(name) for name in names]
         if not len(snapshot):
             return {contender: {} for contender in checked}
         return {
@@ -158,7 +177,7 @@ def _checked(
     return found
 
 
-def deciding(task: str) -> str:
+def deciding(task: str | Question) -> str:
     """Return the name of the metric that decides about a task where nobody names one.
 
     >>> deciding("classification")
@@ -167,8 +186,10 @@ def deciding(task: str) -> str:
     return str(question(task).metric)
 
 
-def question(name: str) -> Any:
-    """Return a task as it is without arguments: it knows the metric that decides and those that are reported."""
+def question(name: str | Question) -> Any:
+    """Return a task, one that is named as it is without arguments: it knows the metric that decides and those reported."""
+    if not isinstance(name, str):
+        return name
     return getattr(plugins.load("task", name), "".join(part.capitalize() for part in name.split("_")))()
 
 

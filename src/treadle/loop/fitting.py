@@ -40,6 +40,8 @@ RESULT, FAILURE = "fitted.json", "failure.json"
 _KINDS: dict[str, type[Exception]] = {"store": StoreUnavailable, "lost": LeaseLost, "memory": MemoryError}
 #: Rows on which a package must reproduce what the trained estimator says.
 GOLDEN = 1024
+#: Validation rows from which on a bound is taken from these; fewer: from the training rows.
+SETTLING = 100
 
 
 class Fitted(msgspec.Struct, frozen=True, kw_only=True):
@@ -164,9 +166,10 @@ def packed(
     objects: Objects,
 ) -> Fitted:
     """Package a fitted estimator, and fit the baselines beside it."""
+    data = settled(_asked(model, estimator, data), data)
     golden, expected = _golden(model, estimator, data, seed=seed)
     package = packages.pack(
-        estimator,
+        data.task.packaged(estimator),
         task=model.task.name,
         signature=data.signature,
         golden=golden,
@@ -185,7 +188,12 @@ def packed(
 def baselines_of(model: Model, data: TrainingData) -> tuple[Lookup, ...]:
     """Fit a model's baselines to its training rows."""
     truth, output = pl.Series(data.train.y), scored(data.signature)
-    return tuple(baseline.fit(data.train.frame, truth, output=output) for baseline in model.baselines)
+    frames = [
+        data.train.X if getattr(one, "of_inputs", False) else data.train.frame for one in model.baselines
+    ]
+    return tuple(
+        one.fit(frame, truth, output=output) for one, frame in zip(model.baselines, frames, strict=True)
+    )
 
 
 def checked_out(model: Model, run: Run, rooms: Rooms) -> dict[str, Path]:
@@ -202,7 +210,7 @@ def inputs_of(model: Model, frame: pl.DataFrame) -> tuple[str, ...]:
     if model.inputs:
         return model.inputs
     data = model.data
-    taken = {*data.key_columns, data.time_column, model.truth, *data.outcome_columns}
+    taken = {*data.key_columns, data.time_column, model.truth, *data.outcome_columns, *model.task.ties}
     taken |= model.behind.keys() - model.lags.keys()
     return tuple(name for name in frame.columns if name not in taken and not name.startswith("_"))
 
@@ -224,8 +232,21 @@ def _golden(
         raise RunFailed(msg)
     rows: Rows = data.validation if len(data.validation) else data.train
     sample = rows.X.sample(min(GOLDEN, rows.X.height), seed=seed)
-    asked = packages.asked(estimator, signature=data.signature, allow_pickle=model.allow_pickle)
-    return sample, data.task.predictions(asked, sample)
+    return sample, data.task.predictions(_asked(model, estimator, data), sample)
+
+
+def _asked(model: Model, estimator: Any, data: TrainingData) -> Any:
+    """Return the estimator as a task asks it: as it is where a function of the user's does."""
+    if estimator is None or data.task.packaged(estimator) is not estimator:
+        return estimator
+    return packages.asked(estimator, signature=data.signature, allow_pickle=model.allow_pickle)
+
+
+def settled(estimator: Any, data: TrainingData) -> TrainingData:
+    """Return the data with what its question has to know of the estimator's answers, on rows that it was not fitted to."""
+    rows = data.validation if len(data.validation) >= SETTLING else data.train
+    task = data.task.settled(lambda: data.task.predictions(estimator, rows.X))
+    return replace(data, task=task, signature=msgspec.structs.replace(data.signature, outputs=task.outputs))
 
 
 def sentence(error: Exception, model: Model, *, root: Path) -> str:

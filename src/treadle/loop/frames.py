@@ -39,11 +39,13 @@ class Frames:
         self._datasets = datasets
 
     def known(self, model: Model, version: int, *, known_at: datetime | None = None) -> Known:
-        """Count the rows whose outcome was known by a moment, and say up to when they reach."""
+        """Count the rows that could be trained on by a moment, and say up to when they reach."""
         time = model.data.time_column
         if isinstance(model.task, Forecast):
             return self._known_ahead(model, model.task, version, known_at)
-        rows = self._datasets.scan(model.data.name, version=version, outcome=True, known_at=known_at)
+        rows = self._datasets.scan(
+            model.data.name, version=version, outcome=bool(model.target) or None, known_at=known_at
+        )
         if known_at is not None:
             rows = rows.filter(pl.col(time) < known_at)
         count, latest = rows.select(pl.len(), pl.col(time).max().alias("latest")).collect().row(0)
@@ -58,7 +60,7 @@ class Frames:
         split: str | None = None,
         known_at: datetime | None = None,
     ) -> pl.DataFrame:
-        """Return rows with a known outcome inside a window, with features, in the order in which they landed.
+        """Return rows inside a window, with a known outcome where the model has a target, with features, in the order in which they landed.
 
         Raises:
             InvalidInput: an on-demand feature depends on more than its own row.
@@ -70,7 +72,7 @@ class Frames:
             version=version,
             split=split,
             window=window,
-            outcome=None if ahead else True,
+            outcome=None if ahead or not model.target else True,
             known_at=known_at,
         )
         if ahead is not None:

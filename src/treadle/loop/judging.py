@@ -13,13 +13,15 @@ import polars as pl
 from treadle.core.answers import aligned, numbers, scored, shape_of
 from treadle.core.records import Lookup, ModelVersion, Run, Verdict, Window
 from treadle.core.servable import Servable
+from treadle.core.signature import Signature
 from treadle.evaluation.gate import columns_for
+from treadle.evaluation.own import measures_of
 from treadle.evaluation.snapshots import Snapshot, digest_of_rows
 from treadle.loop.ahead import SCALE
 from treadle.loop.frames import Frames
 from treadle.loop.models import Model
 from treadle.loop.rooms import Rooms
-from treadle.training.task import Task
+from treadle.training.task import Task, column_of
 from treadle.training.tasks.forecast import Forecast
 
 #: Steps of a forecast at most whose errors are told apart.
@@ -49,28 +51,28 @@ def judge(
 ) -> Judgement:
     """Compare on the never-trained-on rows of the run's own dataset versions."""
     # A champion that answers another kind of question cannot be compared with.
-    same = champion is not None and champion.task == candidate.task
+    same = champion is not None and _comparable(model, champion, candidate)
     contenders = {CANDIDATE: candidate} | ({CHAMPION: champion} if champion and same else {})
     loaded = {name: rooms.models.load(version) for name, version in contenders.items()}
     answering = answering_with(loaded, candidate)
-    version, name = run.data[model.data.name], model.task.name
+    version = run.data[model.data.name]
     tested, predictions = compared(model, test_rows(model, run, rooms), answering, version=version)
     verdicts = rooms.verdicts.judge(
-        tested, predictions, model.gates, run=run.id, task=name, parents=_parents(contenders)
+        tested, predictions, model.gates, run=run.id, task=model.task, parents=_parents(contenders)
     )
-    scores = {"test": _scores(rooms, tested, predictions, task=name)}
+    scores = {"test": _scores(rooms, tested, predictions, task=model.task)}
     counts = {"test": len(tested)}
     if run.forward is not None:
         rows = Frames(rooms.datasets).rows(model, versions=run.data, window=run.forward)
         ahead, said = compared(model, rows, answering, version=version, on="forward")
         counts["forward"] = len(ahead)
         if len(ahead):
-            scores["forward"] = _scores(rooms, ahead, said, task=name)
+            scores["forward"] = _scores(rooms, ahead, said, task=model.task)
     return Judgement(verdicts=verdicts, scores=scores, counts=counts)
 
 
 def _scores(
-    rooms: Rooms, tested: Snapshot, predictions: Mapping[str, np.ndarray], *, task: str
+    rooms: Rooms, tested: Snapshot, predictions: Mapping[str, np.ndarray], *, task: Task
 ) -> dict[str, dict[str, float]]:
     """Return each contender's metrics; of forecasts also how far they are off at each step, of many at some."""
     found = rooms.verdicts.scores(tested, predictions, task=task)
@@ -96,6 +98,12 @@ def flat(scores: Mapping[str, Mapping[str, Mapping[str, float]]]) -> dict[str, f
     }
 
 
+def _comparable(model: Model, champion: ModelVersion, candidate: ModelVersion) -> bool:
+    """Return whether two versions answer the same question, where the answers are about the inputs, of the same inputs."""
+    inputs = sorted(champion.signature.names), sorted(candidate.signature.names)
+    return champion.task == candidate.task and (not model.task.of_inputs or inputs[0] == inputs[1])
+
+
 def test_rows(model: Model, run: Run, rooms: Rooms) -> pl.DataFrame:
     """Return the never-trained-on rows of a run's dataset versions, up to the end of its forward test."""
     assert run.window is not None
@@ -105,17 +113,18 @@ def test_rows(model: Model, run: Run, rooms: Rooms) -> pl.DataFrame:
 
 
 def snapshot(model: Model, rows: pl.DataFrame, *, task: Task, version: int, on: str = "test") -> Snapshot:
-    """Return rows of one dataset version as what contenders are compared on, tied by the split's group."""
+    """Return rows of one dataset version as what contenders are compared on, tied by the split's group, or else by the question."""
     horizon = _overlapping(model, rows)
     # Rows of one moment count as one, and the method for forecasts allows for how long errors stay alike.
     grouped = model.data.split.groups if model.data.split and horizon is None else ()
-    groups = rows.select(pl.struct(grouped).rank("dense")).to_series().to_numpy() if grouped else None
+    tied = grouped or task.ties
+    groups = rows.select(pl.struct(tied).rank("dense")).to_series().to_numpy() if tied else None
     moments = model.data.time
     return Snapshot(
         dataset=model.data.name,
         version=version,
         rows=digest_of_rows(rows.select(model.data.key_columns)),
-        y=task.target(rows[model.truth]),
+        y=task.truth(rows, model.truth),
         groups=groups,
         names=task.outputs[-1].columns,
         on=on,
@@ -123,6 +132,7 @@ def snapshot(model: Model, rows: pl.DataFrame, *, task: Task, version: int, on: 
         times=None if moments is None else rows[moments].to_physical().to_numpy(),
         horizon=horizon,
         scales=rows[SCALE].to_numpy() if SCALE in rows.columns else None,
+        measures=measures_of(task),
     )
 
 
@@ -148,7 +158,9 @@ def compared(
     A class that a contender does not know has the probability 0 there, also where the rows are of it. Who cannot give
     the columns of another kind, as quantiles of other levels, is left out.
     """
-    task = model.task.over([columns, *(one.columns for one in contenders.values())], rows[model.truth])
+    task = model.task.over(
+        [columns, *(one.columns for one in contenders.values())], column_of(rows, model.truth)
+    )
     wide = task.outputs[-1].columns
     fills = task.outputs[-1].name == "probabilities"
     predictions = {
@@ -192,9 +204,17 @@ def answers_with(servable: Servable) -> Contender:
     def answer(rows: pl.DataFrame) -> np.ndarray:
         if rows.is_empty():
             return np.empty(shape_of(columns, 0))
-        return numbers(servable.predict(servable.signature.encode(rows)), servable.signature)
+        signature = servable.signature
+        return from_bound(numbers(servable.predict(signature.encode(rows)), signature), signature)
 
     return Contender(answer, columns)
+
+
+def from_bound(values: np.ndarray, signature: Signature) -> np.ndarray:
+    """Return scores as they are compared: how far they lie above the bound of their own version; other numbers stay."""
+    if scored(signature).name != "score":
+        return values
+    return values - next((field.above for field in signature.outputs if field.kind == "boolean"), 0.0)
 
 
 def answering_with(loaded: Mapping[str, Servable], candidate: ModelVersion) -> dict[str, Contender]:

@@ -14,11 +14,13 @@ from treadle.core.errors import InvalidInput
 from treadle.core.records import Lookup, ModelVersion
 from treadle.core.signature import Signature
 from treadle.data.datasets import Datasets
-from treadle.evaluation.verdicts import deciding, metric, question
+from treadle.evaluation.own import measure_of
+from treadle.evaluation.verdicts import question
 from treadle.loop.ahead import matched
 from treadle.loop.models import Model
 from treadle.monitoring import outcomes, performance
 from treadle.monitoring.performance import Measure
+from treadle.training.task import Task
 
 
 def answered(
@@ -60,19 +62,20 @@ def _beside(joined: pl.DataFrame, versions: Mapping[int, ModelVersion]) -> pl.Da
 
 
 def scores(
-    known: pl.DataFrame, *, task: str, measure: str, every: str, signature: Signature | None = None
+    known: pl.DataFrame, *, task: str | Task, measure: str, every: str, signature: Signature | None = None
 ) -> pl.DataFrame:
     """Return a metric of the answers by stretch of time and version, with intervals; see `monitoring.performance`.
 
-    `measure` is by default the one that decides about the task. `signature`, of what answers, says how a set of labels
-    is written.
+    `measure` is by default the one that decides about the task, which is the question, or its name. `signature`, of what
+    answers, says how a set of labels is written. Of a ranking, the rows of one request are one query.
 
     Raises:
         InvalidInput: the metric is not for this task.
     """
-    found = metric(measure or deciding(task))
-    if task not in found.tasks:
-        msg = f"The metric {found.name!r} is for {' and '.join(found.tasks)}; the task is {task}."
+    asked = question(task)
+    found = measure_of(measure or asked.metric, task)
+    if found.name not in asked.metrics and asked.name not in found.tasks:
+        msg = f"The metric {found.name!r} is for {' and '.join(found.tasks)}; the task is {asked.name}."
         raise InvalidInput(msg, field="metric")
     if found.is_scaled:
         msg = f"{found.name} is in units of each series, which answers that were logged do not have. Take another, as mae."
@@ -80,13 +83,15 @@ def scores(
     if isinstance(known.schema["answer"], pl.Struct):
         columns, known = _as_numbers(known, _asked(task, signature))
         found = found.over(columns)
+    if asked.ties:
+        known = known.with_columns(_by_request(known))
     # Errors of neighbouring forecasts overlap: an interval as if they did not would be too narrow.
-    per_row = None if task == "forecast" else found.per_row
+    per_row = None if asked.name == "forecast" else found.per_row
     wanted = Measure(name=found.name, value=found.value, per_row=per_row)
     return performance.performance(known, [wanted], prediction="answer", every=every)
 
 
-def _asked(task: str, signature: Signature | None) -> Any:
+def _asked(task: str | Task, signature: Signature | None) -> Any:
     """Return the question, with what its declaration said about texts."""
     asked = question(task)
     told = [field for field in signature.outputs if field.separator] if signature is not None else []
@@ -109,9 +114,17 @@ def _as_numbers(known: pl.DataFrame, asked: Any) -> tuple[tuple[str, ...], pl.Da
     )
 
 
+def _by_request(known: pl.DataFrame) -> pl.Series:
+    """Return each outcome with the number of its request: rows that were asked about together are one query."""
+    pairs = known.select(
+        pl.col("outcome").cast(pl.Float64), pl.col("request_id").rank("dense").cast(pl.Float64)
+    )
+    return pl.Series("outcome", pairs.to_numpy(), dtype=pl.Array(pl.Float64, 2))
+
+
 def _answer(rows: pl.DataFrame, version: ModelVersion, kind: pl.DataType) -> pl.Series:
     field = scored(version.signature)
-    if not field.columns:
+    if not field.columns and field.name in {"prediction", "probability"}:
         return rows.select(pl.coalesce("probability", "prediction")).to_series().cast(kind)
     told = [msgspec.json.decode(text)[field.name] for text in rows["outputs"]]
     return pl.Series(told, dtype=kind)

@@ -12,7 +12,9 @@ from treadle.core import plugins
 from treadle.core.clock import parse_span
 from treadle.core.errors import InvalidDeclaration, closest
 from treadle.data.datasets import Dataset
+from treadle.data.splits import HashSplit
 from treadle.data.trees import Tree
+from treadle.evaluation.declared import check_metrics
 from treadle.features.on_demand import OnDemand
 from treadle.features.views import FeatureView
 from treadle.loop.policies import Policy
@@ -33,6 +35,7 @@ class Model:
     name: str
     function: TrainingFunction
     data: Dataset
+    #: The column of the truth; empty: the question has none.
     target: str
     task: Any
     #: Joined to the rows, each as of its own time.
@@ -119,7 +122,7 @@ class Model:
 def model(
     *,
     data: Dataset,
-    target: str,
+    target: str = "",
     task: Any,
     features: Sequence[FeatureView | OnDemand] = (),
     trees: Sequence[Tree] = (),
@@ -142,6 +145,8 @@ def model(
     there then. `trees` are folders of files: a run pins their newest versions beside the rows', and the function finds
     each checked out at `data.trees[name]`.
 
+    A question about the inputs alone, as `td.Density()`, has no `target`.
+
     With `search` the function is called for many sets of hyper-parameters, and the best one's model is the candidate.
     `resources` say what a worker needs of its machine; of several places the next is taken when one was lost too often.
 
@@ -159,7 +164,7 @@ def model(
             function=function,
             data=data,
             target=target,
-            task=task,
+            task=task.on(target) if hasattr(task, "on") else task,
             features=tuple(feature for feature in features if not isinstance(feature, OnDemand)),
             on_demand=tuple(feature for feature in features if isinstance(feature, OnDemand)),
             trees=tuple(trees),
@@ -206,6 +211,7 @@ def _check(declared: Model) -> None:
     if not hasattr(declared.task, "predictions"):
         msg = f"{where}: task is {declared.task!r}; expected for example td.Classification() or td.Regression()."
         raise InvalidDeclaration(msg, field="task")
+    _check_judging(declared)
     _check_search(declared, where)
     _check_forecast(declared, where)
     if declared.target in declared.inputs and declared.truth == declared.target:
@@ -238,6 +244,24 @@ def _check_forecast(declared: Model, where: str) -> None:
         raise InvalidDeclaration(msg, field="data")
 
 
+def _check_judging(declared: Model) -> None:
+    _check_ties(declared)
+    for gate in declared.gates:
+        check_metrics(gate, declared.task.metrics)
+
+
+def _check_ties(declared: Model) -> None:
+    tied, split = declared.task.ties, declared.data.split
+    if not tied or not isinstance(split, HashSplit) or split.groups:
+        return
+    names = repr(tied[0]) if len(tied) == 1 else repr(list(tied))
+    msg = (
+        f"Model {declared.name!r}: the rows of one {' and '.join(tied)} would be divided between training and test. "
+        f"Keep them together: split=td.HashSplit(..., group={names}) at dataset {declared.data.name!r}."
+    )
+    raise InvalidDeclaration(msg, field="task")
+
+
 def _check_search(declared: Model, where: str) -> None:
     search: object = declared.search
     if search is not None and not isinstance(search, Search):
@@ -255,9 +279,9 @@ def _check_search(declared: Model, where: str) -> None:
             f"{where}: windows are stretches of the rows' time, and dataset {declared.data.name!r} has none."
         )
         raise InvalidDeclaration(msg, field="search")
-    wanted = declared.search.metric
-    if wanted and wanted not in plugins.available("metric"):
-        msg = f"{where}: no metric named {wanted!r}. {closest(wanted, plugins.available('metric'))}"
+    wanted, known = declared.search.metric, (*declared.task.metrics, *plugins.available("metric"))
+    if wanted and wanted not in known:
+        msg = f"{where}: no metric named {wanted!r}. {closest(wanted, known)}"
         raise InvalidDeclaration(msg, field="search")
     priced = declared.resources and all(place.price for place in declared.resources)
     if declared.search.cost is not None and not priced:

@@ -16,10 +16,9 @@ def plan(model: Model, frames: Frames, *, version: int) -> tuple[Window, Window 
     """
     end = frames.known(model, version).until
     if end is None:
-        msg = (
-            f"No row of dataset {model.data.name!r} (version {version}) has a known {model.target!r} yet, so "
-            f"{model.name!r} cannot be trained. Outcomes make rows known: see `treadle datasets show`."
-        )
+        known = f" has a known {model.target!r} yet" if model.target else " is there yet"
+        hint = " Outcomes make rows known: see `treadle datasets show`." if model.target else ""
+        msg = f"No row of dataset {model.data.name!r} (version {version}){known}, so {model.name!r} cannot be trained.{hint}"
         raise NotFound(msg)
     last = end - model.forward_span
     ahead = Window(start=last, end=end) if model.forward_span else None

@@ -19,12 +19,12 @@ import polars as pl
 from treadle.core.errors import InvalidInput, NotFound
 from treadle.core.ids import new_id
 from treadle.core.records import Decision, Record, Verdict, Window
-from treadle.evaluation import verdicts as judging
+from treadle.evaluation.own import measure_of
 from treadle.loop import fitting
 from treadle.loop.ahead import apart
 from treadle.loop.facts import Facts
 from treadle.loop.frames import Frames
-from treadle.loop.judging import Contender, compared, looks_up
+from treadle.loop.judging import Contender, compared, from_bound, looks_up
 from treadle.loop.models import Model
 from treadle.loop.rooms import Rooms
 from treadle.training.context import RunContext
@@ -117,13 +117,14 @@ def _bounds(
     end = frames.known(model, versions[model.data.name]).until
     start = rooms.datasets.version(model.data.name).time_min
     if end is None or start is None:
-        msg = f"No row of dataset {model.data.name!r} has a known {model.target!r}, so there is no history to replay."
+        known = f" has a known {model.target!r}" if model.target else " is there"
+        msg = f"No row of dataset {model.data.name!r}{known}, so there is no history to replay."
         raise NotFound(msg)
     return start, end
 
 
 def _columns(model: Model, rooms: Rooms, versions: dict[str, int]) -> tuple[str, ...]:
-    if model.truth != model.target:
+    if model.truth != model.target or not model.target:
         return tuple(model.task.outputs[-1].columns)
     rows = rooms.datasets.scan(model.data.name, version=versions[model.data.name], outcome=True)
     seen = rows.select(pl.col(model.target).unique()).collect()[model.target]
@@ -172,7 +173,7 @@ def _train(
         )
         context = RunContext.detached(folder=Path(folder), seed=model.seed, params=dict(model.params))
         estimator = model(data, dict(model.params), context)
-    candidate = _answers(estimator, data)
+    candidate = _answers(estimator, fitting.settled(estimator, data))
     contenders = {"candidate": candidate}
     if FRESH in state.answering:
         contenders["champion"] = state.answering[FRESH]
@@ -204,13 +205,14 @@ def _judge(
     version = rooms.datasets.version(model.data.name).version
     tested, predictions = compared(model, test, contenders, version=version)
     return rooms.verdicts.judge(
-        tested, predictions, model.gates, run=new_id("replay"), task=model.task.name, parents=()
+        tested, predictions, model.gates, run=new_id("replay"), task=model.task, parents=()
     )
 
 
 def _answers(estimator: Any, data: TrainingData) -> Contender:
     def answer(rows: pl.DataFrame) -> np.ndarray:
-        return np.asarray(data.task.predictions(estimator, data.encoded(rows)), dtype=np.float64)
+        found = np.asarray(data.task.predictions(estimator, data.encoded(rows)), dtype=np.float64)
+        return from_bound(found, data.signature)
 
     return Contender(answer, data.classes)
 
@@ -225,7 +227,10 @@ def _score(model: Model, frames: Frames, versions: dict[str, int], state: _State
     tested, predictions = compared(model, rows, state.answering, version=version, columns=state.columns)
     answers = {name: pl.Series(values) for name, values in predictions.items()}
     at = rows[model.data.time_column]
-    state.scored.append(pl.DataFrame({"at": at, "y": pl.Series(tested.y), **answers}))
+    y = tested.y
+    if model.task.ties:  # the queries of each stretch are numbered anew
+        y = y + np.array([0, sum(part.height for part in state.scored)])
+    state.scored.append(pl.DataFrame({"at": at, "y": pl.Series(y), **answers}))
 
 
 def _summary(model: Model, state: _State, since: datetime, until: datetime) -> Replay:
@@ -255,7 +260,7 @@ def _summary(model: Model, state: _State, since: datetime, until: datetime) -> R
 
 def _losses(model: Model, scored: pl.DataFrame, columns: tuple[str, ...]) -> dict[str, float]:
     """Return each contender's metric over the rows that it answered."""
-    measure = judging.metric(model.task.metric).over(columns)
+    measure = measure_of(model.task.metric, model.task).over(columns)
     names = [name for name in scored.columns if name not in {"at", "y"}]
     answered = {name: scored.select("y", name).drop_nulls() for name in names}
     return {

@@ -211,7 +211,7 @@ class Reruns:
             f"{on}.{contender}.{metric}": value
             for on, part in parts.items()
             for contender, found in self._rooms.verdicts.scores(
-                part.snapshot, part.predictions, task=model.task.name
+                part.snapshot, part.predictions, task=model.task
             ).items()
             for metric, value in found.items()
         }

@@ -14,7 +14,6 @@ from treadle.core.records import ModelVersion, Record, Run
 from treadle.core.servable import Servable
 from treadle.evaluation.importance import importance
 from treadle.evaluation.intervals import interval
-from treadle.evaluation.measures import metric
 from treadle.evaluation.pair import Pair
 from treadle.evaluation.snapshots import Snapshot
 from treadle.loop import judging
@@ -117,7 +116,7 @@ def owed(part: Answered, model: Model, servable: Servable) -> list[Owed]:
         lambda rows: asked.over(names, rows, fills=fills, source=CANDIDATE),
         part.rows[chosen],
         part.snapshot.y[chosen],
-        on=metric(model.task.metric).over(names),
+        on=part.snapshot.measure(model.task.metric),
         columns=list(servable.signature.names[:TRIED_COLUMNS]),
         groups=None if groups is None else groups[chosen],
         repeats=REPEATS,
@@ -133,7 +132,7 @@ def _finite(value: float | None) -> float | None:
 
 
 def _scores(part: Answered, name: str, rows: np.ndarray, *, of: str = "") -> Iterator[Score]:
-    measure, snapshot = metric(name).over(part.snapshot.names), part.snapshot
+    measure, snapshot = part.snapshot.measure(name), part.snapshot
     groups = None if snapshot.groups is None else snapshot.groups[rows]
     for contender, given in part.predictions.items():
         pair = Pair(

@@ -10,7 +10,7 @@ import msgspec
 from treadle.core.clock import monotonic
 from treadle.core.errors import RunCrashed, RunFailed, RunPreempted
 from treadle.core.records import Run
-from treadle.evaluation.measures import metric
+from treadle.evaluation.own import measure_of
 from treadle.loop import fitting
 from treadle.loop.models import Model
 from treadle.loop.rooms import Rooms
@@ -49,7 +49,7 @@ class Searching:
         self._work()
         trials.close(self._run.id)
         found = trials.of_run(self._run.id)
-        best = best_of(found, greater=metric(metric_of(self._model)).greater_is_better)
+        best = best_of(found, greater=measure_of(metric_of(self._model), self._model.task).greater_is_better)
         if best is None or best.fitted is None:
             raise _nothing(found)
         self._rooms.progress.step(_sentence(best, found, metric_of(self._model)))

@@ -26,11 +26,11 @@ from treadle.core.errors import (
     TrialPruned,
 )
 from treadle.core.records import Run, Window
-from treadle.evaluation.measures import metric
+from treadle.evaluation.own import measure_of
 from treadle.loop import fitting
 from treadle.loop.ahead import apart
 from treadle.loop.frames import Frames
-from treadle.loop.judging import snapshot
+from treadle.loop.judging import from_bound, snapshot
 from treadle.loop.models import Model
 from treadle.loop.rooms import Rooms
 from treadle.training.context import RunContext
@@ -88,7 +88,7 @@ class Worker:
         assert model.search is not None
         self._model, self._run, self._rooms, self._name = model, run, rooms, name
         self._search, self._price, self._notice = model.search, price, notice
-        greater = metric(metric_of(model)).greater_is_better
+        greater = measure_of(metric_of(model), model.task).greater_is_better
         self._greater = greater
         self._sampling = Sampling(model.search, name=model.name, seed=run.seed, greater=greater)
         self._board = Board(rooms.trials, run.id)
@@ -150,9 +150,10 @@ class Worker:
         rows, wanted = data.validation, metric_of(self._model)
         version = self._run.data[self._model.data.name]
         tested = snapshot(self._model, rows.frame, task=data.task, version=version, on="validation")
-        answers = {CANDIDATE: data.task.predictions(estimator, rows.X)}
+        known = fitting.settled(estimator, data)
+        answers = {CANDIDATE: from_bound(known.task.predictions(estimator, rows.X), known.signature)}
         names = tuple(dict.fromkeys((wanted, *data.task.metrics)))
-        scores = self._rooms.verdicts.scores(tested, answers, task=data.task.name, metrics=names)
+        scores = self._rooms.verdicts.scores(tested, answers, task=data.task, metrics=names)
         found = scores[CANDIDATE]
         if wanted not in found:
             msg = (

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from treadle.core.answers import chances, scored
-from treadle.core.signature import Signature
+from treadle.core.signature import Field, Signature
+from treadle.core.stretch import log_stretch
 
 if TYPE_CHECKING:
     import polars as pl
@@ -52,6 +53,23 @@ class Asked:
         if self._is_classifier:
             return np.asarray(self.classes_[self.predict_proba(rows).argmax(axis=1)])
         return np.asarray(self._answer(rows), dtype=np.float64)
+
+
+def method_of(estimator: Any, scored: Field) -> str:
+    """Return the method by which an estimator is asked for the scored output; one that stands for a model is asked so already."""
+    return "predict" if isinstance(estimator, Asked) or not scored.method else scored.method
+
+
+def turn_of(estimator: Any, scored: Field) -> Callable[[np.ndarray], np.ndarray]:
+    """Return what makes the scored numbers of what an estimator's method gives.
+
+    Raises:
+        InvalidInput: they are a density, and a step before it bends space.
+    """
+    if scored.turned == "negated":
+        return lambda values: -values
+    added = log_stretch(estimator) if scored.turned == "stretched" else 0.0
+    return lambda values: values + added
 
 
 def codes(series: pl.Series, levels: Sequence[Any]) -> np.ndarray:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from treadle.core.answers import aligned, chances, completed, scored, shape_of
 from treadle.core.signature import Signature, decode_frame
+from treadle.registry.asked import Asked, method_of, turn_of
 from treadle.registry.conversion.pipelines import last_step
 
 
@@ -53,8 +55,15 @@ class NativeModel:
                 )
             shares = np.asarray(answer, dtype=np.float64)
             return aligned(shares, list(self._estimator.classes_), columns=last.columns, source=source)
-        values = np.asarray(self._estimator.predict(given), dtype=np.float64)
+        method = getattr(self._estimator, method_of(self._estimator, last))
+        values = np.asarray(method(given), dtype=np.float64)
+        if not isinstance(self._estimator, Asked):
+            values = self._turn(values)
         return values.reshape(shape_of(last.columns, len(values)))
+
+    @cached_property
+    def _turn(self) -> Callable[[np.ndarray], np.ndarray]:
+        return turn_of(self._estimator, scored(self._signature))
 
     def _given(self, columns: Mapping[str, np.ndarray]) -> Any:
         """Return the rows as the estimator was fitted: a frame where it knows names, else an array."""

@@ -14,11 +14,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
+
 from treadle.core.answers import scored
 from treadle.core.optional import require
 from treadle.core.servable import Servable
 from treadle.core.signature import Signature
-from treadle.registry.asked import Asked
+from treadle.registry.asked import Asked, turn_of
 from treadle.registry.format import Saved
 from treadle.registry.inspection import called_by
 from treadle.registry.native import NativeModel
@@ -50,8 +52,21 @@ def load(files: Mapping[str, bytes], *, task: str, signature: Signature) -> Serv
 def estimator(model: Any, *, signature: Signature) -> Any:
     """Return an object, or a plain function, with scikit-learn's methods; it gets frames of all inputs."""
     likely = scored(signature).name in {"probability", "probabilities"}
-    answer = getattr(model, "predict_proba" if likely else "predict", model)
-    return Asked(answer, names=signature.names, signature=signature, classes=getattr(model, "classes_", None))
+    method = "predict_proba" if likely else scored(signature).method or "predict"
+    answer, turn = getattr(model, method, model), turn_of(model, scored(signature))
+    if answer is not model and scored(signature).turned:
+        return Called(lambda rows: turn(np.asarray(answer(rows))), names=signature.names, signature=signature)
+    return Called(
+        answer, names=signature.names, signature=signature, classes=getattr(model, "classes_", None)
+    )
+
+
+class Called(Asked):
+    """A model that answers as a function does, whatever its own method is called."""
+
+    def __call__(self, rows: Any) -> np.ndarray:
+        """Return the numbers that are scored."""
+        return self.predict(rows)
 
 
 @contextmanager

@@ -86,8 +86,9 @@ def count(
     seed = zlib.crc32(f"{measure.name}/{population.name}/{gate.name}/{n}".encode())
     random = np.random.default_rng(seed)
     promoted = refused = 0
+    scored = whole(population, measure)
     for _ in range(repeats):
-        passed = decided(gate, drawn(population, measure, n=n, random=random))
+        passed = decided(gate, drawn(population, measure, n=n, random=random, scored=scored))
         promoted += passed is True
         refused += passed is None
     return Outcome(
@@ -110,15 +111,32 @@ def decided(gate: Beats | NoWorse, pair: Pair) -> bool | None:
     return gate.decide(compared).passed
 
 
-def drawn(population: Population, measure: Measure, *, n: int, random: np.random.Generator) -> Pair:
-    """Draw n rows of a population, independently; of one with groups, n groups."""
-    if population.groups is not None:
+def whole(population: Population, measure: Measure) -> Pair:
+    """Return all rows of a population as a pair: what costs a pass over them is done once for all draws."""
+    return Pair(measure=measure, y=population.y, first=population.first, second=population.second)
+
+
+def drawn(
+    population: Population,
+    measure: Measure,
+    *,
+    n: int,
+    random: np.random.Generator,
+    scored: Pair | None = None,
+) -> Pair:
+    """Draw n rows of a population, independently; of one with groups, n groups.
+
+    `scored` is the `whole` population, of which a draw may take what each row adds to the metric.
+    """
+    groups = population.groups
+    if groups is not None and not population.by_query:
         return _groups_drawn(population, measure, n=n, random=random)
-    if n > _ROW_BY_ROW:
-        counts = random.multinomial(n, np.full(len(population), 1 / len(population))).astype(np.float64)
-        return Pair(
-            measure=measure, y=population.y, first=population.first, second=population.second, counts=counts
-        )
+    if n > _ROW_BY_ROW or groups is not None:
+        size = len(population) if groups is None else int(groups.max()) + 1
+        often = random.multinomial(n, np.full(size, 1 / size)).astype(np.float64)
+        counts = often if groups is None else often[groups.astype(np.int64)]
+        given = scored or whole(population, measure)
+        return given.drawn(counts, groups=groups)
     rows = random.integers(0, len(population), n)
     return Pair(
         measure=measure, y=population.y[rows], first=population.first[rows], second=population.second[rows]

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from types import ModuleType
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from treadle.core.errors import InvalidInput
@@ -44,12 +45,9 @@ def check_order_does_not_matter(module: ModuleType) -> None:
 def check_a_weight_is_a_repetition(module: ModuleType) -> None:
     """A row of weight 2 counts as much as two rows, one of weight 0 as none; equal weights change nothing."""
     for measure, y, p in _cases(module):
-        weight = np.arange(_ROWS) % 3
-        repeated = np.repeat(np.arange(_ROWS), weight)
+        weight, repeated, outcomes = _repeated(measure, y)
 
-        assert measure.value(y, p, weight) == pytest.approx(
-            measure.value(y[repeated], p[repeated]), rel=1e-12
-        )
+        assert measure.value(y, p, weight) == pytest.approx(measure.value(outcomes, p[repeated]), rel=1e-12)
         assert measure.value(y, p, np.full(_ROWS, 0.5)) == pytest.approx(measure.value(y, p), rel=1e-12)
 
 
@@ -88,8 +86,9 @@ def check_one_class_or_one_value(module: ModuleType) -> None:
     for measure, y, p in _cases(module):
         for only in (0.0, 1.0):
             same = np.full(y.shape, only)
-            assert isinstance(measure.value(same, p), float)
-            assert not math.isinf(measure.value(same, p))
+            outcomes = np.column_stack([same[:, 0], y[:, 1]]) if _is_ranking(measure) else same
+            assert isinstance(measure.value(outcomes, p), float)
+            assert not math.isinf(measure.value(outcomes, p))
         assert isinstance(measure.value(y[:1], p[:1]), float)
 
 
@@ -136,13 +135,41 @@ def _cases(module: ModuleType) -> Iterator[tuple[Measure, Floats, Floats]]:
             # Too low on the left, and much too low on the right: too few rows lie in an interval that is too wide.
             off = np.array([-1.0, 0.5, -0.8]) * random.uniform(0.4, 1.6, (_ROWS, 1))
             yield measure.over(["0.1", "0.5", "0.9"]), y, _NORMAL + off
+        elif task == "anomaly":
+            p = (random.normal(size=_ROWS) + 0.5).round(1)
+            told = (random.random(_ROWS) < 1 / (1 + np.exp(-p))).astype(np.float64)
+            yield measure.asked({"scores": True}), told, p
+        elif task == "ranking":
+            y = np.column_stack([random.integers(0, 3, _ROWS), random.integers(0, 40, _ROWS)]).astype(float)
+            yield measure, y, (y[:, 0] + 2 * random.normal(size=_ROWS)).round(1)
         else:
             y = random.normal(size=_ROWS)
             yield measure, y, y + random.normal(size=_ROWS)
 
 
+def _is_ranking(measure: Measure) -> bool:
+    return "ranking" in measure.tasks
+
+
+def _repeated(measure: Measure, y: Floats) -> tuple[Floats, npt.NDArray[np.int64], Floats]:
+    """Return weights of rows, the places of rows that are there so often instead, and the outcomes of these.
+
+    The rows of a query are repeated together, each time as another query.
+    """
+    if not _is_ranking(measure):
+        often = np.arange(len(y)) % 3
+        repeated = np.repeat(np.arange(len(y)), often)
+        return often.astype(np.float64), repeated, y[repeated]
+    weight = np.asarray(y[:, 1] % 3)
+    copies = [np.flatnonzero(weight > copy) for copy in range(2)]
+    parts = [y[rows] + [0, 1_000 * copy] for copy, rows in enumerate(copies)]
+    return weight, np.concatenate(copies), np.concatenate(parts)
+
+
 def _right(module: ModuleType, y: Floats, p: Floats) -> Floats:
     """Return predictions that are right."""
+    if _is_ranking(Measure(module)):
+        return y[:, 0].copy()
     if p.shape == y.shape:
         return y.copy()
     if "quantiles" in Measure(module).tasks:

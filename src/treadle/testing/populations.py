@@ -9,7 +9,7 @@ that is sure of itself beside one that is noisy, errors with heavy tails.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -20,6 +20,8 @@ from treadle.evaluation.measures import Measure, metric
 ROWS = 4_000
 #: What the numbers of a prediction are called, by task.
 NAMES = {"quantiles": ("0.1", "0.5", "0.9")}
+#: What a question says to its metrics, by task.
+OPTIONS = {"anomaly": {"scores": True}}
 #: Those quantiles of a standard normal distribution.
 _NORMAL = np.array([-1.2816, 0.0, 1.2816])
 
@@ -34,6 +36,8 @@ class Population:
     second: Floats
     #: What ties rows together; None: nothing.
     groups: Floats | None = None
+    #: Whether those are the queries of a ranking, whose numbers stand in the second column of y.
+    by_query: bool = False
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -48,19 +52,22 @@ class Population:
         first, second = self.values(measure)
         if (first > second) == measure.greater_is_better:
             return self
-        return Population(name=self.name, y=self.y, first=self.second, second=self.first, groups=self.groups)
+        return replace(self, first=self.second, second=self.first)
 
     def swapped(self) -> Population:
         """Return the population with the predictors swapped."""
-        return Population(name=self.name, y=self.y, first=self.second, second=self.first, groups=self.groups)
+        return replace(self, first=self.second, second=self.first)
 
 
 def twins(population: Population) -> Population:
     """Return a population with each row twice, once with the predictors swapped: they are equal by every metric."""
-    groups = population.groups
-    return Population(
+    groups, again = population.groups, population.y
+    if population.by_query:
+        again = again + np.array([0, again[:, 1].max() + 1])
+    return replace(
+        population,
         name="twins",
-        y=np.concatenate([population.y, population.y]),
+        y=np.concatenate([population.y, again]),
         first=np.concatenate([population.first, population.second]),
         second=np.concatenate([population.second, population.first]),
         groups=None if groups is None else np.concatenate([groups, groups + groups.max() + 1]),
@@ -69,7 +76,7 @@ def twins(population: Population) -> Population:
 
 def measured(name: str, *, task: str = "") -> Measure:
     """Return a metric as it takes the predictions of the populations of a task, by default of its first."""
-    measure = metric(name)
+    measure = metric(name).asked(OPTIONS.get(task, {}))
     return measure.over(NAMES.get(task or measure.tasks[0], ()))
 
 
@@ -205,6 +212,68 @@ def _quantiles(random: np.random.Generator) -> list[Population]:
     ]
 
 
+def _ranking(random: np.random.Generator) -> list[Population]:
+    """Return rows in queries of three to seven, each relevant to a degree of 0 to 3."""
+    sizes = random.integers(3, 8, ROWS // 5)
+    query = np.repeat(np.arange(len(sizes)), sizes)
+    rows, hard = len(query), np.exp(0.5 * random.normal(size=len(sizes)))[query]
+    signal = 1.2 * random.normal(size=rows)
+
+    def made(name: str, *, bar: float, noise: tuple[float, float]) -> Population:
+        grades = np.clip(np.floor(signal + 0.7 * random.normal(size=rows) - bar), 0, 3)
+        first, second = (signal + far * hard * random.normal(size=rows) for far in noise)
+        y = np.column_stack([grades, query]).astype(np.float64)
+        groups = query.astype(np.float64)
+        return Population(name=name, y=y, first=first, second=second, groups=groups, by_query=True)
+
+    return [
+        made("plain", bar=0.0, noise=(0.5, 0.5)),
+        made("rare", bar=2.0, noise=(0.4, 0.8)),
+        made("unlike", bar=0.5, noise=(0.7, 0.3)),
+        made("better", bar=0.0, noise=(0.3, 1.5)),
+    ]
+
+
+def _density(random: np.random.Generator) -> list[Population]:
+    """Return log densities of normal rows by predictors that know their spread more or less; there are no outcomes."""
+    rows, heavy = random.normal(size=ROWS), random.standard_t(5, size=ROWS)
+
+    def made(name: str, held: Floats, *, spread: tuple[float, float], noise: float) -> Population:
+        first, second = (
+            -0.5 * ((held - noise * random.normal(size=ROWS)) / one) ** 2 - np.log(one) for one in spread
+        )
+        return Population(name=name, y=np.zeros(ROWS), first=first, second=second)
+
+    return [
+        made("plain", rows, spread=(1.0, 1.0), noise=0.2),
+        made("rare", heavy, spread=(1.0, 1.4), noise=0.2),
+        made("unlike", rows, spread=(1.5, 0.9), noise=0.1),
+        made("better", rows, spread=(1.0, 1.6), noise=0.1),
+    ]
+
+
+def _anomaly(random: np.random.Generator) -> list[Population]:
+    """Return scores less their bounds, and which rows are anomalies: as many as are promised to lie above."""
+    signal = random.normal(size=ROWS)
+
+    def made(
+        name: str, *, share: float, noise: tuple[float, float], bound: tuple[float, float]
+    ) -> Population:
+        hidden = signal + 0.7 * random.normal(size=ROWS)
+        y = (hidden > np.quantile(hidden, 1 - share)).astype(np.float64)
+        first, second = (
+            signal + far * random.normal(size=ROWS) - one for far, one in zip(noise, bound, strict=True)
+        )
+        return Population(name=name, y=y, first=first, second=second)
+
+    return [
+        made("plain", share=0.2, noise=(0.5, 0.5), bound=(0.9, 0.9)),
+        made("rare", share=0.08, noise=(0.4, 0.8), bound=(1.5, 2.0)),
+        made("unlike", share=0.3, noise=(0.7, 0.3), bound=(0.6, 0.2)),
+        made("better", share=0.2, noise=(0.3, 1.2), bound=(0.9, 0.5)),
+    ]
+
+
 def grouped(random: np.random.Generator, *, groups: int = 1_000) -> Population:
     """Return binary rows in groups of one to twenty, of which a predictor is right or wrong about all at once."""
     codes = np.repeat(np.arange(groups), random.integers(1, 21, groups)).astype(np.float64)
@@ -235,4 +304,7 @@ _MADE: dict[str, Callable[[np.random.Generator], list[Population]]] = {
     "multiclass": _multiclass,
     "multilabel": _multilabel,
     "quantiles": _quantiles,
+    "ranking": _ranking,
+    "density": _density,
+    "anomaly": _anomaly,
 }

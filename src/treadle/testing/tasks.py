@@ -142,6 +142,10 @@ class _Fitted:
     def predict(self, frame: pl.DataFrame) -> np.ndarray:
         return _answer(self._task, frame)
 
+    def score_samples(self, frame: pl.DataFrame) -> np.ndarray:
+        answer = _answer(self._task, frame)
+        return -answer if self._task.outputs[-1].turned == "negated" else answer
+
     def predict_proba(self, frame: pl.DataFrame) -> np.ndarray:
         if self._task.outputs[-1].independent:
             return _answer(self._task, frame)

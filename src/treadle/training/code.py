@@ -32,7 +32,7 @@ def digest(function: Callable[..., Any], *, root: Path) -> str:
         path.relative_to(root).as_posix(): path.read_bytes().decode("utf-8", "replace")
         for path in sources(function, root=root)
     }
-    return digest_of({"function": _source(function), "name": function.__qualname__, "files": files})
+    return digest_of({"function": source(function), "name": function.__qualname__, "files": files})
 
 
 def describe(function: Callable[..., Any], *, root: Path, objects: Objects) -> Code:
@@ -82,7 +82,8 @@ def sources(function: Callable[..., Any], *, root: Path) -> list[Path]:
     return sorted(found)
 
 
-def _source(function: Callable[..., Any]) -> str:
+def source(function: Callable[..., Any]) -> str:
+    """Return the text of a function, or what stands for it where there is none."""
     plain = inspect.unwrap(function)
     try:
         return inspect.getsource(plain)

@@ -14,7 +14,7 @@ from treadle.core.answers import scored
 from treadle.core.errors import InvalidInput, closest
 from treadle.core.records import Window
 from treadle.core.signature import Signature, decode_frame, field_of
-from treadle.training.task import Task
+from treadle.training.task import Task, column_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +30,21 @@ class Rows:
     frame: pl.DataFrame
     #: How much each row counts, of shape (rows,), from 0 to 1: all ones unless the window decays.
     weights: np.ndarray
+    #: The number of each row's query, of shape (rows,), which never falls: rows of a ranking stand query by query; None: it is
+    #: no ranking.
+    queries: np.ndarray | None = None
+
+    @property
+    def groups(self) -> np.ndarray:
+        """How many rows each query has, in the order of the rows, of shape (queries,): what rankers are fitted with.
+
+        Raises:
+            InvalidInput: the task is no ranking.
+        """
+        if self.queries is None:
+            msg = "The rows are of no queries, so they have no groups. Queries are of td.Ranking(by=...)."
+            raise InvalidInput(msg, field="groups")
+        return np.unique(self.queries, return_counts=True)[1]
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -82,30 +97,34 @@ class TrainingData:
         """
         names = tuple(inputs) or tuple(c for c in frame.columns if c != target and not c.startswith("_"))
         _must_have(frame, names, target)
+        frame = _tied(frame, task.ties)
         train = frame.filter(pl.col("_split") == "train")
         if train.is_empty():
+            known = f" with a known {target!r}" if target else ""
             msg = (
-                f"There are no rows to train on: {frame.height} rows with a known {target!r} in the window, none of "
+                f"There are no rows to train on: {frame.height} rows{known} in the window, none of "
                 "them in the train split. Take a longer window, or wait for more outcomes."
             )
             raise InvalidInput(msg)
-        task = task.fitted(train[target])
-        frame = frame.filter(task.knows(frame[target]) | (pl.col("_split") == "train"))
+        task = task.fitted(column_of(train, target))
+        frame = frame.filter(task.knows(column_of(frame, target)) | (pl.col("_split") == "train"))
         signature = _signature(frame, train, names=names, task=task, nullable=nullable)
-        truth, splits = task.target(frame[target]), frame["_split"].cast(pl.String).to_numpy()
-        y = {split: truth[splits == split] for split in ("train", "validation")}
-        task.check_learnable(y["train"], target=target)
-        validation = frame.filter(pl.col("_split") == "validation")
+        truth, splits = task.target(column_of(frame, target)), frame["_split"].cast(pl.String).to_numpy()
+        task.check_learnable(truth[splits == "train"], target=target)
+
+        def rows(split: str) -> Rows:
+            part = frame.filter(pl.col("_split") == split)
+            return Rows(
+                X=_encoded(part, signature),
+                y=truth[splits == split],
+                frame=part,
+                weights=weights(part, window, time),
+                queries=_queries(part, task.ties),
+            )
+
         return cls(
-            train=Rows(
-                X=_encoded(train, signature), y=y["train"], frame=train, weights=weights(train, window, time)
-            ),
-            validation=Rows(
-                X=_encoded(validation, signature),
-                y=y["validation"],
-                frame=validation,
-                weights=weights(validation, window, time),
-            ),
+            train=rows("train"),
+            validation=rows("validation"),
             inputs=names,
             target=target,
             window=window,
@@ -138,6 +157,32 @@ def weights(frame: pl.DataFrame, window: Window, time: str) -> np.ndarray:
     return halved
 
 
+def _tied(frame: pl.DataFrame, ties: Sequence[str]) -> pl.DataFrame:
+    """Return rows that are tied together one after the other, after a look at whether they are in one part of the split."""
+    for name in ties:
+        if name not in frame.columns:
+            msg = f"The column {name!r}, whose rows belong together, is not there. {closest(name, frame.columns)}"
+            raise InvalidInput(msg, field=name)
+    if not ties:
+        return frame
+    parts = frame.group_by(ties, maintain_order=True).agg(pl.col("_split").n_unique().alias("_parts"))
+    divided = parts.filter(pl.col("_parts") > 1)
+    if divided.height:
+        said = ", ".join(f"{name}={value!r}" for name, value in zip(ties, divided.row(0), strict=False))
+        msg = (
+            f"The split divides {divided.height:,} of {parts.height:,} queries, as {said}: some of their rows are trained on and "
+            f"others are not. Keep them together: split=td.HashSplit(..., group={list(ties)!r})."
+        )
+        raise InvalidInput(msg, field=ties[0])
+    return frame.sort(ties, maintain_order=True)
+
+
+def _queries(frame: pl.DataFrame, ties: Sequence[str]) -> np.ndarray | None:
+    if not ties:
+        return None
+    return (frame.select(pl.struct(*ties).rank("dense")).to_series().cast(pl.Int64) - 1).to_numpy()
+
+
 def _encoded(frame: pl.DataFrame, signature: Signature) -> pl.DataFrame:
     return decode_frame(signature.inputs, signature.encode(frame))
 
@@ -147,7 +192,7 @@ def _must_have(frame: pl.DataFrame, names: Sequence[str], target: str) -> None:
         msg = "The rows have no split. Declare one on the dataset: split=td.HashSplit(train=0.8, validation=0.1, test=0.1)."
         raise InvalidInput(msg)
     visible = [name for name in frame.columns if not name.startswith("_")]
-    if target not in frame.columns:
+    if target and target not in frame.columns:
         msg = f"The target {target!r} is not among the columns. {closest(target, visible)}"
         raise InvalidInput(msg, field="target")
     for name in names:

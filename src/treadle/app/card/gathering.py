@@ -150,8 +150,10 @@ class _Gathering:
 
     def _counted(self) -> dict[str, int]:
         version = self._version
+        declared = self._workspace.project.models.get(version.model)
+        known = True if declared is None or declared.target else None
         rows = self._workspace.datasets.scan(
-            version.dataset, version=version.dataset_version, window=version.window, outcome=True
+            version.dataset, version=version.dataset_version, window=version.window, outcome=known
         )
         found = dict(rows.group_by("_split").agg(pl.len()).collect().iter_rows())
         return {name: found.get(name, 0) for name in ("train", "validation", "test")}
@@ -166,13 +168,16 @@ class _Gathering:
 
 def recorded(run: Run) -> tuple[Score, ...]:
     """Return the scores that a run kept when it was judged, without intervals."""
+    from treadle.core import plugins
     from treadle.evaluation.measures import metric
 
+    names = plugins.available("metric")
     found = []
     for name, value in run.metrics.items():
         on, _, rest = name.partition(".")
         contender, _, measure = rest.rpartition(".")
-        if on in {"test", "forward"} and contender and contender != "champion":
+        # Which way is better is known of plug-ins only: one of the user's own is declared in the project.
+        if on in {"test", "forward"} and contender and contender != "champion" and measure in names:
             known = metric(measure)
             found.append(
                 Score(

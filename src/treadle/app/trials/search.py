@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from treadle.app.trials.page import page
 from treadle.core.errors import NotFound
 from treadle.core.records import Run
-from treadle.evaluation.measures import metric
+from treadle.evaluation.own import measure_of
 from treadle.loop.trying import metric_of
 from treadle.training.sampling import Sampling
 from treadle.training.search import Search as Declared
@@ -69,4 +69,4 @@ def search(workspace: Workspace, run: str) -> Search:
         msg = f"Run {run} of {found.model!r} has no trials. Expected the run of a model with a search: @td.model(search=...)."
         raise NotFound(msg)
     name = metric_of(model)
-    return Search(found, trials, name, metric(name).greater_is_better, model.search)
+    return Search(found, trials, name, measure_of(name, model.task).greater_is_better, model.search)

@@ -10,6 +10,7 @@ where the metric has no value for such rows. So that intervals come fast, it may
   the weights; None where it cannot say. Metrics with `per_row` or `terms` need none.
 
 `TASK` is the name of one task or of several. `COLUMNS = True` says that each function takes `columns=`, what the numbers of a
-prediction are called, as the levels of quantiles. `FOLDED = True` says that `combine` adds up absolute values, which noise alone makes greater. `SCALED = True` says that
+prediction are called, as the levels of quantiles. `OPTIONS` names keyword arguments that a question
+may give to each but `combine`. `FOLDED = True` says that `combine` adds up absolute values, which noise alone makes greater. `SCALED = True` says that
 outcomes and predictions are handed over in each row's own unit: see `Snapshot.in_unit`.
 """

@@ -11,24 +11,25 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from treadle.evaluation.arrays import Floats, binary, labels, mean_of_defined, weights
+from treadle.evaluation.arrays import Floats, flags, labels, mean_of_defined, starts_of, weights
 
 NAME = "average_precision"
-TASK = ("classification", "multilabel")
+TASK = ("classification", "multilabel", "anomaly")
 GREATER_IS_BETTER = True
+OPTIONS = ("scores",)
 _TINY = float(np.finfo(np.float64).tiny)
 
 
-def prepare(y: npt.ArrayLike, p: npt.ArrayLike) -> Callable[[Floats], float]:
+def prepare(y: npt.ArrayLike, p: npt.ArrayLike, *, scores: bool = False) -> Callable[[Floats], float]:
     """Return the metric as a function of the rows' weights; the rows are sorted once."""
     if np.ndim(y) == 2:
         held, shares = labels(y, p)
         each = [prepare(one, said) for one, said in zip(held.T, shares.T, strict=True)]
         return lambda weight: float(mean_of_defined(np.array([one(weight) for one in each])))
-    outcomes, chances = binary(y, p)
+    outcomes, chances = flags(y, p, scores=scores)
     order = np.argsort(-chances, kind="stable")
     positive = outcomes[order]
-    starts = np.flatnonzero(np.diff(-chances[order], prepend=-2.0))
+    starts = starts_of(chances[order])
     tied = len(starts) < len(order)
 
     def weighted(weight: Floats) -> float:
@@ -44,7 +45,9 @@ def prepare(y: npt.ArrayLike, p: npt.ArrayLike) -> Callable[[Floats], float]:
     return weighted
 
 
-def influence(y: npt.ArrayLike, p: npt.ArrayLike, weight: npt.ArrayLike | None = None) -> Floats:
+def influence(
+    y: npt.ArrayLike, p: npt.ArrayLike, weight: npt.ArrayLike | None = None, *, scores: bool = False
+) -> Floats:
     """Return how far each row moves the metric, of shape (rows,); NaN without a positive row.
 
     It is the derivative of `sum(right * found / said) / all positive` by the row's weight: a row adds to what was said
@@ -54,10 +57,10 @@ def influence(y: npt.ArrayLike, p: npt.ArrayLike, weight: npt.ArrayLike | None =
         held, shares = labels(y, p)
         each = [influence(one, said, weight) for one, said in zip(held.T, shares.T, strict=True)]
         return mean_of_defined(np.column_stack(each))
-    outcomes, chances = binary(y, p)
+    outcomes, chances = flags(y, p, scores=scores)
     given = weights(weight, rows=len(outcomes))
     order = np.argsort(-chances, kind="stable")
-    starts = np.flatnonzero(np.diff(-chances[order], prepend=-2.0))
+    starts = starts_of(chances[order])
     place = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(order))))
     right = np.add.reduceat((given * outcomes)[order], starts)
     found, said = np.cumsum(right), np.maximum(np.cumsum(np.add.reduceat(given[order], starts)), _TINY)
@@ -72,11 +75,13 @@ def influence(y: npt.ArrayLike, p: npt.ArrayLike, weight: npt.ArrayLike | None =
     return np.asarray(moved * given.sum() / found[-1])
 
 
-def value(y: npt.ArrayLike, p: npt.ArrayLike, weight: npt.ArrayLike | None = None) -> float:
+def value(
+    y: npt.ArrayLike, p: npt.ArrayLike, weight: npt.ArrayLike | None = None, *, scores: bool = False
+) -> float:
     """Return the metric.
 
     >>> value([1, 0, 1], [0.9, 0.8, 0.1])
     0.8333333333333333
     """
-    metric = prepare(y, p)
+    metric = prepare(y, p, scores=scores)
     return metric(weights(weight, rows=len(np.asarray(y))))

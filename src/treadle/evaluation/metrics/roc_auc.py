@@ -1,7 +1,7 @@
 """Area under the ROC curve: the chance that a positive row is ranked above a negative one, ties counting half.
 
 NaN where all rows are of one class: there is no such pair. Of several classes, the mean over those that some rows have and
-others have not, each against the rest; of labels likewise.
+others have not, each against the rest; of labels likewise. With `scores`, predictions are any finite numbers.
 """
 
 from __future__ import annotations
@@ -11,21 +11,22 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from treadle.evaluation.arrays import Floats, binary, classes, labels, mean_of_defined, weights
+from treadle.evaluation.arrays import Floats, classes, flags, labels, mean_of_defined, starts_of, weights
 
 NAME = "roc_auc"
-TASK = ("classification", "multiclass", "multilabel")
+TASK = ("classification", "multiclass", "multilabel", "anomaly")
 GREATER_IS_BETTER = True
+OPTIONS = ("scores",)
 
 
-def prepare(y: npt.ArrayLike, p: npt.ArrayLike) -> Callable[[Floats], float]:
+def prepare(y: npt.ArrayLike, p: npt.ArrayLike, *, scores: bool = False) -> Callable[[Floats], float]:
     """Return the metric as a function of the rows' weights; the rows are sorted once."""
     if np.ndim(p) == 2:
         return _one_against_rest(y, p)
-    outcomes, chances = binary(y, p)
+    outcomes, chances = flags(y, p, scores=scores)
     order = np.argsort(chances, kind="stable")
     positive = outcomes[order]
-    starts = np.flatnonzero(np.diff(chances[order], prepend=-1.0))
+    starts = starts_of(chances[order])
     tied = len(starts) < len(order)
 
     def weighted(weight: Floats) -> float:
@@ -41,7 +42,9 @@ def prepare(y: npt.ArrayLike, p: npt.ArrayLike) -> Callable[[Floats], float]:
     return weighted
 
 
-def influence(y: npt.ArrayLike, p: npt.ArrayLike, weight: npt.ArrayLike | None = None) -> Floats:
+def influence(
+    y: npt.ArrayLike, p: npt.ArrayLike, weight: npt.ArrayLike | None = None, *, scores: bool = False
+) -> Floats:
     """Return how far each row moves the metric, of shape (rows,); NaN where all rows are of one class.
 
     A positive row moves it by the share of negative ones below it, less the metric, over the share of positive rows;
@@ -49,10 +52,10 @@ def influence(y: npt.ArrayLike, p: npt.ArrayLike, weight: npt.ArrayLike | None =
     """
     if np.ndim(p) == 2:
         return _influence_of_several(y, p, weight)
-    outcomes, chances = binary(y, p)
+    outcomes, chances = flags(y, p, scores=scores)
     given = weights(weight, rows=len(outcomes))
     order = np.argsort(chances, kind="stable")
-    starts = np.flatnonzero(np.diff(chances[order], prepend=-1.0))
+    starts = starts_of(chances[order])
     place = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(order))))
     above = np.add.reduceat((given * outcomes)[order], starts)
     below = np.add.reduceat((given * (1 - outcomes))[order], starts)
@@ -91,11 +94,13 @@ def _influence_of_several(y: npt.ArrayLike, p: npt.ArrayLike, weight: npt.ArrayL
     return mean_of_defined(np.column_stack(each))
 
 
-def value(y: npt.ArrayLike, p: npt.ArrayLike, weight: npt.ArrayLike | None = None) -> float:
+def value(
+    y: npt.ArrayLike, p: npt.ArrayLike, weight: npt.ArrayLike | None = None, *, scores: bool = False
+) -> float:
     """Return the metric.
 
     >>> value([0, 1, 0, 1], [0.1, 0.2, 0.3, 0.4])
     0.75
     """
-    metric = prepare(y, p)
+    metric = prepare(y, p, scores=scores)
     return metric(weights(weight, rows=len(np.asarray(y))))

@@ -28,10 +28,14 @@ LINKS = {
     "Logloss": "Sigmoid",
     "MAE": "",
     "MAPE": "",
+    "PairLogit": "",
     "Poisson": "Exp",
     "Quantile": "",
+    "QueryRMSE": "",
+    "QuerySoftMax": "",
     "RMSE": "",
     "Tweedie": "Exp",
+    "YetiRank": "",
 }
 
 

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 
 from treadle.core.answers import aligned, scored
-from treadle.core.signature import Signature
+from treadle.core.signature import Field, Signature
+from treadle.core.stretch import log_stretch
 from treadle.registry.conversion.estimators import classifier, labels, regressor, regressors, shares
-from treadle.registry.conversion.graph import Graph, Unconvertible, inputs_of, matrix
+from treadle.registry.conversion.graph import Block, Graph, Unconvertible, inputs_of, matrix
+from treadle.registry.conversion.scorers import scores
 from treadle.registry.conversion.transformers import transform
 
 
@@ -71,6 +73,7 @@ def _convert(estimator: Any, graph: Graph, *, task: str, signature: Signature, l
     blocks = inputs_of(_in_order(like, signature), framed=named)
     if not named:
         blocks = [matrix(graph, blocks)]
+    whole = estimator
     while hasattr(estimator, "steps") or hasattr(estimator, "best_estimator_"):
         if hasattr(estimator, "best_estimator_"):
             estimator = estimator.best_estimator_
@@ -78,16 +81,14 @@ def _convert(estimator: Any, graph: Graph, *, task: str, signature: Signature, l
         for _, step in estimator.steps[:-1]:
             blocks = transform(step, blocks, graph)
         estimator = estimator.steps[-1][1]
-    outputs = {"prediction": "float64"}
     last = scored(signature)
+    outputs = {last.name: "float64"}
     if last.independent:
-        outputs = {last.name: "float64"}
         graph.rename(labels(estimator, blocks, graph, count=len(last.columns)), last.name)
     elif last.name == "probabilities":
-        outputs = {last.name: "float64"}
         graph.rename(_in_place(like, shares(estimator, blocks, graph), last.columns, graph), last.name)
     elif last.columns:
-        outputs = {last.name: "float64"}
+        _must_be_predicted(last)
         graph.rename(regressors(estimator, blocks, graph, count=len(last.columns)), last.name)
     elif task == "classification":
         answer = classifier(estimator, blocks, graph)
@@ -95,10 +96,29 @@ def _convert(estimator: Any, graph: Graph, *, task: str, signature: Signature, l
         kind = _classes(like, answer.positive, graph, boolean=boolean)
         outputs = {"prediction": kind, "probability": "float64"}
         graph.rename(answer.probability, "probability")
+    elif last.method == "score_samples":
+        _score(estimator, blocks, graph, last, whole=whole)
     else:
-        graph.rename(regressor(estimator, blocks, graph), "prediction")
+        _must_be_predicted(last)
+        graph.rename(regressor(estimator, blocks, graph), last.name)
     model = graph.model(signature.inputs, outputs, widths={last.name: max(1, len(last.columns))})
     return Converted(model=model, thresholds=graph.thresholds, notes=tuple(dict.fromkeys(graph.notes)))
+
+
+def _score(estimator: Any, blocks: Sequence[Block], graph: Graph, last: Field, *, whole: Any) -> None:
+    """Write a score, its sign turned or with how much the whole pipeline stretches space."""
+    found = scores(estimator, blocks, graph)
+    if last.turned == "negated":
+        found = graph.add("Neg", found)
+    elif last.turned == "stretched" and (stretch := log_stretch(whole)):
+        found = graph.add("Add", found, graph.constant([stretch]))
+    graph.rename(found, last.name)
+
+
+def _must_be_predicted(last: Field) -> None:
+    if last.method not in {"", "predict"}:
+        msg = f"no form of {last.method} is known"
+        raise Unconvertible(msg)
 
 
 def _in_order(estimator: Any, signature: Signature) -> list[Any]:

@@ -44,8 +44,10 @@ def estimator(model: Any, *, signature: Signature) -> Asked:
     through_exp = conversion.LINKS.get(_loss(model)) == "Exp"
     kind = "Probability" if likely else "Exponent" if through_exp else "RawFormulaVal"
 
+    ask = require("catboost", extra="catboost").CatBoost.predict  # a ranker's own takes no kind
+
     def answer(rows: Any) -> Any:
-        values = np.asarray(model.predict(rows, prediction_type=kind, thread_count=1), dtype=np.float64)
+        values = np.asarray(ask(model, rows, prediction_type=kind, thread_count=1), dtype=np.float64)
         return values[:, 1] if likely and not last.columns else values
 
     return Asked(answer, names=names_of(model.feature_names_, signature), signature=signature)

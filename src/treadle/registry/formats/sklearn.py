@@ -20,6 +20,8 @@ from treadle.registry.samples import answered, late_flights
 
 NAME = "sklearn"
 ENDINGS = (".skops",)
+#: An estimator has at least one of these.
+METHODS = ("predict", "score_samples", "transform")
 FILE = "model.skops"
 #: Types beyond those that skops itself trusts: arrays, numbers and other libraries' trees, which run no code when they are
 #: read. (A forged one could still crash the process, so digests are checked first and packages of strangers are not
@@ -52,7 +54,7 @@ TRUSTED = (
 def accepts(model: Any) -> bool:
     """Return whether the object is a scikit-learn estimator; other libraries' are told by their class."""
     names = {f"{kind.__module__.partition('.')[0]}.{kind.__name__}" for kind in type(model).__mro__}
-    return "sklearn.BaseEstimator" in names and hasattr(model, "predict")
+    return "sklearn.BaseEstimator" in names and any(hasattr(model, method) for method in METHODS)
 
 
 def save(model: Any, *, task: str, signature: Signature, trial: Trial) -> Saved:

@@ -14,6 +14,7 @@ from treadle.core.answers import aligned
 from treadle.core.errors import InvalidDeclaration, InvalidInput, RunFailed
 from treadle.core.signature import Field
 from treadle.training.answers import checked_shares, not_an_estimator
+from treadle.training.task import Packaged
 
 #: The most classes that are told apart; a target with more is taken to be a name or an id.
 MOST = 1000
@@ -22,7 +23,7 @@ _TEXTS = (pl.String, pl.Categorical, pl.Enum)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Multiclass:
+class Multiclass(Packaged):
     """Tell several classes apart.
 
     The target is strings or integers. The classes are those of the training rows, in order; `classes` names them

@@ -14,6 +14,7 @@ from treadle.core.answers import chances
 from treadle.core.errors import InvalidDeclaration, InvalidInput, RunFailed
 from treadle.core.signature import Field
 from treadle.training.answers import checked_chances, not_an_estimator
+from treadle.training.task import Packaged
 from treadle.training.tasks.classification import Classification
 
 #: The most labels that are told apart; a target with more is taken to be free text.
@@ -23,7 +24,7 @@ _TEXTS = (pl.String, pl.Categorical, pl.Enum)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Multilabel:
+class Multilabel(Packaged):
     """Say which of several labels hold: any number of them may, at once.
 
     The target is one text with the labels that hold, as `billing|urgent`; where none does, it is the text `none`, as an
