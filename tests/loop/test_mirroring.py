@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +17,16 @@ import polars as pl
 import pytest
 import shown
 import tiny
+from holding import holding
 from sqlalchemy import delete
 
 from mlflow_server import MlflowServer, MlflowTracker, in_mlflow
 from mlflow_server import shared as shared_server
+from treadle.app.mirrors import mirroring
 from treadle.app.workspace import Workspace, open_workspace
+from treadle.core.clock import ManualClock
 from treadle.core.errors import RunFailed
+from treadle.registry.sent import SentRows
 from treadle.store.ledger import tables as t
 from treadle.testing.mirrors import SECRET, failing_server
 
@@ -166,6 +171,7 @@ def test_nothing_is_missing_after_the_server_was_stopped(
     waiting, error = shown.states(workspace)[0]
     server.start(ends_with=os.getppid() if "PYTEST_XDIST_WORKER" in os.environ else os.getpid())
     turns(workspace, model, first=number, last=number + 1)
+    workspace.mirror()
 
     shown.must_show(workspace, tracker, model)
     assert waiting >= 2
@@ -211,6 +217,36 @@ def test_two_at_once_send_nothing_twice(
         shown.must_show(other, tracker, model)
 
 
+@pytest.mark.parametrize("path", ["runs/create", "model-versions/create"])
+def test_a_request_that_arrives_much_later_makes_no_twin(
+    workspace: Workspace, server: MlflowServer, model: str, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    workspace.run(model)
+    with holding(server.address, path) as wire, open_workspace(workspace.root) as other:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", wire.address)
+        monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")
+        sending, clock = mirroring(other), ManualClock(datetime.now(UTC))
+        sending.clock = clock
+        tracker = MlflowTracker(server.address)
+
+        (hung,) = sending.send(seconds=None)
+        (left_alone,) = sending.send(seconds=None)
+        clock.advance("61s")
+        (told,) = sending.send(seconds=None)
+        wire.let_go.set()
+        assert wire.arrived.wait(30)
+        twins = len(tracker.runs(model)), len(tracker.versions(model))
+        clock.advance("61s")
+        (looked,) = sending.send(seconds=None)
+
+        assert "did not answer within 2 s" in hung.error
+        assert (left_alone.sent, left_alone.error) == (0, hung.error)
+        assert (told.error, looked.waiting) == ("", 0)
+        assert twins == ((2, 1) if path == "runs/create" else (1, 2))
+        shown.must_show(other, tracker, model)
+
+
 def test_mlflow_loads_the_champion_and_answers_as_ours(
     workspace: Workspace, server: MlflowServer, model: str, tmp_path: Path
 ) -> None:
@@ -219,7 +255,7 @@ def test_mlflow_loads_the_champion_and_answers_as_ours(
     (tmp_path / "rows.json").write_text(json.dumps({"columns": rows, "moments": []}))
 
     found = in_mlflow(
-        HERE / "mlflow_answers.py",
+        HERE.parent / "mlflow_answers.py",
         f"models:/{model}@champion",
         str(tmp_path / "rows.json"),
         address=server.address,
@@ -253,8 +289,10 @@ def test_a_failing_server_breaks_no_run_and_is_said_once(
         took = time.monotonic() - began
 
         ((waiting, error),) = shown.states(workspace)
+        known = SentRows(workspace.ledger, address).get(run.ref)
         (check,) = [one for one in workspace.check() if one.what == "mirror"]
     assert waiting > 0
+    assert known is None
     assert error.startswith(f"MLflow at {address}: ")
     assert sum(error in line for line in said) == 1
     assert not check.ok

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from treadle.core.clock import SystemClock
-from treadle.core.errors import SettingsError, TreadleError
+from treadle.core.errors import AlreadyExists, InvalidInput, SettingsError, TreadleError, UnsafeFormat
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from treadle.app.workspace import Workspace
     from treadle.core.progress import Progress
     from treadle.core.records import ModelVersion
@@ -67,17 +70,46 @@ def send(workspace: Workspace, progress: Progress) -> None:
         progress.step(f"mirror: {type(error).__name__}: {error}")
 
 
-def fetch(workspace: Workspace, reference: str) -> Fetched:
-    """Return a model that the first mirror holds.
+def fetch(workspace: Workspace, reference: str, *, to: Path | None, allow_code: bool) -> Fetched:
+    """Return a model that the first mirror holds, and write its files into a new folder where one is named.
 
     Raises:
-        SettingsError: there is none.
+        SettingsError: there is no mirror.
         NotFound: it has no such model, version or alias.
+        UnsafeFormat: reading the model would run code that is stored in it.
+        AlreadyExists: the folder is there.
     """
-    for mirror in workspace.mirrors:
-        return mirror.fetch(reference)
-    msg = f"{reference} cannot be fetched: no mirror is configured. Set MLFLOW_TRACKING_URI to an MLflow server."
-    raise SettingsError(msg)
+    if not workspace.mirrors:
+        msg = f"{reference} cannot be fetched: no mirror is configured. Set MLFLOW_TRACKING_URI to an MLflow server."
+        raise SettingsError(msg)
+    if to is not None and to.exists():
+        msg = f"{str(to)!r} is there already. Name a folder that does not exist yet."
+        raise AlreadyExists(msg)
+    found = workspace.mirrors[0].fetch(reference)
+    if found.runs_code and not allow_code:
+        msg = (
+            f"{reference} is stored as {found.flavour}, which runs code that came with it wherever it is read. Expected "
+            "the flavour onnx. Allow it (--allow-code) only if you trust whoever wrote it."
+        )
+        raise UnsafeFormat(msg)
+    if to is not None:
+        _write(found.files, to)
+    return found
+
+
+def _write(files: Mapping[str, bytes], to: Path) -> None:
+    """Write files into a new folder, all of them or none."""
+    part = to.with_name(f".{to.name}.part")
+    try:
+        for name, data in files.items():
+            path = part / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+        part.rename(to)
+    except OSError as error:
+        shutil.rmtree(part, ignore_errors=True)
+        msg = f"The model cannot be written to {str(to)!r}: {error.strerror}. Name another folder."
+        raise InvalidInput(msg, field="out") from error
 
 
 def _pages(workspace: Workspace, version: ModelVersion) -> dict[str, bytes]:

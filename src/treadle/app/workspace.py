@@ -343,15 +343,18 @@ class Workspace(Wiring):
             found.again()
         return found.send(seconds=None, eager=True)
 
-    def fetch(self, reference: str) -> Fetched:
+    def fetch(self, reference: str, *, to: Path | None = None, allow_code: bool = False) -> Fetched:
         """Return a model that the configured MLflow registry holds, as `models:/delay@champion` or `models:/delay/3`.
+
+        Its files are written into the new folder `to`, where one is named. Nothing of them is run.
 
         Raises:
             SettingsError: no mirror is configured.
             NotFound: there is no such model, version or alias.
+            UnsafeFormat: reading it would run code that is stored in it, and `allow_code` is not given.
             MirrorUnavailable: the server does not answer.
         """
-        return mirrors.fetch(self, reference)
+        return mirrors.fetch(self, reference, to=to, allow_code=allow_code)
 
     def status(self) -> Status:
         """Say what is fresh, what is stale, and why."""

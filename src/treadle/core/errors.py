@@ -157,10 +157,12 @@ class DeliveryFailed(TreadleError):
 class MirrorUnavailable(TreadleError):
     """A tracker elsewhere does not answer, or does not let us in. What it was to be told is told later."""
 
-    def __init__(self, message: str, *, is_of_one_request: bool = False) -> None:
+    def __init__(self, message: str, *, is_of_one_request: bool = False, may_have_made: bool = True) -> None:
         super().__init__(message)
         #: Whether it may be what was asked that the tracker stumbled over; the next request may be answered.
         self.is_of_one_request = is_of_one_request
+        #: Whether the tracker may have made what it was asked to make, so that it has to be looked for.
+        self.may_have_made = may_have_made
 
 
 class MirrorRefused(TreadleError):

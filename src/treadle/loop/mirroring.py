@@ -241,8 +241,9 @@ class _Sending:
         is_collected = version.collected_at is not None
         if sent is None or sent.state != "done":
             files = {} if is_collected else house.models.files(version)
-            sent = self._intended(version.ref)
-            number = self._mirror.register(shown, files, known=sent.remote)
+            sent, number = self._made(
+                version.ref, lambda number: self._mirror.register(shown, files, known=number)
+            )
             sent = self._finish(sent, known, remote=number)
         if is_collected and sent.state == "done":
             self._mirror.retire(shown, sent.remote)
@@ -289,14 +290,31 @@ class _Sending:
         known = self._rows.get(subject)
         if known is not None and known.state in {"open", "refused"} and known.remote:
             return known
-        sent = self._intended(subject)
-        return self._put(sent, state="open", remote=self._mirror.begin(shown, known=sent.remote))
+        sent, remote = self._made(subject, lambda known: self._mirror.begin(shown, known=known))
+        return self._put(sent, state="open", remote=remote)
 
-    def _intended(self, subject: str) -> Sent:
-        """Write down that something is to be made. Where that stood there already, nobody knows whether it was made."""
+    def _made(self, subject: str, make: Callable[[str], str]) -> tuple[Sent, str]:
+        """Make something, or find it, after that was written down; return that and the mirror's name of it.
+
+        Where it had been written down already, nobody knows whether it was made, and it may be there twice.
+        """
         known = self._rows.get(subject)
         unsure = known is not None and (known.unsure or known.state == "begun")
-        return self._put(known or self._new(subject), state="begun", unsure=unsure)
+        sent = self._put(known or self._new(subject), state="begun", unsure=unsure)
+        try:
+            return sent, make(sent.remote)
+        except MirrorUnavailable as error:
+            if not error.may_have_made and not unsure:
+                self._restore(subject, known)
+            raise
+
+    def _restore(self, subject: str, known: Sent | None) -> None:
+        with self._house.ledger.write() as connection:
+            self._lease.check(connection)
+            if known is None:
+                self._rows.drop(subject, connection)
+            else:
+                self._rows.put(known, connection)
 
     def _finish(self, sent: Sent, known: Sent | None, *, is_sure: bool = True, **changes: Any) -> Sent:
         """Write down that all was told of something; `known` is what stood there before this pass."""

@@ -76,6 +76,8 @@ class Fetched(Record, frozen=True, kw_only=True):
     flavour: str
     #: Whether reading it runs code that is stored in it.
     runs_code: bool
+    #: Of a flavour that is read without code, the file that is the model.
+    data: str = ""
     #: File name → content.
     files: dict[str, bytes]
     tags: dict[str, str] = msgspec.field(default_factory=dict)

@@ -86,6 +86,8 @@ class Client:
             handlers.append(_Https(asked.tls, self._opened))
         self._opener = urllib.request.build_opener(*handlers)
         self._socket: socket.socket | None = None
+        #: Whether a request was cut off as it took too long.
+        self._was_cut = False
 
     @property
     def address(self) -> str:
@@ -111,7 +113,8 @@ class Client:
         try:
             found = msgspec.json.decode(answer, type=dict[str, Any])
         except msgspec.MsgspecError as error:
-            raise self._away("it answered with something else than JSON; is it an MLflow server?") from error
+            said = "it answered with something else than JSON; is it an MLflow server?"
+            raise self._away(said, may_have_made=_makes(verb, path)) from error
         return found
 
     def text(self, path: str) -> str:
@@ -148,17 +151,21 @@ class Client:
         if server.authorization:
             request.add_unredirected_header("Authorization", server.authorization)
         seconds = server.timeout + (len(data) + (0 if most == _LARGEST else most)) / _SLOWEST
+        makes = _makes(verb, path)
         try:
             with self._watched(seconds), self._opener.open(request, timeout=server.timeout) as answer:
                 return self._read(answer, most)
         except urllib.error.HTTPError as error:
-            raise self._refused(error) from None
+            raise self._refused(error, makes=makes) from None
         except urllib.error.URLError as error:
-            raise self._away(f"it cannot be reached ({_plain(error.reason)})") from None
+            makes = makes and not isinstance(error.reason, ConnectionRefusedError)
+            said = f"it cannot be reached ({_plain(error.reason)})"
+            raise self._away(said, may_have_made=makes) from None
         except TimeoutError:
-            raise self._away(f"it did not answer within {server.timeout:g} s") from None
+            raise self._away(_silent(server.timeout), may_have_made=makes) from None
         except (OSError, http.client.HTTPException, ValueError) as error:
-            raise self._away(f"it broke off ({type(error).__name__})") from None
+            said = _silent(seconds) if self._was_cut else f"it broke off ({type(error).__name__})"
+            raise self._away(said, may_have_made=makes) from None
 
     def _read(self, answer: http.client.HTTPResponse, most: int) -> bytes:
         data = answer.read(most + 1)
@@ -167,17 +174,20 @@ class Client:
             raise MirrorRefused(msg, code="TOO_LARGE")
         # Without a length, an answer that was cut off looks whole.
         if answer.length:
-            raise self._away("it broke off in the middle of an answer")
+            raise http.client.IncompleteRead(b"", answer.length)
         return data
 
-    def _refused(self, error: urllib.error.HTTPError) -> MirrorUnavailable | MirrorRefused:
+    def _refused(self, error: urllib.error.HTTPError, *, makes: bool) -> MirrorUnavailable | MirrorRefused:
         try:
             with self._watched(self._server.timeout), error:
                 said = error.read(_LARGEST)
         except (OSError, http.client.HTTPException, ValueError):
             said = b""
         if error.code >= 500 or error.code in _PASSING or 300 <= error.code < 400:
-            return self._away(_meaning(error.code), is_of_one_request=error.code == 500)
+            failed = error.code >= 500
+            return self._away(
+                _meaning(error.code), is_of_one_request=error.code == 500, may_have_made=makes and failed
+            )
         try:
             told = msgspec.json.decode(said, type=dict[str, Any])
         except msgspec.MsgspecError:
@@ -186,9 +196,9 @@ class Client:
         msg = f"{self.address} answered {error.code}: {text}"
         return MirrorRefused(msg, code=str(told.get("error_code", error.code)))
 
-    def _away(self, what: str, *, is_of_one_request: bool = False) -> MirrorUnavailable:
+    def _away(self, what: str, **more: bool) -> MirrorUnavailable:
         msg = f"MLflow at {self.address}: {what}. What is missing there is sent later."
-        return MirrorUnavailable(msg, is_of_one_request=is_of_one_request)
+        return MirrorUnavailable(msg, **more)
 
     def _opened(self, found: socket.socket) -> None:
         self._socket = found
@@ -196,6 +206,7 @@ class Client:
     @contextmanager
     def _watched(self, seconds: float) -> Iterator[None]:
         """Cut a request off that takes longer: a time-out of a socket begins anew with every byte that comes."""
+        self._was_cut = False
         timer = threading.Timer(seconds, self._cut)
         timer.daemon = True
         timer.start()
@@ -205,7 +216,7 @@ class Client:
             timer.cancel()
 
     def _cut(self) -> None:
-        found = self._socket
+        found, self._was_cut = self._socket, True
         if found is not None:
             try:
                 found.shutdown(socket.SHUT_RDWR)
@@ -256,6 +267,15 @@ class _Https(urllib.request.HTTPSHandler):
                 told(self.sock)
 
         return self.do_open(Connection, req, context=self._checked)
+
+
+def _makes(verb: str, path: str) -> bool:
+    """Return whether a request makes something that would be there twice if it were repeated."""
+    return verb == "POST" and not path.endswith("/search")
+
+
+def _silent(seconds: float) -> str:
+    return f"it did not answer within {round(seconds, 1):g} s"
 
 
 def _artefact(path: str) -> str:

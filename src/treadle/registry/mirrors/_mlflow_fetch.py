@@ -45,6 +45,7 @@ def fetch(reference: str, *, registry: Client, tracking: Client) -> Fetched:
         run=str(version.get("run_id", "")),
         flavour=safe or next((name for name in flavours if name != "python_function"), "python_function"),
         runs_code=not safe,
+        data=_data(flavours[safe], files, reference) if safe else "",
         files=files,
         tags={str(tag.get("key")): str(tag.get("value")) for tag in held},
     )
@@ -106,11 +107,21 @@ def _files(folder: str, tracking: Client, reference: str) -> dict[str, bytes]:
     return found
 
 
-def _flavours(files: dict[str, bytes], reference: str) -> list[str]:
+def _data(flavour: Any, files: dict[str, bytes], reference: str) -> str:
+    """Return the file that a flavour names as its model."""
+    named = str(flavour.get("data", "")) if isinstance(flavour, dict) else ""
+    inside = sorted(path for path in files if path == named or path.startswith(f"{named}/"))
+    if not named or not inside:
+        msg = f"{reference} is no whole MLflow model: the file {named!r} that it names is not there."
+        raise MirrorRefused(msg)
+    return next((path for path in inside if path.endswith(".onnx")), inside[0])
+
+
+def _flavours(files: dict[str, bytes], reference: str) -> dict[str, Any]:
     yaml = require("yaml", extra="mlflow")
     try:
         described = yaml.safe_load(files["MLmodel"])
-        return [str(name) for name in described["flavors"]]
-    except (KeyError, TypeError, yaml.YAMLError) as error:
+        return {str(name): held for name, held in described["flavors"].items()}
+    except (KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
         msg = f"{reference} is no MLflow model: its file MLmodel is missing or cannot be read ({type(error).__name__})."
         raise MirrorRefused(msg) from error

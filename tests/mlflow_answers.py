@@ -18,7 +18,7 @@ def main(reference: str, rows: Path) -> None:
     asked = json.loads(rows.read_text())
     frame = pd.DataFrame(asked["columns"])
     for name in asked["moments"]:
-        frame[name] = pd.to_datetime(frame[name])
+        frame[name] = pd.to_datetime(frame[name], format="ISO8601")
     model = mlflow.pyfunc.load_model(reference)
     answers = model.predict(frame)
     graph = mlflow.onnx.load_model(reference).graph
