@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import logging
 import shutil
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from treadle.core.clock import SystemClock
-from treadle.core.errors import AlreadyExists, InvalidInput, SettingsError, TreadleError, UnsafeFormat
+from treadle.core.errors import (
+    AlreadyExists,
+    InvalidInput,
+    PackageRefused,
+    SettingsError,
+    TreadleError,
+    UnsafeFormat,
+)
+from treadle.core.optional import require
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from treadle.app.workspace import Workspace
     from treadle.core.progress import Progress
     from treadle.core.records import ModelVersion
@@ -95,6 +103,36 @@ def fetch(workspace: Workspace, reference: str, *, to: Path | None, allow_code: 
     if to is not None:
         _write(found.files, to)
     return found
+
+
+@contextmanager
+def at_hand(workspace: Workspace, source: Any) -> Iterator[Any]:
+    """Yield what is to be imported: of a reference as `models:/delay@champion` the file that was fetched, else `source` itself.
+
+    Raises:
+        UnsafeFormat: reading the model would run code that is stored in it.
+    """
+    if not isinstance(source, str) or not source.startswith("models:/"):
+        yield source
+        return
+    found = fetch(workspace, source, to=None, allow_code=False)
+    name = source.removeprefix("models:/").partition("@")[0].partition("/")[0]
+    with tempfile.TemporaryDirectory() as folder:
+        _write(found.files, Path(folder, "fetched"))
+        yield _whole(Path(folder, "fetched", found.data), Path(folder, f"mlflow-{name}-{found.version}.onnx"))
+
+
+def _whole(path: Path, to: Path) -> Path:
+    """Write a graph into one file: MLflow keeps large tensors in files beside it."""
+    onnx = require("onnx", extra="sklearn")
+    try:
+        model = onnx.load_model(str(path))
+    # protobuf's own class, which has another name in each of its implementations, and the checker's.
+    except Exception as error:
+        msg = f"What MLflow holds as {path.name} is no ONNX model that can be read: {str(error)[:300]}"
+        raise PackageRefused(msg) from error
+    to.write_bytes(model.SerializeToString(deterministic=True))
+    return to
 
 
 def _write(files: Mapping[str, bytes], to: Path) -> None:

@@ -235,6 +235,7 @@ class Workspace(Wiring):
     def import_model(self, source: Any, model: str, **said: Unpack[Said]) -> Imported:
         """Make a version of a model that was trained elsewhere: a fitted object, or a file (`.onnx`, `.ubj`, `.txt`, `.cbm`, `.skops`).
 
+        A reference as `models:/delay@champion` is what the configured MLflow registry holds, in the flavour `onnx`.
         It must answer what the declaration of `model` says; for one that the project does not declare, `task` and `sample`
         do. With `judge` the gates decide as about a candidate, and the policy's action follows; otherwise only `promote`
         makes it the champion. See `loop.brought.Brought` for all that
@@ -246,7 +247,8 @@ class Workspace(Wiring):
             InvalidInput: it does not fit the declaration.
             Busy: another process works on this model now.
         """
-        return bring(Brought(source=source, model=model, **said), self.rooms)
+        with mirrors.mirrored(self, self._progress), mirrors.at_hand(self, source) as there:
+            return bring(Brought(source=there, model=model, **said), self.rooms)
 
     def approve(self, version: str, *, reason: str, actor: str = "a person") -> Approval:
         """Let a version that waits for approval (as `delay/7`) become what the policy says.

@@ -116,6 +116,7 @@ def _tags(run: Run) -> dict[str, str]:
             "treadle.reason": run.reason,
             "treadle.window": _window(run.window),
             "treadle.forward": _window(run.forward),
+            "treadle.origin": run.origin.told() if run.origin else "",
             "treadle.seed": str(run.seed),
             "treadle.attempts": str(run.attempts),
             "treadle.code": run.code.digest if run.code else "",

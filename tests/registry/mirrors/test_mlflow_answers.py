@@ -76,6 +76,10 @@ SIGNATURES = {
         Field(name="prediction", kind="float", column="0.5"),
         Field(name="quantiles", kind="float", columns=("0.1", "0.5", "0.9"), rising=True),
     ),
+    "labels": (
+        Field(name="prediction", kind="string", separator="|", none="none", above=0.8),
+        Field(name="chances", kind="float", columns=("bill", "login", "slow"), independent=True),
+    ),
     "binary": (Field(name="prediction", kind="boolean", above=0.3), Field(name="probability", kind="float")),
     "number": (Field(name="prediction", kind="float"),),
 }
@@ -96,3 +100,11 @@ def test_answers_are_completed_the_same(name: str) -> None:
     np.testing.assert_array_equal(theirs, ours[scored.name])
     for output in found:
         assert list(found[output]) == list(ours[output])
+
+
+def test_whoever_gives_fields_a_new_meaning_looks_at_the_copy() -> None:
+    """What a field says and MLflow's copy does not act on would give other answers there than here."""
+    acted_on = {"name", "kind", "nullable", "columns", "rising", "column", "above", "separator", "none"}
+    of_training = {"levels", "independent", "method", "turned"}
+
+    assert set(Field.__struct_fields__) == acted_on | of_training

@@ -16,8 +16,17 @@ if TYPE_CHECKING:
 _file = click.Path(path_type=Path, dir_okay=False, exists=True)
 
 
+class _Source(click.Path):
+    """A file that is there, or a reference to what MLflow holds, which stays text."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, str) and value.startswith("models:/"):
+            return value
+        return super().convert(value, param, ctx)
+
+
 @click.command("import")
-@click.argument("file", type=_file)
+@click.argument("file", type=_Source(path_type=Path, dir_okay=False, exists=True))
 @click.option("--model", required=True, help="Name of the model that it becomes a version of.")
 @click.option("--task", help="What it answers, as 'regression'; a declared model has its own.")
 @click.option(
@@ -49,8 +58,10 @@ _file = click.Path(path_type=Path, dir_okay=False, exists=True)
 @click.option("--by", help="Who brings it; by default who is logged in.")
 @options.project
 @options.as_json
-def command(file: Path, project: Path | None, *, as_json: bool, **said: Any) -> None:
+def command(file: Path | str, project: Path | None, *, as_json: bool, **said: Any) -> None:
     """Make a version of the model in FILE: .onnx, .ubj or .json (XGBoost), .txt (LightGBM), .cbm (CatBoost), .skops.
+
+    FILE may also name what MLflow's registry holds (MLFLOW_TRACKING_URI), in the flavour onnx: models:/delay@champion.
 
     Example: treadle models import delay.ubj --model delay --judge --reason "trained by the research group"
     """
@@ -69,7 +80,7 @@ def command(file: Path, project: Path | None, *, as_json: bool, **said: Any) -> 
             allow_pickle=said["allow_pickle"],
             trained_until=until.replace(tzinfo=UTC) if isinstance(until, datetime) else None,
             judge=said["judge"],
-            reason=said["reason"],
+            reason=said["reason"] or (file if isinstance(file, str) else ""),
             actor=said["by"] or options.user(),
         )
     if as_json:

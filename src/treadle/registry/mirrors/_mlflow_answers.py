@@ -102,12 +102,19 @@ def _follows(field: dict[str, Any], held: dict[str, Any], numbers: Any, scored: 
     if field["kind"] == "boolean":
         return numbers > field.get("above", 0.5)
     names = list(scored.get("columns", ()))
+    if field.get("separator"):
+        return [_labels(field, names, row) for row in (numbers > field.get("above", 0.5)).tolist()]
     if field.get("column"):
         return numbers[:, names.index(field["column"])]
     if not names:
         return numbers
     largest = numbers.argmax(axis=1)
     return [int(names[i]) if field["kind"] == "integer" else names[i] for i in largest]
+
+
+def _labels(field: dict[str, Any], names: list[str], held: list[bool]) -> str:
+    said = field["separator"].join(name for name, is_said in zip(names, held, strict=True) if is_said)
+    return said or str(field.get("none", ""))
 
 
 def _shown(scored: dict[str, Any], numbers: Any) -> dict[str, Any]:
