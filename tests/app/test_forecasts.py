@@ -15,6 +15,7 @@ import treadle as td
 from treadle.app.card.page import page
 from treadle.core.errors import InvalidInput
 from treadle.loop.judging import test_rows as judged_rows
+from treadle.serving.outcomes import parse
 
 HORIZON = 6
 PROJECT = """
@@ -161,6 +162,15 @@ def test_a_forecast_is_served_and_matched_once_its_last_step_has_landed(root: Pa
     assert found["value"].mean() == pytest.approx(np.mean([np.abs(np.subtract(*one)) for one in matched]))
     assert found["low"].null_count() == found.height
     assert known["baseline"].struct.field("6h").to_list() == known["baseline"].struct.field("1h").to_list()
+
+
+def test_an_outcome_of_a_forecast_needs_no_report(root: Path) -> None:
+    with td.open(root) as workspace:
+        signature = workspace.models.get("ahead/1").signature
+    body = b'{"outcomes": [{"key": {"origin": "JFK"}, "value": 50.0}]}'
+
+    with pytest.raises(InvalidInput, match="lands with its dataset later"):
+        parse(body, endpoint="ahead", at=datetime(2013, 7, 1, tzinfo=UTC), max_rows=9, signature=signature)
 
 
 def test_a_card_shows_it(root: Path) -> None:

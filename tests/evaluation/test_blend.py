@@ -82,3 +82,13 @@ def test_a_model_that_is_left_out_is_named():
 def test_answers_have_one_shape(given):
     with pytest.raises(InvalidInput, match="Expected one shape, and at least one model"):
         Blend.tuned(given, Y, on="brier")
+
+
+def test_forecasts_of_several_steps_are_blended_alike():
+    y = RANDOM.normal(size=(400, 3))
+    answers = {"low": y - 1, "high": y + 3}
+
+    blend = Blend.tuned(answers, y, on="rmse")
+
+    assert blend.weights == pytest.approx({"low": 0.75, "high": 0.25}, abs=1e-6)
+    assert blend.predict(answers) == pytest.approx(y, abs=1e-5)

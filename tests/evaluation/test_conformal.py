@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from treadle.core.errors import InvalidInput
+from treadle.evaluation.calibration import reliability
 from treadle.evaluation.conformal import ConformalIntervals, ConformalSets
+from treadle.evaluation.thresholds import Threshold
 
 RANDOM = np.random.default_rng(8)
 ROWS = 12_000
@@ -95,6 +97,10 @@ def test_sets_hold_the_truth_as_often_as_they_say(classes):
         (lambda: ConformalIntervals.fit(Y[:9], X[:9], by=GROUP[:8]), "8 groups for 9 rows"),
         (lambda: ConformalIntervals.fit(Y[:2], np.zeros((2, 3))), r"Expected \(rows,\) or \(rows, 2\)"),
         (lambda: ConformalSets.fit([0, 1, 2], [0.1, 0.2, 0.3]), "outcome in row 2 is 2"),
+        (lambda: ConformalIntervals.fit(np.zeros((9, 2)), np.zeros((9, 2))), "one number for each row"),
+        (lambda: ConformalSets.fit(np.zeros((9, 2)), np.zeros((9, 2))), "one number for each row"),
+        (lambda: reliability(np.zeros((9, 2)), np.zeros((9, 2))), "one number for each row"),
+        (lambda: Threshold.chosen(np.zeros((9, 2)), np.zeros((9, 2))), "one number for each row"),
         (lambda: ConformalSets.fit([0, 1], [0.1]), "1 predictions for 2 outcomes"),
     ],
 )

@@ -205,6 +205,7 @@ def test_declarations_are_plain_and_tell_gates_apart():
         (lambda: Objective({"brier": 0}), "weight of brier is 0"),
         (lambda: Objective({"brier": 1, "rmse": 1}), "with a task in common"),
         (lambda: Objective({"auc": 1}), "names no metric: 'auc'"),
+        (lambda: Objective({"mase": 1, "mae": 1}), "mase is in units of each series"),
         (lambda: Objective({"calibration_error": 1}), "noise alone raises calibration_error"),
     ],
 )

@@ -54,6 +54,9 @@ class Objective:
             if metric(name).is_folded:
                 msg = f"Objective({self.weights!r}): noise alone raises {name}, so that it cannot be part of a sum. brier holds calibration too."
                 raise InvalidDeclaration(msg, field="weights")
+            if metric(name).is_scaled:
+                msg = f"Objective({self.weights!r}): {name} is in units of each series, so that it cannot be part of a sum. Take mae."
+                raise InvalidDeclaration(msg, field="weights")
         if not self.tasks:
             msg = f"Objective({self.weights!r}): expected one metric or more, with a task in common."
             raise InvalidDeclaration(msg, field="weights")

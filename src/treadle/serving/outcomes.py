@@ -9,6 +9,7 @@ from datetime import datetime
 
 import msgspec
 
+from treadle.core.answers import scored
 from treadle.core.errors import InvalidInput, TooLarge
 from treadle.core.ids import new_id
 from treadle.core.signature import Signature
@@ -31,6 +32,8 @@ class _Body(msgspec.Struct, forbid_unknown_fields=True):
 
 
 _BODY = msgspec.json.Decoder(_Body)
+#: The scored output of what has its truths in the dataset's own rows.
+_FORECAST = "forecast"
 
 
 def parse(body: bytes, *, endpoint: str, at: datetime, max_rows: int, signature: Signature) -> OutcomeEntry:
@@ -49,6 +52,9 @@ def parse(body: bytes, *, endpoint: str, at: datetime, max_rows: int, signature:
     if len(found.outcomes) > max_rows:
         msg = f"The request has {len(found.outcomes)} outcomes. At most {max_rows} are allowed (setting serving.max_rows)."
         raise TooLarge(msg, field="outcomes")
+    if scored(signature).name == _FORECAST:
+        msg = "The truth of a forecast is what lands with its dataset later, so there is nothing to report."
+        raise InvalidInput(msg, field="outcomes")
     named = any(f.name == "prediction" and f.kind in {"category", "string"} for f in signature.outputs)
     for number, outcome in enumerate(found.outcomes):
         if (outcome.prediction_id is None) == (outcome.key is None):
