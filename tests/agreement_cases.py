@@ -12,6 +12,7 @@ import polars as pl
 
 import kind_cases
 from real_flights import Flights, flights
+from wide_cases import WIDE
 
 NUMBERS = ["distance", "hour", "temp", "wind_speed", "wind_gust", "precip"]
 MIXED = ["carrier", "origin", *NUMBERS]
@@ -50,7 +51,7 @@ class Case:
 def table() -> str:
     """Return the cases as the table of the docs."""
     rows = [f"| {c.library} | {c.model} | {c.task} | `{c.stored}` |" for c in CASES]
-    rows += kind_cases.table()
+    rows += kind_cases.table([*kind_cases.KINDS, *WIDE])
     return "\n".join(["| library | model | task | stored as |", "| --- | --- | --- | --- |", *rows])
 
 

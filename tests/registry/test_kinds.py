@@ -21,13 +21,14 @@ from treadle.registry.format import TOLERANCE, differences
 from treadle.serving.dataplane import Dataplane
 from treadle.serving.predictor import Predictor
 from treadle.store.objects.objects import Objects
+from wide_cases import WIDE
 
 #: The last digit of a row's place, or of its query's → the part of the split.
 PARTS = dict.fromkeys(range(7), "train") | {7: "validation", 8: "test", 9: "test"}
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-@pytest.mark.parametrize("case", KINDS, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", [*KINDS, *WIDE], ids=lambda case: case.name)
 def test_a_served_model_answers_as_the_library_itself_does(case: Kind, tmp_path: Path) -> None:
     rows = case.frame()
     place = pl.col("query").rank("dense") if "query" in rows.columns else pl.int_range(pl.len())
@@ -55,7 +56,8 @@ def test_a_served_model_answers_as_the_library_itself_does(case: Kind, tmp_path:
 
 
 def declared(case: Kind) -> Model:
-    rows = td.Dataset("rows", source=td.Files("rows/*.parquet"), key="key", outcome="y")
+    said = {"time": "at"} if isinstance(case.task, td.Forecast) else {"outcome": "y"}
+    rows = td.Dataset("rows", source=td.Files("rows/*.parquet"), key="key", **said)
 
     target = "y" if case.has_target else ""
 
