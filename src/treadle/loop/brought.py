@@ -14,6 +14,7 @@ from treadle.core.errors import InvalidInput, NotFound, closest
 from treadle.core.records import Lookup, Window
 from treadle.core.signature import Signature, decode_frame, field_of
 from treadle.loop import fitting
+from treadle.loop.ahead import apart
 from treadle.loop.frames import Frames
 from treadle.loop.models import Model
 from treadle.loop.plans import plan
@@ -110,7 +111,10 @@ def fit_of(found: Foreign, brought: Brought, declared: Model | None, rooms: Room
             raise NotFound(msg) from error
         return _as_given(found, brought, task=declared.task, known=declared.inputs)
     rows = frames.rows(declared, versions=versions, window=window)
-    data = fitting.data_of(declared, rows.filter(pl.col("_split").is_in(["train", "validation"])), window)
+    learnt = apart(declared, rows, until=window.end)
+    learnt = learnt.filter(pl.col("_split").is_in(["train", "validation"]))
+    ahead = fitting.ahead_of(declared, frames, versions=versions, forward=forward)
+    data = fitting.data_of(declared, learnt, window, asked=[rows, *ahead])
     signature = _narrowed(found, brought, data.signature, of=declared.name)
     return Fit(
         task=data.task,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -133,8 +133,10 @@ def fitted_by(train: Callable[[], None], folder: Path) -> Fitted:
 def _fit(model: Model, run: Run, rooms: Rooms, notice: Notice | None) -> Fitted:
     assert run.window is not None
     frame = Frames(rooms.datasets).rows(model, versions=run.data, window=run.window)
-    frame = apart(model, frame, until=run.window.end)
-    data = data_of(model, frame.filter(pl.col("_split").is_in(["train", "validation"])), run.window)
+    learnt = apart(model, frame, until=run.window.end)
+    learnt = learnt.filter(pl.col("_split").is_in(["train", "validation"]))
+    ahead = ahead_of(model, Frames(rooms.datasets), versions=run.data, forward=run.forward)
+    data = data_of(model, learnt, run.window, asked=[frame, *ahead])
     data = replace(data, trees=checked_out(model, run, rooms))
     context = RunContext(run=run, runs=rooms.runs, notice=notice)
     estimator = model(data, dict(run.params), context)
@@ -143,15 +145,20 @@ def _fit(model: Model, run: Run, rooms: Rooms, notice: Notice | None) -> Fitted:
     )
 
 
-def data_of(model: Model, frame: pl.DataFrame, window: Window) -> TrainingData:
-    """Return rows of the train and validation splits as a model's training function gets them."""
+def data_of(
+    model: Model, frame: pl.DataFrame, window: Window, *, asked: Iterable[pl.DataFrame] = ()
+) -> TrainingData:
+    """Return rows of the train and validation splits as a model's training function gets them.
+
+    `asked` are all rows that the run asks the model about: an input that is missing in any of them may be missing.
+    """
     return TrainingData.build(
         frame,
         inputs=inputs_of(model, frame),
         target=model.truth,
         task=model.task,
         window=window,
-        nullable=may_miss(model),
+        nullable=may_miss(model) | missing(asked),
         time=model.data.time_column,
     )
 
@@ -213,6 +220,24 @@ def inputs_of(model: Model, frame: pl.DataFrame) -> tuple[str, ...]:
     taken = {*data.key_columns, data.time_column, model.truth, *data.outcome_columns, *model.task.ties}
     taken |= model.behind.keys() - model.lags.keys()
     return tuple(name for name in frame.columns if name not in taken and not name.startswith("_"))
+
+
+def ahead_of(
+    model: Model, frames: Frames, *, versions: dict[str, int], forward: Window | None
+) -> list[pl.DataFrame]:
+    """Return the rows of a forward test where only they can say that a value may be missing: there is no contract."""
+    if forward is None or model.data.contract is not None:
+        return []
+    return [frames.rows(model, versions=versions, window=forward)]
+
+
+def missing(frames: Iterable[pl.DataFrame]) -> frozenset[str]:
+    """Return the columns that have no value in some row.
+
+    >>> sorted(missing([pl.DataFrame({"a": [1], "b": [None]}), pl.DataFrame({"a": [None], "c": [1]})]))
+    ['a', 'b']
+    """
+    return frozenset(series.name for frame in frames for series in frame if series.null_count())
 
 
 def may_miss(model: Model) -> frozenset[str]:

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 import numpy as np
 import polars as pl
 
-from treadle.core.answers import aligned, numbers, scored, shape_of
-from treadle.core.records import Lookup, ModelVersion, Run, Verdict, Window
+from treadle.core.records import ModelVersion, Run, Verdict, Window
 from treadle.core.servable import Servable
-from treadle.core.signature import Signature
 from treadle.evaluation.gate import columns_for
 from treadle.evaluation.own import measures_of
 from treadle.evaluation.snapshots import Snapshot, digest_of_rows
 from treadle.loop.ahead import SCALE
+from treadle.loop.contenders import REMEDY, Contender, answers_with, lacks, looks_up, told
 from treadle.loop.frames import Frames
 from treadle.loop.models import Model
 from treadle.loop.rooms import Rooms
@@ -56,7 +55,13 @@ def judge(
     loaded = {name: rooms.models.load(version) for name, version in contenders.items()}
     answering = answering_with(loaded, candidate)
     version = run.data[model.data.name]
-    tested, predictions = compared(model, test_rows(model, run, rooms), answering, version=version)
+    rows = test_rows(model, run, rooms)
+    for contender, servable in loaded.items():
+        lacking = lacks(servable.signature, rows)
+        if lacking:
+            say = "those rows count as most uncertain for it"
+            rooms.progress.step(f"  {contender}: {told(lacking)}, and it needs one; {say}. {REMEDY}")
+    tested, predictions = compared(model, rows, answering, version=version)
     verdicts = rooms.verdicts.judge(
         tested, predictions, model.gates, run=run.id, task=model.task, parents=_parents(contenders)
     )
@@ -169,52 +174,6 @@ def compared(
         if fills or set(wide) <= set(one.columns)
     }
     return snapshot(model, rows, task=task, version=version, on=on), predictions
-
-
-@dataclass(frozen=True)
-class Contender:
-    """Who answers rows, and what the numbers of an answer are called."""
-
-    answer: Callable[[pl.DataFrame], np.ndarray]
-    columns: tuple[str, ...] = ()
-
-    def over(self, columns: Sequence[str], rows: pl.DataFrame, *, fills: bool, source: str) -> np.ndarray:
-        """Answer with these columns, one that it lacks filled with 0 (`fills`) or refused; none: with what it has."""
-        found = self.answer(rows)
-        if fills:
-            return aligned(found, self.columns, columns=tuple(columns), source=source)
-        return found[:, [self.columns.index(name) for name in columns]] if columns else found
-
-
-def looks_up(lookup: Lookup) -> Contender:
-    """Return a fitted baseline as a contender."""
-
-    def answer(rows: pl.DataFrame) -> np.ndarray:
-        found = lookup.predict({name: rows[name].to_list() for name in lookup.by}, rows.height)
-        return np.asarray(found, dtype=np.float64).reshape(shape_of(columns, rows.height))
-
-    columns = lookup.columns
-    return Contender(answer, columns)
-
-
-def answers_with(servable: Servable) -> Contender:
-    """Return a loaded model as a contender."""
-    columns = scored(servable.signature).columns
-
-    def answer(rows: pl.DataFrame) -> np.ndarray:
-        if rows.is_empty():
-            return np.empty(shape_of(columns, 0))
-        signature = servable.signature
-        return from_bound(numbers(servable.predict(signature.encode(rows)), signature), signature)
-
-    return Contender(answer, columns)
-
-
-def from_bound(values: np.ndarray, signature: Signature) -> np.ndarray:
-    """Return scores as they are compared: how far they lie above the bound of their own version; other numbers stay."""
-    if scored(signature).name != "score":
-        return values
-    return values - next((field.above for field in signature.outputs if field.kind == "boolean"), 0.0)
 
 
 def answering_with(loaded: Mapping[str, Servable], candidate: ModelVersion) -> dict[str, Contender]:

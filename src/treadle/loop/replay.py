@@ -22,9 +22,10 @@ from treadle.core.records import Decision, Record, Verdict, Window
 from treadle.evaluation.own import measure_of
 from treadle.loop import fitting
 from treadle.loop.ahead import apart
+from treadle.loop.contenders import Contender, from_bound, looks_up
 from treadle.loop.facts import Facts
 from treadle.loop.frames import Frames
-from treadle.loop.judging import Contender, compared, from_bound, looks_up
+from treadle.loop.judging import compared
 from treadle.loop.models import Model
 from treadle.loop.rooms import Rooms
 from treadle.training.context import RunContext
@@ -168,7 +169,7 @@ def _train(
             target=model.truth,
             task=model.task,
             window=window,
-            nullable=fitting.may_miss(model),
+            nullable=fitting.may_miss(model) | fitting.missing([rows]),
             time=time,
         )
         context = RunContext.detached(folder=Path(folder), seed=model.seed, params=dict(model.params))
@@ -214,7 +215,7 @@ def _answers(estimator: Any, data: TrainingData) -> Contender:
         found = np.asarray(data.task.predictions(estimator, data.encoded(rows)), dtype=np.float64)
         return from_bound(found, data.signature)
 
-    return Contender(answer, data.classes)
+    return Contender(answer, data.classes, data.signature)
 
 
 def _score(model: Model, frames: Frames, versions: dict[str, int], state: _State, window: Window) -> None:

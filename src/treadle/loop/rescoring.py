@@ -17,6 +17,7 @@ from treadle.evaluation.intervals import interval
 from treadle.evaluation.pair import Pair
 from treadle.evaluation.snapshots import Snapshot
 from treadle.loop import judging
+from treadle.loop.contenders import answers_with
 from treadle.loop.frames import Frames
 from treadle.loop.judging import BASELINE, CANDIDATE
 from treadle.loop.models import Model
@@ -111,7 +112,7 @@ def owed(part: Answered, model: Model, servable: Servable) -> list[Owed]:
     if part.snapshot.horizon is not None:
         groups = part.snapshot.times
     fills = scored(servable.signature).name == "probabilities"
-    asked = judging.answers_with(servable)
+    asked = answers_with(servable)
     found = importance(
         lambda rows: asked.over(names, rows, fills=fills, source=CANDIDATE),
         part.rows[chosen],

@@ -209,14 +209,22 @@ class Worker:
         assert whole is not None
         starts = [window.start, whole.start]
         first = None if None in starts else min(start for start in starts if start is not None)
-        frame = Frames(self._rooms.datasets).rows(
+        everything = Frames(self._rooms.datasets).rows(
             self._model, versions=self._run.data, window=Window(start=first, end=max(window.end, whole.end))
         )
-        frame = apart(self._model, frame, until=whole.end)
+        frame = apart(self._model, everything, until=whole.end)
         time = pl.col(self._model.data.time_column)
         kept = (pl.col("_split") == "train") & _inside(time, window)
         scored = (pl.col("_split") == "validation") & _inside(time, whole)
-        data = fitting.data_of(self._model, frame.filter(kept | scored), window)
+        ahead = fitting.ahead_of(
+            self._model, Frames(self._rooms.datasets), versions=self._run.data, forward=self._run.forward
+        )
+        data = fitting.data_of(
+            self._model,
+            frame.filter(kept | scored),
+            window,
+            asked=[everything, *ahead],
+        )
         if not len(data.validation):
             msg = (
                 f"There are no validation rows of {self._model.data.name!r} from {whole.start} to {whole.end} to score trials "
