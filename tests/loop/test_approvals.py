@@ -62,6 +62,7 @@ def test_approved_it_becomes_the_champion_and_who_when_and_why_is_kept(waited: W
     assert done.decided_at is not None
     assert waited.approvals.list(CASE) == [done]
     assert open_rules(waited) == []
+    assert waited.run(CASE).outcome == "version 1 was approved by anna: looks right"
     with pytest.raises(Conflict, match=r"buys/1 was approved already, by anna at .*: looks right"):
         waited.approve(f"{CASE}/1", reason="me too", actor="bert")
 
@@ -72,6 +73,7 @@ def test_rejected_it_stays_without_an_alias(waited: Workspace) -> None:
     assert waited.models.aliases(CASE) == {}
     assert open_rules(waited) == []
     assert waited.approvals.list(CASE)[0].state == "rejected"
+    assert waited.run(CASE).outcome == "version 1 was rejected by anna: odd for the north"
     with pytest.raises(Conflict, match="rejected already, by anna"):
         waited.approve(f"{CASE}/1", reason="yes", actor="bert")
 

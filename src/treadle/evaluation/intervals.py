@@ -37,7 +37,7 @@ def interval(pair: Pair, *, alpha: float = 0.05, method: str | None = None) -> I
     elif why := too_few(pair):
         low = high = float("nan")
     else:
-        low, high = chosen.ends(pair, alpha=alpha)
+        low, high = _within(pair, *chosen.ends(pair, alpha=alpha))
     return Interval(
         first=first,
         second=second,
@@ -50,6 +50,14 @@ def interval(pair: Pair, *, alpha: float = 0.05, method: str | None = None) -> I
         method=str(chosen.NAME),
         why=why,
     )
+
+
+def _within(pair: Pair, low: float, high: float) -> tuple[float, float]:
+    """Return the ends of one predictor's interval where its metric can have values; a difference's stay as they are."""
+    if pair.second is not None:
+        return low, high
+    least, greatest = pair.measure.bounds
+    return min(max(low, least), greatest), max(min(high, greatest), least)
 
 
 def chosen_for(pair: Pair, method: str | None = None) -> ModuleType:

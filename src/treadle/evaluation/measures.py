@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -81,6 +82,12 @@ class Measure:
     def is_folded(self) -> bool:
         """Whether it adds up absolute values of means, which noise alone makes greater."""
         return bool(getattr(self.module, "FOLDED", False))
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The least and the greatest value that there can be."""
+        low, high = getattr(self.module, "BOUNDS", (None, None))
+        return -math.inf if low is None else float(low), math.inf if high is None else float(high)
 
     @property
     def is_scaled(self) -> bool:

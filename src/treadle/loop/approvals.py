@@ -134,6 +134,18 @@ class Approvals:
         if found is not None and found.state == "waiting":
             _decide(connection, found, "approved", actor=actor, why=reason, at=self._rooms.clock.now())
 
+    def became(self, model: str, version: int | None) -> str:
+        """Return what a person has said to a version that waited, in words; empty: nobody was asked, or it still waits."""
+        if version is None:
+            return ""
+        with self._rooms.ledger.read() as connection:
+            found = _find(connection, model, version)
+        if found is None or found.state == "waiting":
+            return ""
+        if found.state == "replaced":
+            return f"version {version} no longer waits: {found.why} and took its place"
+        return f"version {version} was {found.state} by {found.actor}: {found.why}"
+
     def hindrance(self, model: Model, waiting: Approval) -> str:
         """Say why a waiting version can no longer be approved; empty: it can."""
         with self._rooms.ledger.read() as connection:

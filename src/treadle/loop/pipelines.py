@@ -314,7 +314,9 @@ class Pipelines:
         self._rooms.alerts.deliver()
         self._rooms.progress.step(f"nothing is new since {run.id}")
         verdicts = tuple(self._rooms.verdicts.list(run=run.id))
-        return Turn(run=run, unchanged=True, verdicts=verdicts, outcome=kept.value["outcome"])
+        decided = approvals.Approvals(self._rooms).became(run.model, run.model_version)
+        outcome = decided or kept.value["outcome"]
+        return Turn(run=run, unchanged=True, verdicts=verdicts, outcome=outcome)
 
 
 def _parents(model: Model, versions: dict[str, int]) -> tuple[str, ...]:

@@ -29,8 +29,9 @@ from treadle.core.records import Run, Window
 from treadle.evaluation.own import measure_of
 from treadle.loop import fitting
 from treadle.loop.ahead import apart
+from treadle.loop.contenders import from_bound
 from treadle.loop.frames import Frames
-from treadle.loop.judging import from_bound, snapshot
+from treadle.loop.judging import snapshot
 from treadle.loop.models import Model
 from treadle.loop.rooms import Rooms
 from treadle.training.context import RunContext

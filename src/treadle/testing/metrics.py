@@ -13,7 +13,9 @@ import pytest
 from treadle.core.errors import InvalidInput
 from treadle.evaluation.arrays import Floats
 from treadle.evaluation.bootstrap import paired
+from treadle.evaluation.intervals import interval
 from treadle.evaluation.measures import Measure
+from treadle.evaluation.pair import Pair
 
 _ROWS = 300
 #: The quantiles of 0.1, 0.5 and 0.9 of a standard normal distribution.
@@ -34,6 +36,17 @@ def check_better_predictions_have_a_better_value(module: ModuleType) -> None:
         gain = measure.value(y, _right(module, y, p)) - measure.value(y, p)
 
         assert gain > 0 if module.GREATER_IS_BETTER else gain < 0
+
+
+def check_values_lie_within_their_bounds(module: ModuleType) -> None:
+    """No value lies beyond the bounds that it states, and neither do the ends of the interval of one predictor."""
+    for measure, y, p in _cases(module):
+        least, greatest = measure.bounds
+        for given in (p, _right(module, y, p)):
+            found = interval(Pair(measure=measure, y=y, first=given))
+
+            assert least <= found.first <= greatest
+            assert math.isnan(found.low) or least <= found.low <= found.high <= greatest
 
 
 def check_order_does_not_matter(module: ModuleType) -> None:
@@ -180,6 +193,7 @@ def _right(module: ModuleType, y: Floats, p: Floats) -> Floats:
 CHECKS = (
     check_declaration,
     check_better_predictions_have_a_better_value,
+    check_values_lie_within_their_bounds,
     check_order_does_not_matter,
     check_a_weight_is_a_repetition,
     check_ways_agree,

@@ -10,6 +10,7 @@ from treadle.evaluation.arrays import Floats, binary, classes, labels, mean
 NAME = "accuracy"
 TASK = ("classification", "multiclass", "multilabel")
 GREATER_IS_BETTER = True
+BOUNDS = (0.0, 1.0)
 
 
 def per_row(y: npt.ArrayLike, p: npt.ArrayLike) -> Floats:

@@ -16,6 +16,7 @@ from treadle.evaluation.arrays import Floats, flags, labels, mean_of_defined, st
 NAME = "average_precision"
 TASK = ("classification", "multilabel", "anomaly")
 GREATER_IS_BETTER = True
+BOUNDS = (0.0, 1.0)
 OPTIONS = ("scores",)
 _TINY = float(np.finfo(np.float64).tiny)
 

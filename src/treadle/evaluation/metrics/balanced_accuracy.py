@@ -13,6 +13,7 @@ from treadle.evaluation.arrays import Floats, binary, classes, mean, mean_of_def
 NAME = "balanced_accuracy"
 TASK = ("classification", "multiclass")
 GREATER_IS_BETTER = True
+BOUNDS = (0.0, 1.0)
 
 
 def terms(y: npt.ArrayLike, p: npt.ArrayLike) -> Floats:

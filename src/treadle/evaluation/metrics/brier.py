@@ -14,6 +14,7 @@ from treadle.evaluation.arrays import Floats, binary, classes, labels, mean, one
 NAME = "brier"
 TASK = ("classification", "multiclass", "multilabel")
 GREATER_IS_BETTER = False
+BOUNDS = (0.0, None)
 
 
 def per_row(y: npt.ArrayLike, p: npt.ArrayLike) -> Floats:

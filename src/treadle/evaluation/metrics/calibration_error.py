@@ -16,6 +16,7 @@ from treadle.evaluation.arrays import Floats, binary, classes, mean
 NAME = "calibration_error"
 TASK = ("classification", "multiclass")
 GREATER_IS_BETTER = False
+BOUNDS = (0.0, 1.0)
 BINS = 10
 #: Adds up absolute means.
 FOLDED = True

@@ -16,6 +16,7 @@ from treadle.evaluation.arrays import Floats, mean, quantiles
 NAME = "coverage"
 TASK = "quantiles"
 GREATER_IS_BETTER = True
+BOUNDS = (0.0, 1.0)
 COLUMNS = True
 
 

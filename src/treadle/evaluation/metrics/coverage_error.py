@@ -12,6 +12,7 @@ from treadle.evaluation.arrays import Floats, mean, quantiles
 NAME = "coverage_error"
 TASK = "quantiles"
 GREATER_IS_BETTER = False
+BOUNDS = (0.0, 1.0)
 COLUMNS = True
 FOLDED = True
 

@@ -10,6 +10,7 @@ from treadle.evaluation.arrays import Floats, labels, mean
 NAME = "hamming"
 TASK = "multilabel"
 GREATER_IS_BETTER = False
+BOUNDS = (0.0, 1.0)
 
 
 def per_row(y: npt.ArrayLike, p: npt.ArrayLike) -> Floats:

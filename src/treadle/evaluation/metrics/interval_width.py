@@ -12,6 +12,7 @@ from treadle.evaluation.arrays import Floats, mean, quantiles
 NAME = "interval_width"
 TASK = "quantiles"
 GREATER_IS_BETTER = False
+BOUNDS = (0.0, None)
 COLUMNS = True
 
 

@@ -14,6 +14,7 @@ from treadle.evaluation.arrays import Floats, binary, classes, labels, mean
 NAME = "log_loss"
 TASK = ("classification", "multiclass", "multilabel")
 GREATER_IS_BETTER = False
+BOUNDS = (0.0, None)
 _TINY = float(np.finfo(np.float64).eps)
 
 

@@ -13,6 +13,7 @@ from treadle.evaluation.arrays import Floats, classes, labels, mean, mean_of_def
 NAME = "macro_f1"
 TASK = ("multiclass", "multilabel")
 GREATER_IS_BETTER = True
+BOUNDS = (0.0, 1.0)
 
 
 def terms(y: npt.ArrayLike, p: npt.ArrayLike) -> Floats:

@@ -15,6 +15,7 @@ from treadle.evaluation.arrays import Floats, across, estimates, mean
 NAME = "mase"
 TASK = "forecast"
 GREATER_IS_BETTER = False
+BOUNDS = (0.0, None)
 SCALED = True
 
 

@@ -13,6 +13,7 @@ from treadle.evaluation.arrays import Floats, labels, mean, ratio
 NAME = "micro_f1"
 TASK = "multilabel"
 GREATER_IS_BETTER = True
+BOUNDS = (0.0, 1.0)
 
 
 def terms(y: npt.ArrayLike, p: npt.ArrayLike) -> Floats:

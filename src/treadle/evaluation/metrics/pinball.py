@@ -16,6 +16,7 @@ from treadle.evaluation.arrays import Floats, mean, quantiles
 NAME = "pinball"
 TASK = "quantiles"
 GREATER_IS_BETTER = False
+BOUNDS = (0.0, None)
 COLUMNS = True
 
 

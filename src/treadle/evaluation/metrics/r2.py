@@ -10,6 +10,7 @@ from treadle.evaluation.arrays import Floats, mean, numbers, ratio
 NAME = "r2"
 TASK = "regression"
 GREATER_IS_BETTER = True
+BOUNDS = (None, 1.0)
 
 
 def terms(y: npt.ArrayLike, p: npt.ArrayLike) -> Floats:

@@ -10,6 +10,7 @@ from treadle.evaluation.arrays import Floats, binary, mean, ratio
 NAME = "recall"
 TASK = "classification"
 GREATER_IS_BETTER = True
+BOUNDS = (0.0, 1.0)
 
 
 def terms(y: npt.ArrayLike, p: npt.ArrayLike) -> Floats:

@@ -16,6 +16,7 @@ from treadle.evaluation.arrays import Floats, classes, flags, labels, mean_of_de
 NAME = "roc_auc"
 TASK = ("classification", "multiclass", "multilabel", "anomaly")
 GREATER_IS_BETTER = True
+BOUNDS = (0.0, 1.0)
 OPTIONS = ("scores",)
 
 

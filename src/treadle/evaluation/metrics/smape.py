@@ -10,6 +10,7 @@ from treadle.evaluation.arrays import Floats, across, estimates, mean
 NAME = "smape"
 TASK = ("regression", "forecast")
 GREATER_IS_BETTER = False
+BOUNDS = (0.0, None)
 
 
 def per_row(y: npt.ArrayLike, p: npt.ArrayLike) -> Floats:
