@@ -12,8 +12,6 @@ import os
 import shutil
 import socket
 import sys
-import traceback
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -22,6 +20,9 @@ import failing
 import msgspec
 from failing import Fault
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from forked import fork
 from treadle.app.cli.main import main as treadle_main
 from treadle.app.workspace import open_workspace
 from treadle.data import inflow, ingest
@@ -92,7 +93,7 @@ def _play_all(folder: Path, faults: list[Fault | None], *, jobs: int) -> None:
             alive.discard(os.wait()[0])
         place = folder / (fault.shown if fault else "whole")
         place.mkdir()
-        alive.add(_fork(lambda fault=fault, place=place: _play(place, fault), log=place / "problem.txt"))
+        alive.add(fork(lambda fault=fault, place=place: _play(place, fault), log=place / "problem.txt"))
     while alive:
         alive.discard(os.wait()[0])
 
@@ -108,11 +109,11 @@ def _play(place: Path, fault: Fault | None) -> int:
         treadle_main(["ingest", "--project", str(root)])
         return 0
 
-    pid = _fork(fail, log=place / "first.txt")
+    pid = fork(fail, log=place / "first.txt")
     theirs.close()
     counts = failing.decide(ours, root, fault)
     first = _ended(pid, place / "first.txt")
-    again = _ended(_fork(lambda: _again(place, root), log=place / "again.txt"), place / "again.txt")
+    again = _ended(fork(lambda: _again(place, root), log=place / "again.txt"), place / "again.txt")
     left, made = (msgspec.json.decode((place / name).read_bytes()) for name in ("left.json", "made.json"))
     told = Told(fault=fault, counts=counts, first=first, left=left, again=again, made=made)
     (place / "told.json").write_bytes(msgspec.json.encode(told))
@@ -157,27 +158,6 @@ def _digest(datasets: Any, version: int) -> str:
     )
     assert rows.height == datasets.version("rows", version).rows
     return hashlib.sha256((rows.write_csv() + bad.write_csv()).encode()).hexdigest()[:16]
-
-
-def _fork(work: Callable[[], int], *, log: Path) -> int:
-    """Do the work in a new process whose output goes to a file, and return its id at once."""
-    pid = os.fork()
-    if pid:
-        return pid
-    status = 70
-    try:
-        handle = os.open(log, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
-        os.dup2(handle, 1)
-        os.dup2(handle, 2)
-        status = work()
-    except SystemExit as end:
-        status = int(end.code or 0)
-    except BaseException:  # noqa: BLE001 - this is the end of the process, whatever it is
-        traceback.print_exc()
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(status)
 
 
 if __name__ == "__main__":

@@ -12,8 +12,6 @@ import json
 import os
 import shutil
 import sys
-import traceback
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -24,6 +22,9 @@ import psycopg
 import sqlalchemy as sa
 from facts import facts
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from forked import fork
 from treadle.app.cli.main import main as treadle_main
 from treadle.app.workspace import open_workspace
 from treadle.core import plugins
@@ -130,7 +131,7 @@ def _play_all(cases: list[Case], *, jobs: int) -> None:
         if len(alive) >= jobs:
             alive.discard(os.wait()[0])
         case.folder.mkdir()
-        alive.add(_fork(lambda case=case: _play(case), log=case.folder / "problem.txt"))
+        alive.add(fork(lambda case=case: _play(case), log=case.folder / "problem.txt"))
     while alive:
         alive.discard(os.wait()[0])
 
@@ -180,7 +181,7 @@ def _run(case: Case, what: str, *, dies: tuple[int, str] | None = None) -> Ended
                 (place / "after.json").write_text(json.dumps(_look(case)))
         return 0
 
-    status = os.waitstatus_to_exitcode(os.waitpid(_fork(work, log=place / "said.txt"), 0)[1])
+    status = os.waitstatus_to_exitcode(os.waitpid(fork(work, log=place / "said.txt"), 0)[1])
     return Ended(
         status=status,
         said=(place / "said.txt").read_text(),
@@ -224,27 +225,6 @@ def _is_there(url: str) -> bool:
         return sa.inspect(engine).has_table("runs", schema=schema)
     finally:
         engine.dispose()
-
-
-def _fork(work: Callable[[], int], *, log: Path) -> int:
-    """Do the work in a new process whose output goes to a file, and return its id at once."""
-    pid = os.fork()
-    if pid:
-        return pid
-    status = 70
-    try:
-        handle = os.open(log, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
-        os.dup2(handle, 1)
-        os.dup2(handle, 2)
-        status = work()
-    except SystemExit as end:
-        status = int(end.code or 0)
-    except BaseException:  # noqa: BLE001 - this is the end of the process, whatever it is
-        traceback.print_exc()
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(status)
 
 
 if __name__ == "__main__":

@@ -143,11 +143,8 @@ def model(
 
     `features` are feature views, joined to each row as of its own time, and on-demand features, computed from what is
     there then. `trees` are folders of files: a run pins their newest versions beside the rows', and the function finds
-    each checked out at `data.trees[name]`.
-
-    A question about the inputs alone, as `td.Density()`, has no `target`.
-
-    With `search` the function is called for many sets of hyper-parameters, and the best one's model is the candidate.
+    each checked out at `data.trees[name]`. A question about the inputs alone, as `td.Density()`, has no `target`. With
+    `search` the function is called for many sets of hyper-parameters, and the best one's model is the candidate.
     `resources` say what a worker needs of its machine; of several places the next is taken when one was lost too often.
 
     The model's name is the function's unless `name` says otherwise. Without gates every version that trains is
@@ -160,13 +157,12 @@ def model(
 
     def declare(function: TrainingFunction) -> Model:
         declared = Model(
+            **_apart(features),
             name=name or function.__name__,
             function=function,
             data=data,
             target=target,
             task=task.on(target) if hasattr(task, "on") else task,
-            features=tuple(feature for feature in features if not isinstance(feature, OnDemand)),
-            on_demand=tuple(feature for feature in features if isinstance(feature, OnDemand)),
             trees=tuple(trees),
             inputs=tuple(inputs),
             baselines=tuple(baselines),
@@ -180,10 +176,26 @@ def model(
             search=search,
             resources=(resources,) if isinstance(resources, Resources) else tuple(resources),
         )
-        _check(declared)
-        return declared
+        return _checked(declared)
 
     return declare
+
+
+def _apart(features: Sequence[FeatureView | OnDemand]) -> dict[str, Any]:
+    """Return the views, which are joined, apart from the features that are computed from them."""
+    computed = tuple(feature for feature in features if isinstance(feature, OnDemand))
+    joined = tuple(feature for feature in features if not isinstance(feature, OnDemand))
+    return {"features": joined, "on_demand": computed}
+
+
+def _checked(declared: Model) -> Model:
+    """Return a declaration that holds.
+
+    Raises:
+        InvalidDeclaration: it does not; the message names the argument.
+    """
+    _check(declared)
+    return declared
 
 
 def _check(declared: Model) -> None:

@@ -14,6 +14,7 @@ from treadle.evaluation.arrays import Floats, mean, numbers
 NAME = "flag_error"
 TASK = "anomaly"
 GREATER_IS_BETTER = False
+BOUNDS = (0.0, 1.0)
 FOLDED = True
 
 

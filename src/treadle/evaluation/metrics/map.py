@@ -15,6 +15,7 @@ from treadle.evaluation.queries import Ranked, combine, ranked
 NAME = "map"
 TASK = "ranking"
 GREATER_IS_BETTER = True
+BOUNDS = (0.0, 1.0)
 __all__ = ["combine", "terms", "value"]
 
 

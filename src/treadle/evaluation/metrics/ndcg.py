@@ -16,6 +16,7 @@ from treadle.evaluation.queries import Ranked, combine, ideal, ranked
 NAME = "ndcg"
 TASK = "ranking"
 GREATER_IS_BETTER = True
+BOUNDS = (0.0, 1.0)
 OPTIONS = ("cut",)
 __all__ = ["combine", "terms", "value"]
 
