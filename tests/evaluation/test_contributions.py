@@ -82,6 +82,17 @@ def test_several_numbers_are_explained_each():
     assert found.frame().columns == ["size", "count", "shop", "_base", "_answer", "_output"]
 
 
+def test_labels_that_hold_each_by_itself_have_odds_of_their_own():
+    def labels(frame):
+        return 1 / (1 + np.exp(-np.column_stack([linear(frame), frame["size"].to_numpy()])))
+
+    found = contributions(labels, ROWS_OF, BEHIND, likely=True, outputs=("red", "blue"))
+
+    assert (found.method, found.scale) == ("additive", "log-odds")
+    assert np.allclose(found.values[:, :, 0], by_definition(linear, ROWS_OF, BEHIND)[:, :, 0])
+    assert np.allclose(found.values[:, 1:, 1], 0)
+
+
 def test_by_slice_an_input_matters_where_it_is_looked_at():
     def by_shop(frame):
         return frame["size"].to_numpy() * (frame["shop"] == "north").to_numpy()

@@ -15,7 +15,7 @@ from treadle.evaluation.arrays import Floats
 from treadle.evaluation.importance import parts
 from treadle.evaluation.lookups import By, columns_of
 from treadle.evaluation.shapley.additive import additive
-from treadle.evaluation.shapley.game import Game, Scale, Shares, scales
+from treadle.evaluation.shapley.game import Game, Scale, Shares, are_shares, scales
 from treadle.evaluation.shapley.permutations import permutations
 from treadle.evaluation.shapley.trees import trees
 
@@ -164,9 +164,9 @@ def _shares(game: Game, *, likely: bool, forest: Forest | None, own: Own | None,
 def _owned(game: Game, scale: Scale, own: Own) -> Shares | None:
     """Return the library's own contributions if they add up to the answers on this scale."""
     given = own(game.rows).transpose(0, 2, 1)
-    if scale.name == "log-odds" and given.shape[2] > 1:
-        given = given - given.mean(axis=2, keepdims=True)
     answers = game.answers(game.rows)
+    if scale.name == "log-odds" and are_shares(answers):
+        given = given - given.mean(axis=2, keepdims=True)
     wanted, holds = scale.of(answers), scale.holds(answers)
     if given.shape[2] != wanted.shape[1] or not holds.any():
         return None

@@ -34,9 +34,14 @@ def _everywhere(values: Floats) -> npt.NDArray[np.bool_]:
     return np.ones(len(values), dtype=bool)
 
 
+def are_shares(values: Floats) -> bool:
+    """Return whether the numbers of each answer add up to 1, as the probabilities of classes do and those of labels do not."""
+    return values.shape[1] > 1 and bool(np.allclose(values.sum(axis=1), 1.0))
+
+
 def _log_odds(values: Floats) -> Floats:
     held = np.clip(values, 1e-300, None)
-    if values.shape[1] == 1:
+    if not are_shares(values):
         return np.asarray(np.log(held) - np.log(np.clip(1 - values, 1e-300, None)))
     logs = np.log(held)
     return np.asarray(logs - logs.mean(axis=1, keepdims=True))
