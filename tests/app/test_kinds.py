@@ -187,7 +187,9 @@ def test_answers_to_a_question_of_ones_own_are_measured_by_its_metric(root: Path
         eventually(lambda: workspace.answered("foresees"), rows=40)
         found = workspace.performance("foresees", every="1d")
         mine = predictor.predict(asked_rows(rows))
-        with pytest.raises(td.errors.InvalidInput, match="'rmse' is for regression; the task is custom"):
+        with pytest.raises(
+            td.errors.InvalidInput, match="'rmse' is for regression and forecast; the task is custom"
+        ):
             workspace.performance("foresees", metric="rmse", every="1d")
 
     p = np.array([answer["prediction"] for answer in answers])

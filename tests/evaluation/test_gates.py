@@ -212,7 +212,8 @@ def test_a_metric_without_a_value_passes_nobody():
 
 def test_a_metric_of_another_task_is_refused():
     with pytest.raises(
-        InvalidInput, match=r"'rmse' is for regression; the task is classification. Available: accuracy"
+        InvalidInput,
+        match=r"'rmse' is for regression and forecast; the task is classification. Available: accuracy",
     ):
         Beats("champion", on="rmse").judge(case(candidate=GOOD, champion=POOR))
 

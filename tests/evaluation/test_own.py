@@ -52,7 +52,7 @@ def test_a_gate_decides_on_it_by_default_and_by_name():
 
 def test_a_metric_that_the_question_does_not_have_is_refused():
     with pytest.raises(
-        InvalidInput, match="'rmse' is for regression; the task is custom. Available: cost, mae"
+        InvalidInput, match="'rmse' is for regression and forecast; the task is custom. Available: cost, mae"
     ):
         Beats("champion", on="rmse").judge(case(candidate=Y, champion=Y))
     with pytest.raises(NotFound, match="cots"):

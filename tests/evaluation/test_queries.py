@@ -8,7 +8,9 @@ from sklearn import metrics as theirs
 
 from treadle.core.errors import InvalidInput
 from treadle.evaluation.bootstrap import paired
+from treadle.evaluation.intervals import interval
 from treadle.evaluation.measures import metric
+from treadle.evaluation.pair import Pair
 
 RANDOM = np.random.default_rng(0)
 QUERY = np.sort(RANDOM.integers(0, 60, 600))
@@ -83,3 +85,27 @@ def test_a_truth_without_queries_and_a_negative_relevance_are_refused():
         metric("ndcg").value([1.0, 0.0], [1.0, 0.0])
     with pytest.raises(InvalidInput, match="relevance in row 1 is -1"):
         metric("map").value([[1, 0], [-1, 0]], [1.0, 0.0])
+
+
+@pytest.mark.parametrize("name", ["ndcg", "mrr", "map"])
+def test_a_query_that_stands_for_many_is_as_good_as_many(name):
+    often = 1 + np.arange(60) % 3
+    copies = [np.flatnonzero(often[QUERY] > copy) for copy in range(3)]
+    rows = np.concatenate(copies)
+    queries = np.concatenate([QUERY[part] + 100 * copy for copy, part in enumerate(copies)])
+    y, better = Y.astype(float), RELEVANCE + SCORE
+    short = Pair(
+        measure=metric(name), y=y, first=better, second=SCORE, groups=QUERY, counts=often[QUERY].astype(float)
+    )
+    long = Pair(
+        measure=metric(name),
+        y=np.column_stack([y[rows, 0], queries]),
+        first=better[rows],
+        second=SCORE[rows],
+        groups=queries,
+    )
+
+    found, expected = interval(short), interval(long)
+
+    assert (found.n, found.units) == (expected.n, expected.units)
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), rel=1e-4)

@@ -206,5 +206,5 @@ def test_there_must_be_a_candidate(verdicts):
 
 
 def test_an_unknown_task_is_named(verdicts):
-    with pytest.raises(NotFound, match="No task plug-in named 'ranking'"):
-        verdicts.scores(SNAPSHOT, PREDICTIONS, task="ranking")
+    with pytest.raises(NotFound, match="No task plug-in named 'painting'"):
+        verdicts.scores(SNAPSHOT, PREDICTIONS, task="painting")
