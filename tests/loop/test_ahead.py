@@ -214,6 +214,11 @@ def test_the_present_value_and_its_lags_are_inputs_and_what_only_baselines_need_
         "sold_lag_6",
     )
     assert set(inputs_of(replace(found, inputs=()), rows)) == {"sold", "week", "sold_lag_1", "sold_lag_6"}
+    assert inputs_of(replace(found, inputs=("week", "sold_lag_6")), rows) == (
+        "week",
+        "sold_lag_6",
+        "sold_lag_1",
+    )
     assert {"sold_lag_1", "sold_lag_6"} <= may_miss(model)
     assert "sold_lag_5" in rows.columns
     asked = workspace.features("sells", sales().tail(2).select("shop", "day", "sold"))

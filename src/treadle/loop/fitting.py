@@ -213,9 +213,9 @@ def checked_out(model: Model, run: Run, rooms: Rooms) -> dict[str, Path]:
 
 
 def inputs_of(model: Model, frame: pl.DataFrame) -> tuple[str, ...]:
-    """Return the columns that the model takes: those declared, or all that are neither key, time nor outcome."""
+    """Return the columns that the model takes: those declared, or all that are neither key, time nor outcome; and lags."""
     if model.inputs:
-        return model.inputs
+        return tuple(dict.fromkeys((*model.inputs, *model.lags)))
     data = model.data
     taken = {*data.key_columns, data.time_column, model.truth, *data.outcome_columns, *model.task.ties}
     taken |= model.behind.keys() - model.lags.keys()

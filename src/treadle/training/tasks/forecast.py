@@ -27,9 +27,9 @@ class Forecast(Settled):
 
     Each row of the dataset is an origin: the truth is what the target of the same series is one step later, two, and so
     on, taken from the dataset's own rows, so there is no outcome to declare. `series` names the column, or columns, that
-    tell series apart; none: there is one. The present value of the target is an input, and `lags` adds that of some
-    steps ago, as `temp_lag_24`. After `season` steps a series is about as it was: `mase` is in units of the error of
-    saying so, over the whole series.
+    tell series apart; none: there is one. The present value of the target is an input unless a model names others, and
+    `lags` adds that of some steps ago in any case, as `temp_lag_24`. After `season` steps a series is about as it was:
+    `mase` is in units of the error of saying so, over the whole series.
 
     >>> task = Forecast(series="station", horizon=3, every="1h", lags=[24], season=24)
     >>> task.outputs[-1].columns, task.span
