@@ -1,62 +1,18 @@
 from __future__ import annotations
 
 import threading
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import polars as pl
 import pytest
 
-from treadle.core.errors import ContractChanged, InvalidDeclaration, InvalidInput, NotFound, SplitChanged
-from treadle.core.records import Window
-from treadle.data.contracts import Column, Contract, rule
-from treadle.data.datasets import Dataset, Datasets, Outcomes
-from treadle.data.sources.files import Files
+from landed_rows import HEAD, Row, dataset, day, line, with_outcomes, writes
+from treadle.core.errors import ContractChanged, InvalidDeclaration, SplitChanged
+from treadle.data.contracts import Column, rule
+from treadle.data.datasets import Datasets
 from treadle.data.splits import HashSplit
 from treadle.store.ledger.ledger import Ledger
 from treadle.store.tables.tables import Tables
-
-HEAD = "id,at,n\n"
-
-
-class Row(Contract):
-    id: str
-    at: datetime
-    n: int | None = Column(ge=0)
-
-
-class Truth(Contract):
-    id: str
-    known: datetime
-    late: bool
-    note: str | None
-
-
-def dataset(**options):
-    return Dataset(
-        "d",
-        **{"source": Files("in/*"), "contract": Row, "key": "id", "time": "at", "split": HashSplit()}
-        | options,
-    )
-
-
-def with_outcomes(**options):
-    return dataset(
-        outcomes=Outcomes(source=Files("truth/*"), columns=["late"], contract=Truth, arrived="known"),
-        **options,
-    )
-
-
-def line(key, n=0, day=1):
-    return f"{key},2013-01-{day:02}T00:00:00Z,{n}\n"
-
-
-def day(number):
-    return datetime(2013, 1, number, tzinfo=UTC)
-
-
-def writes(tmp_path):
-    """What an ingestion that writes would change: the state of the ledger's file and its log."""
-    return sorted((path.name, path.stat().st_mtime_ns) for path in tmp_path.glob("ledger.db*"))
 
 
 def test_landed_rows_are_accepted_or_quarantined(datasets, land):
@@ -109,83 +65,6 @@ def test_many_files_are_one_version_in_the_order_of_their_names(datasets, land):
 
     assert version.version == 1
     assert datasets.read("d")["id"].to_list() == ["a1", "a2", "b1", "b2", "c1", "c2"]
-
-
-def test_a_bad_file_is_a_problem_and_stops_no_other(datasets, land):
-    land("in/a.csv", HEAD + line("a"))
-    land("in/b.csv", "id,at\nb,2013-01-01\n")
-    land("in/c.csv", "")
-    land("in/d.parquet", "PAR1")
-    land("in/e.csv", "id,at,n,extra\n")
-
-    version = datasets.ingest(dataset())
-
-    assert (version.landed, version.accepted, len(version.problems)) == (1, 1, 4)
-    told = datasets.problems("d")
-    assert [text.split(":")[0].split(" ")[0] for text in told] == [
-        "in/b.csv",
-        "in/c.csv",
-        "in/d.parquet",
-        "in/e.csv",
-    ]
-    assert "Missing column 'n'" in told[0]
-    assert "Unknown column 'extra'" in told[3]
-
-
-def test_only_problems_make_no_version_and_are_told_once(datasets, land, tmp_path):
-    land("in/a.csv", "")
-
-    assert datasets.ingest(dataset()) is None
-    before = writes(tmp_path)
-    assert datasets.ingest(dataset()) is None
-    assert writes(tmp_path) == before
-    assert len(datasets.problems("d")) == 1
-    with pytest.raises(NotFound, match="Dataset 'd' has no version yet"):
-        datasets.version("d")
-
-
-def test_a_problem_is_over_when_the_file_is_mended_or_taken_away(datasets, land):
-    land("in/a.csv", "")
-    gone = land("in/b.csv", "")
-    datasets.ingest(dataset())
-
-    land("in/a.csv", HEAD + line("a"))
-    gone.unlink()
-    datasets.ingest(dataset())
-
-    assert datasets.problems("d") == []
-    assert datasets.version("d").rows == 1
-
-
-def test_a_problem_is_tried_again_when_the_contract_changes(datasets, land):
-    class Wider(Row):
-        extra: str | None
-
-    land("in/a.csv", HEAD + line("a"))
-    land("in/b.csv", "id,at,n,extra\nb,2013-01-01,1,x\n")
-    datasets.ingest(dataset())
-
-    version = datasets.ingest(dataset(contract=Wider))
-
-    assert version.files == ("in/b.csv",)
-    assert datasets.problems("d") == []
-    assert datasets.read("d", columns=["id", "extra"]).rows() == [("a", None), ("b", "x")]
-
-
-def test_a_file_that_cannot_be_opened_is_a_problem_and_is_tried_again(datasets, tmp_path, land):
-    land("in/a.csv", HEAD + line("a"))
-    loop = tmp_path / "in/b.csv"
-    loop.symlink_to(loop)
-    first = datasets.ingest(dataset())
-    told = datasets.problems("d")
-    loop.unlink()
-    land("in/b.csv", HEAD + line("b"))
-
-    second = datasets.ingest(dataset())
-
-    assert (first.rows, second.rows) == (1, 2)
-    assert told[0].startswith("in/b.csv cannot be read: ")
-    assert datasets.problems("d") == []
 
 
 def test_a_file_replaced_in_place_adds_what_is_new_and_quarantines_what_changed(datasets, land):
@@ -322,116 +201,6 @@ def test_rows_keep_their_split_and_groups_stay_together(datasets, land):
     assert set(sides[2].values()) == {"train", "validation", "test"}
 
 
-def test_reading_by_split_window_and_columns(datasets, land):
-    land("in/a.csv", HEAD + "".join(line(i, i, day=1 + i % 28) for i in range(280)))
-    datasets.ingest(dataset())
-
-    train = datasets.read("d", split="train")
-    both = datasets.read("d", split=["validation", "test"])
-    window = datasets.read("d", window=Window(start=day(3), end=day(5)))
-
-    assert train.height + both.height == 280
-    assert set(train["_split"]) == {"train"}
-    assert set(window["at"].dt.day()) == {3, 4}
-    assert datasets.read("d", columns=["n", "_bucket"]).columns == ["n", "_bucket"]
-    assert datasets.profile("d").splits == dict(sorted(datasets.read("d")["_split"].value_counts().rows()))
-
-
-@pytest.mark.parametrize(
-    ("options", "told"),
-    [
-        ({"columns": ["m"]}, "has no column 'm'. Available: "),
-        ({"split": "tset"}, "No split named 'tset'.*Did you mean 'test'"),
-        ({"outcome": True}, "has no outcome"),
-    ],
-)
-def test_reading_what_is_not_there_is_refused(datasets, land, options, told):
-    land("in/a.csv", HEAD + line("a"))
-    datasets.ingest(dataset())
-
-    with pytest.raises(InvalidInput, match=told):
-        datasets.read("d", **options)
-
-
-def test_unknown_datasets_and_versions_are_not_found(datasets, land):
-    land("in/a.csv", HEAD + line("a"))
-    datasets.ingest(dataset())
-
-    with pytest.raises(NotFound, match="Available: d"):
-        datasets.read("e")
-    with pytest.raises(NotFound, match="has no version 7. Its versions are 1 to 1"):
-        datasets.version("d", 7)
-
-
-def test_outcomes_are_joined_when_they_were_known(datasets, land):
-    land("in/a.csv", HEAD + line("a") + line("b") + line("c"))
-    land("truth/a.csv", "id,known,late,note\na,2013-01-02T00:00:00Z,true,\nb,2013-01-03T00:00:00Z,false,x\n")
-
-    version = datasets.ingest(with_outcomes())
-
-    def known(**options):
-        return datasets.read("d", columns=["id", "late"], **options).rows()
-
-    assert (version.landed, version.outcomes, version.outcomes_known) == (3, 2, 2)
-    assert known() == [("a", True), ("b", False), ("c", None)]
-    assert known(outcome=True) == [("a", True), ("b", False)]
-    assert known(outcome=False) == [("c", None)]
-    assert known(known_at=day(2)) == [("a", True), ("b", None), ("c", None)]
-    assert known(known_at=day(2) - timedelta(microseconds=1), outcome=True) == []
-    assert "note" not in datasets.read("d").columns
-
-
-def test_an_outcome_waits_for_its_row(datasets, land):
-    land("truth/a.csv", "id,known,late,note\nz,2013-01-02T00:00:00Z,true,\n")
-    first = datasets.ingest(with_outcomes())
-    land("in/a.csv", HEAD + line("z"))
-
-    datasets.ingest(with_outcomes())
-
-    assert (first.landed, first.rows, first.outcomes) == (0, 0, 1)
-    assert datasets.read("d", version=1).is_empty()
-    assert datasets.read("d", columns=["id", "late"]).rows() == [("z", True)]
-
-
-def test_an_outcome_again_is_repeated_and_another_one_is_quarantined(datasets, land):
-    land("in/a.csv", HEAD + line("a") + line("b"))
-    land("truth/a.csv", "id,known,late,note\na,2013-01-02T00:00:00Z,true,\nb,2013-01-02T00:00:00Z,true,\n")
-    datasets.ingest(with_outcomes())
-    land("truth/b.csv", "id,known,late,note\na,2013-01-09T00:00:00Z,true,\nb,2013-01-09T00:00:00Z,false,\n")
-
-    version = datasets.ingest(with_outcomes())
-
-    assert (version.landed, version.quarantined) == (0, 0)
-    assert (version.outcomes, version.outcomes_repeated, version.outcomes_quarantined) == (0, 1, 1)
-    assert datasets.read("d", columns=["late"])["late"].to_list() == [True, True]
-    assert datasets.quarantine("d").select("_part", "_reason").rows() == [
-        (
-            "outcomes",
-            "key id=b is there already with other values (late: true → false), from truth/a.csv row 2",
-        )
-    ]
-
-
-def test_an_outcome_without_arrival_is_known_from_its_ingestion(datasets, land, clock):
-    declared = dataset(outcomes=Outcomes(source=Files("truth/*"), columns=["late"], contract=Truth))
-    land("in/a.csv", HEAD + line("a"))
-    land("truth/a.csv", "id,known,late,note\na,2012-01-02T00:00:00Z,true,\n")
-    clock.set(day(5))
-    datasets.ingest(declared)
-
-    assert datasets.read("d", known_at=day(4), outcome=True).is_empty()
-    assert datasets.read("d", known_at=day(5), outcome=True).height == 1
-
-
-def test_an_outcome_in_the_row_is_known_with_the_row(datasets, land):
-    land("in/a.csv", HEAD + line("a", 1) + line("b", ""))
-
-    version = datasets.ingest(dataset(outcome="n"))
-
-    assert (version.outcomes, version.outcomes_known) == (1, 1)
-    assert datasets.read("d", outcome=True)["id"].to_list() == ["a"]
-
-
 def test_without_a_contract_the_first_types_are_pinned(datasets, land):
     declared = dataset(contract=None)
     land("in/a.csv", HEAD + line("a", 1) + line("b", ""))
@@ -566,16 +335,3 @@ def test_every_back_end_holds_a_dataset(ledger, tables, land, tmp_path, clock):
     assert datasets.ingest(with_outcomes()) is None
     assert datasets.read("d", columns=["id", "late"]).rows() == [("0", True), ("1", True), ("2", True)]
     assert datasets.version("d").version == datasets.quarantine("d").height == 3
-
-
-def test_without_a_time_a_window_is_of_moments_of_ingestion(datasets, land, clock):
-    land("in/a.csv", HEAD + line("a"))
-    datasets.ingest(dataset(time=None))
-    now = clock.now()
-
-    before = datasets.read("d", window=Window(start=None, end=now), columns=["id"])
-    after = datasets.read("d", window=Window(start=now, end=now + timedelta(seconds=1)), columns=["id"])
-
-    assert before["id"].to_list() == []
-    assert after["id"].to_list() == ["a"]
-    assert dataset(time=None).time_column == "_ingested_at"
