@@ -9,6 +9,7 @@ import pytest
 from shapley_oracle import by_definition
 from treadle.core.errors import InvalidInput
 from treadle.evaluation.contributions import contributions
+from treadle.evaluation.shapley import permutations
 
 RANDOM = np.random.default_rng(5)
 ROWS, BACKGROUND = 12, 9
@@ -58,6 +59,13 @@ def test_an_estimate_adds_up_and_lies_within_its_error():
     assert np.allclose(found.values.sum(axis=1)[:, 0] + found.base[0], mixed(ROWS_OF), atol=1e-9)
     assert 0 < np.abs(found.values - exact).max() < np.abs(exact).max() / 10
     assert (np.abs(found.values - exact) <= 3 * found.error + 1e-9).all()
+
+
+def test_rows_are_asked_about_in_portions(monkeypatch):
+    whole = contributions(mixed, ROWS_OF, BEHIND)
+    monkeypatch.setattr(permutations, "CELLS", 30)
+
+    assert np.array_equal(contributions(mixed, ROWS_OF, BEHIND).values, whole.values)
 
 
 def test_the_same_rows_give_the_same_numbers():

@@ -109,7 +109,7 @@ def fit_of(found: Foreign, brought: Brought, declared: Model | None, rooms: Room
         if brought.sample is None:
             msg = f"{error} Until then an import needs a sample of the rows that the model answers."
             raise NotFound(msg) from error
-        return _as_given(found, brought, task=declared.task, known=declared.inputs)
+        return _as_given(found, brought, task=_about(found, declared.task), known=declared.inputs)
     rows = frames.rows(declared, versions=versions, window=window)
     learnt = apart(declared, rows, until=window.end)
     learnt = learnt.filter(pl.col("_split").is_in(["train", "validation"]))
@@ -148,8 +148,11 @@ def _as_given(found: Foreign, brought: Brought, *, task: Any, known: Sequence[st
     if brought.judge:
         msg = "There are no rows with a known outcome to judge the model on. Leave out judge, or wait for outcomes."
         raise InvalidInput(msg, field="judge")
-    given = brought.signature or Signature(inputs=tuple(field_of(sample[name]) for name in sample.columns))
-    signature = Signature(inputs=given.inputs, outputs=task.outputs)
+    taken = brought.inputs or foreign.names_of(found.model, sample.columns)
+    shown = tuple(field_of(sample[name]) for name in taken if name in sample.columns)
+    signature = Signature(
+        inputs=brought.signature.inputs if brought.signature else shown, outputs=task.outputs
+    )
     narrowed = _narrowed(found, brought, signature, of=brought.model)
     extra = [name for name in narrowed.names if known and name not in known]
     if extra:
