@@ -182,4 +182,7 @@ def test_a_card_shows_it(root: Path) -> None:
     assert own["mae", "test"].low < own["mae", "test"].value < own["mae", "test"].high
     assert own["mae", "test"].value == pytest.approx(card.run.metrics["test.candidate.mae"])
     assert card.owed[0].column in {"temp", "temp_lag_23", "temp_lag_24"}
+    assert card.missing == ()
+    assert card.rows["test"] == own["mae", "test"].n
+    assert card.rows["train"] > 3 * card.rows["validation"] > 0
     assert "mase" in str(page(card))

@@ -88,6 +88,8 @@ def test_several_numbers_are_explained_each():
     assert (found.method, found.values.shape) == ("additive", (ROWS, 3, 3))
     assert np.allclose(found.values.sum(axis=1) + found.base, centred)
     assert found.frame().columns == ["size", "count", "shop", "_base", "_answer", "_output"]
+    of_size = found.summary().filter(pl.col("column") == "size")["contribution"].item()
+    assert of_size == pytest.approx(np.abs(found.values[:, 0]).mean())
 
 
 def test_labels_that_hold_each_by_itself_have_odds_of_their_own():

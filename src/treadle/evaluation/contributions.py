@@ -69,10 +69,10 @@ class Contributions:
         """Return the mean absolute contribution of each input, over all and by slice, most first.
 
         `column`, `slice`, `contribution` with the ends of its 95 % interval over rows (`low`, `high`), `mean` with its sign (of an
-        answer's first number), `error` (the mean standard error of one contribution; 0: exact) and `rows`. Of several numbers the
-        absolute contributions are added up.
+        answer's first number), `error` (the mean standard error of one contribution; 0: exact) and `rows`. Of an answer
+        of several numbers it is the mean over these.
         """
-        sizes = np.abs(self.values).sum(axis=2)
+        sizes = np.abs(self.values).mean(axis=2)
         told = []
         for name, rows in (self.slices or {"": np.arange(len(sizes))}).items():
             for place, column in enumerate(self.inputs):

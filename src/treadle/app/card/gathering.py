@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -16,9 +17,12 @@ from treadle.core.errors import NotFound, TreadleError
 from treadle.core.records import DatasetVersion, ModelVersion, Run
 from treadle.core.servable import Servable
 from treadle.loop import rescoring
+from treadle.loop.ahead import apart
 from treadle.loop.explaining import Explained, explained
+from treadle.loop.frames import Frames
 from treadle.loop.models import Model
 from treadle.loop.rescoring import Answered, Owed, Score
+from treadle.training.tasks.forecast import Forecast
 
 if TYPE_CHECKING:
     from treadle.app.workspace import Workspace
@@ -151,12 +155,19 @@ class _Gathering:
     def _counted(self) -> dict[str, int]:
         version = self._version
         declared = self._workspace.project.models.get(version.model)
+        if declared is not None and isinstance(declared.task, Forecast):
+            return self._counted_ahead(declared)
         known = True if declared is None or declared.target else None
         rows = self._workspace.datasets.scan(
             version.dataset, version=version.dataset_version, window=version.window, outcome=known
         )
-        found = dict(rows.group_by("_split").agg(pl.len()).collect().iter_rows())
-        return {name: found.get(name, 0) for name in ("train", "validation", "test")}
+        return _by_split(rows.select("_split").collect())
+
+    def _counted_ahead(self, model: Model) -> dict[str, int]:
+        """Count the rows of a forecast that could be learnt from: those with a whole truth, that share none with others."""
+        bare, window = replace(model, features=(), on_demand=()), self._version.window
+        rows = Frames(self._workspace.datasets).rows(bare, versions=self._run.data, window=window)
+        return _by_split(apart(bare, rows, until=window.end))
 
     def _json(self, digest: str) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self._text(digest) or "{}")
@@ -164,6 +175,11 @@ class _Gathering:
 
     def _text(self, digest: str) -> str:
         return self._workspace.objects.get(digest).decode("utf-8", "replace") if digest else ""
+
+
+def _by_split(rows: pl.DataFrame) -> dict[str, int]:
+    found = dict(rows.group_by("_split").len().iter_rows())
+    return {name: found.get(name, 0) for name in ("train", "validation", "test")}
 
 
 def recorded(run: Run) -> tuple[Score, ...]:
