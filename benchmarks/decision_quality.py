@@ -23,7 +23,7 @@ from treadle.evaluation.gates.beats import Beats
 from treadle.evaluation.measures import Measure, metric
 from treadle.evaluation.pair import Pair
 from treadle.testing import decisions
-from treadle.testing.populations import Population, grouped, measured, populations
+from treadle.testing.populations import Population, grouped, measured, populations, populations_of
 
 PAGE = Path(__file__).parents[1] / "docs" / "decision-quality.md"
 ALPHA = 0.05
@@ -192,7 +192,7 @@ def _power_of(measure: Measure, repeats: int) -> str:
 
 def _better(measure: Measure) -> Population:
     """Return a population in which the first is better."""
-    return populations(measure.tasks[0])["better"].ordered(measure)
+    return populations_of(measure)["better"].ordered(measure)
 
 
 def _reference(measure: Measure) -> tuple[str, Callable[[Pair], float]]:

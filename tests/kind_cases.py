@@ -10,10 +10,13 @@ import numpy as np
 import polars as pl
 from catboost import CatBoostRanker
 from lightgbm import LGBMRanker
+from sklearn.cluster import KMeans
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_wine
+from sklearn.decomposition import PCA, TruncatedSVD
 from sklearn.ensemble import HistGradientBoostingRegressor, IsolationForest
 from sklearn.linear_model import LogisticRegression
-from sklearn.mixture import GaussianMixture
+from sklearn.manifold import Isomap
+from sklearn.mixture import BayesianGaussianMixture, GaussianMixture
 from sklearn.neighbors import KernelDensity, LocalOutlierFactor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -135,6 +138,34 @@ UNTOLD = [
                 ),
             ),
             ("pipeline, KernelDensity", "sklearn", lambda: make_pipeline(StandardScaler(), KernelDensity())),
+        )
+    ),
+    *(
+        _untold(model, stored, td.Clustering(), make, lambda model, rows: model.predict(rows))
+        for model, stored, make in (
+            (
+                "pipeline, KMeans",
+                "onnx",
+                lambda: make_pipeline(StandardScaler(), KMeans(3, random_state=0, n_init=1)),
+            ),
+            (
+                "pipeline, GaussianMixture",
+                "onnx",
+                lambda: make_pipeline(StandardScaler(), GaussianMixture(3, random_state=0)),
+            ),
+            (
+                "BayesianGaussianMixture",
+                "sklearn",
+                lambda: BayesianGaussianMixture(n_components=3, random_state=0),
+            ),
+        )
+    ),
+    *(
+        _untold(model, stored, td.Embedding(size=3), make, lambda model, rows: model.transform(rows))
+        for model, stored, make in (
+            ("pipeline, PCA", "onnx", lambda: make_pipeline(StandardScaler(), PCA(3, whiten=True))),
+            ("TruncatedSVD", "onnx", lambda: TruncatedSVD(3, random_state=0)),
+            ("Isomap", "sklearn", lambda: Isomap(n_components=3)),
         )
     ),
     *(

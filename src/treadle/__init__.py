@@ -65,8 +65,10 @@ if TYPE_CHECKING:
     from treadle.training.spaces import Int as Int
     from treadle.training.tasks.anomaly import Anomaly as Anomaly
     from treadle.training.tasks.classification import Classification as Classification
+    from treadle.training.tasks.clustering import Clustering as Clustering
     from treadle.training.tasks.custom import Custom as Custom
     from treadle.training.tasks.density import Density as Density
+    from treadle.training.tasks.embedding import Embedding as Embedding
     from treadle.training.tasks.forecast import Forecast as Forecast
     from treadle.training.tasks.multiclass import Multiclass as Multiclass
     from treadle.training.tasks.multilabel import Multilabel as Multilabel
@@ -84,6 +86,7 @@ _PLACES = {
     "Blend": ("treadle.evaluation.blend", "Blend"),
     "Categorical": ("treadle.training.spaces", "Categorical"),
     "Classification": ("treadle.training.tasks.classification", "Classification"),
+    "Clustering": ("treadle.training.tasks.clustering", "Clustering"),
     "Column": ("treadle.data.contracts", "Column"),
     "ConformalIntervals": ("treadle.evaluation.conformal", "ConformalIntervals"),
     "ConformalSets": ("treadle.evaluation.conformal", "ConformalSets"),
@@ -93,6 +96,7 @@ _PLACES = {
     "Decayed": ("treadle.data.windows", "Decayed"),
     "Every": ("treadle.loop.triggers.every", "Every"),
     "Density": ("treadle.training.tasks.density", "Density"),
+    "Embedding": ("treadle.training.tasks.embedding", "Embedding"),
     "Expanding": ("treadle.data.windows", "Expanding"),
     "FeatureView": ("treadle.features.views", "FeatureView"),
     "Files": ("treadle.data.sources.files", "Files"),

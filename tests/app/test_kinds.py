@@ -10,12 +10,20 @@ import numpy as np
 import polars as pl
 import pytest
 import scipy.stats
-from sklearn.metrics import average_precision_score, ndcg_score, roc_auc_score
+from sklearn.linear_model import LinearRegression
+from sklearn.metrics import (
+    average_precision_score,
+    ndcg_score,
+    r2_score,
+    roc_auc_score,
+    v_measure_score,
+)
 
 import kind_cases
 import treadle as td
 from asking import ask, asked, eventually, server
 from real_flights import days, hours
+from treadle.evaluation.measures import metric
 from treadle.evaluation.own import measure_of
 
 PROJECT = """
@@ -112,8 +120,35 @@ def odd(data, params, run):
 )
 def ill(data, params, run):
     return forest(data)
+
+
+@td.model(data=hours, task=td.Clustering(), gates=[td.gates.Useful("simplified_silhouette", at_least=0.2), td.gates.NoWorse("champion")])
+def heaps(data, params, run):
+    from sklearn.cluster import KMeans
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    return make_pipeline(StandardScaler(), KMeans(3, n_init=1, random_state=0)).fit(data.train.X)
+
+
+@td.model(data=cells, target="y", task=td.Clustering(), gates=[td.gates.Useful("v_measure", at_least=0.2, min_rows=100)])
+def sorts(data, params, run):
+    from sklearn.cluster import KMeans
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    return make_pipeline(StandardScaler(), KMeans(2, n_init=1, random_state=0)).fit(data.train.X)
+
+
+@td.model(data=hours, task=td.Embedding(size=2), gates=[td.gates.Useful("unexplained", at_most=0.4), td.gates.NoWorse("champion")])
+def brief(data, params, run):
+    from sklearn.decomposition import PCA
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    return make_pipeline(StandardScaler(), PCA(2)).fit(data.train.X)
 """
-MODELS = ("foresees", "latest", "likely", "odd", "ill")
+MODELS = ("foresees", "latest", "likely", "odd", "ill", "heaps", "sorts", "brief")
 
 
 @pytest.fixture(scope="module")
@@ -284,7 +319,6 @@ def test_what_is_unusual_is_flagged_above_the_bound_of_its_version(root: Path, p
         version = workspace.models.get("odd/1")
         run = workspace.runs.get(version.run)
         (verdict,) = workspace.verdicts.list(run=run.id)
-        card = workspace.card("odd/1")
         validation, test = (workspace.datasets.read("hours", split=part) for part in ("validation", "test"))
     bound = version.signature.outputs[0].above
 
@@ -299,7 +333,6 @@ def test_what_is_unusual_is_flagged_above_the_bound_of_its_version(root: Path, p
     assert [one["prediction"] for one in answers] == [one["score"] > bound for one in answers]
     share = np.mean([one["prediction"] for one in answers])
     assert run.metrics["test.candidate.flag_error"] == pytest.approx(abs(share - 0.05))
-    assert not card.missing
     assert ask(port, "/v2/models/odd")[1]["outputs"][1]["name"] == "score"
 
 
@@ -308,6 +341,7 @@ def test_where_anomalies_are_known_they_decide(root: Path, port: int) -> None:
         run = workspace.runs.get(workspace.models.get("ill/1").run)
         test = workspace.datasets.read("cells", split="test")
         verdicts = workspace.verdicts.list(run=run.id)
+        card = workspace.card("ill/1")
     rows = test.select(cells().columns)
     answers = asked(port, "/v1/endpoints/ill/predict", {"rows": asked_rows(rows)})["predictions"]
     scores = [one["score"] for one in answers]
@@ -319,9 +353,62 @@ def test_where_anomalies_are_known_they_decide(root: Path, port: int) -> None:
         eventually(lambda: workspace.answered("ill"), rows=rows.height)
         found = workspace.performance("ill", metric="roc_auc", every="1d")
 
+    assert not card.missing
     assert [verdict.metric for verdict in verdicts] == ["roc_auc", "average_precision"]
     assert run.metrics["test.candidate.roc_auc"] == pytest.approx(roc_auc_score(test["y"], scores), rel=1e-6)
     assert run.metrics["test.candidate.average_precision"] == pytest.approx(
         average_precision_score(test["y"], scores), rel=1e-6
     )
     assert found["value"][0] == pytest.approx(roc_auc_score(test["y"], scores), rel=1e-6)
+
+
+def test_clusters_are_told_and_measured_by_the_inputs_or_by_known_groups(root: Path, port: int) -> None:
+    with td.open(root) as workspace:
+        measured = {
+            name: workspace.runs.get(workspace.models.get(f"{name}/1").run).metrics
+            for name in ("heaps", "sorts")
+        }
+        test = {name: workspace.datasets.read(name, split="test") for name in ("hours", "cells")}
+        card = workspace.card("heaps/1")
+    heaps = asked(
+        port, "/v1/endpoints/heaps/predict", {"rows": asked_rows(test["hours"].select(hours().columns))}
+    )
+    sorts = asked(
+        port, "/v1/endpoints/sorts/predict", {"rows": asked_rows(test["cells"].select(cells().columns))}
+    )
+    told = [one["prediction"] for one in heaps["predictions"]]
+
+    found = [one["prediction"] for one in sorts["predictions"]]
+    assert set(told) == {0, 1, 2}
+    assert all(isinstance(one, int) for one in told)
+    assert ask(port, "/v2/models/heaps")[1]["outputs"][0]["datatype"] == "INT64"
+    assert measured["sorts"]["test.candidate.v_measure"] == pytest.approx(
+        v_measure_score(test["cells"]["y"], found)
+    )
+    inputs = scipy.stats.zscore(test["hours"].select(hours().columns[1:]).to_numpy())
+    expected = metric("simplified_silhouette").value(inputs, told)
+    assert measured["heaps"]["test.candidate.simplified_silhouette"] == pytest.approx(expected)
+    assert not card.missing
+    assert card.owed
+
+
+def test_a_vector_is_told_that_tells_most_of_the_inputs(root: Path, port: int) -> None:
+    with td.open(root) as workspace:
+        version = workspace.models.get("brief/1")
+        run = workspace.runs.get(version.run)
+        test = workspace.datasets.read("hours", split="test")
+        card = workspace.card("brief/1")
+    rows = asked_rows(test.select(hours().columns))
+
+    answers = asked(port, "/v1/endpoints/brief/predict", {"rows": rows})["predictions"]
+    with td.Predictor("brief", project=root) as predictor:
+        mine = predictor.predict(rows[:5])
+
+    vectors = np.array([list(one["prediction"].values()) for one in answers])
+    inputs = scipy.stats.zscore(test.select(hours().columns[1:]).to_numpy())
+    line = LinearRegression().fit(vectors, inputs)
+    explained = r2_score(inputs, line.predict(vectors), multioutput="variance_weighted")
+    assert (version.format, vectors.shape) == ("onnx", (test.height, 2))
+    assert run.metrics["test.candidate.unexplained"] == pytest.approx(1 - explained, rel=1e-6)
+    assert [one["prediction"] for one in mine] == [one["prediction"] for one in answers[:5]]
+    assert not card.missing

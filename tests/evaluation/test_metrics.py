@@ -250,7 +250,7 @@ def test_directions_are_as_everybody_knows_them():
 
     assert greater == {
         *("accuracy", "average_precision", "balanced_accuracy", "coverage", "f1", "macro_f1", "micro_f1"),
-        *("map", "mrr", "ndcg", "precision", "r2", "recall", "roc_auc"),
+        *("map", "mrr", "ndcg", "precision", "r2", "recall", "roc_auc", "simplified_silhouette", "v_measure"),
     }
 
 

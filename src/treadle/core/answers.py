@@ -51,7 +51,12 @@ def completed(values: np.ndarray, signature: Signature) -> dict[str, np.ndarray]
     last = scored(signature)
     values = in_order(values, last)
     found = {field.name: follows(field, values, last) for field in signature.outputs[:-1]}
-    return {**found, last.name: values}
+    return {**found, last.name: as_told(values, last)}
+
+
+def as_told(values: np.ndarray, scored: Field) -> np.ndarray:
+    """Return the scored numbers as an answer holds them: whole ones as int64."""
+    return values.astype(np.int64) if scored.kind == "integer" else values
 
 
 def in_order(values: np.ndarray, scored: Field) -> np.ndarray:

@@ -17,6 +17,7 @@ from treadle.evaluation.own import measures_of
 from treadle.evaluation.snapshots import Snapshot, digest_of_rows
 from treadle.loop.ahead import SCALE
 from treadle.loop.contenders import REMEDY, Contender, answers_with, lacks, looks_up, told
+from treadle.loop.fitting import inputs_of
 from treadle.loop.frames import Frames
 from treadle.loop.models import Model
 from treadle.loop.rooms import Rooms
@@ -129,7 +130,7 @@ def snapshot(model: Model, rows: pl.DataFrame, *, task: Task, version: int, on: 
         dataset=model.data.name,
         version=version,
         rows=digest_of_rows(rows.select(model.data.key_columns)),
-        y=task.truth(rows, model.truth),
+        y=task.truth(rows, model.truth, inputs_of(model, rows)),
         groups=groups,
         names=task.outputs[-1].columns,
         on=on,

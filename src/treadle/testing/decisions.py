@@ -19,7 +19,7 @@ from treadle.evaluation.intervals import interval
 from treadle.evaluation.measures import Measure, metric
 from treadle.evaluation.pair import Pair
 from treadle.evaluation.quantiles import normal
-from treadle.testing.populations import Population, populations
+from treadle.testing.populations import Population, populations_of
 
 #: Above this, a draw is how often each row of the population came: the same rows, and the same answer, sooner.
 _ROW_BY_ROW = 2_000
@@ -161,7 +161,7 @@ def _groups_drawn(population: Population, measure: Measure, *, n: int, random: n
 
 
 def _populations(measure: Measure, task: str) -> dict[str, Population]:
-    return populations(task or measure.tasks[0])
+    return populations_of(measure, task=task)
 
 
 def forecasts_promoted(

@@ -81,7 +81,7 @@ def measured(name: str, *, task: str = "") -> Measure:
 
 
 def populations(task: str, *, seed: int = 0) -> dict[str, Population]:
-    """Return the populations of a task by name.
+    """Return the populations of a task, or of a metric that needs some of its own, by name.
 
     Raises:
         NotFound: there are none for that task.
@@ -91,6 +91,14 @@ def populations(task: str, *, seed: int = 0) -> dict[str, Population]:
     random = np.random.default_rng(seed)
     found = _MADE[task](random)
     return {"twins": twins(found[0]), **{one.name: one for one in found}}
+
+
+def populations_of(measure: Measure, *, task: str = "") -> dict[str, Population]:
+    """Return the populations on which a metric is tried, by default those of its first task."""
+    # A silhouette compares with the inputs, where its task may have a target.
+    return populations(
+        "simplified_silhouette" if measure.name == "simplified_silhouette" else task or measure.tasks[0]
+    )
 
 
 def _classification(random: np.random.Generator) -> list[Population]:
@@ -274,6 +282,59 @@ def _anomaly(random: np.random.Generator) -> list[Population]:
     ]
 
 
+def _clustering(random: np.random.Generator) -> list[Population]:
+    """Return rows of known groups, and clusters that take some of them for others."""
+
+    def made(name: str, *, shares: tuple[float, ...], wrong: tuple[float, float]) -> Population:
+        y = random.choice(len(shares), ROWS, p=shares)
+        first, second = (
+            np.where(random.random(ROWS) < off, random.integers(0, len(shares), ROWS), y) for off in wrong
+        )
+        return Population(name=name, y=y.astype(np.float64), first=first * 1.0, second=second * 1.0)
+
+    return [
+        made("plain", shares=(0.4, 0.3, 0.3), wrong=(0.4, 0.4)),
+        made("rare", shares=(0.8, 0.1, 0.1), wrong=(0.4, 0.5)),
+        made("unlike", shares=(0.5, 0.3, 0.2), wrong=(0.2, 0.6)),
+        made("better", shares=(0.4, 0.3, 0.3), wrong=(0.2, 0.6)),
+    ]
+
+
+def _silhouette(random: np.random.Generator) -> list[Population]:
+    """Return rows in heaps, and clusters that take some of them for others."""
+    parts = {one.name: one for one in _clustering(random)}
+
+    def made(name: str, *, far: float, heavy: bool) -> Population:
+        part = parts[name]
+        angle = 2 * np.pi * part.y / 3
+        noise = random.standard_t(5, (ROWS, 2)) if heavy else random.normal(size=(ROWS, 2))
+        return replace(part, y=far * np.column_stack([np.cos(angle), np.sin(angle)]) + noise)
+
+    return [
+        made("plain", far=3.0, heavy=False),
+        made("rare", far=3.0, heavy=True),
+        made("unlike", far=2.0, heavy=False),
+        made("better", far=3.0, heavy=False),
+    ]
+
+
+def _embedding(random: np.random.Generator) -> list[Population]:
+    """Return inputs, and the first of them with more or less noise."""
+
+    def made(name: str, *, noise: tuple[float, float], heavy: bool = False) -> Population:
+        y = random.standard_t(6, (ROWS, 4)) if heavy else random.normal(size=(ROWS, 4))
+        y = y * [3, 2, 1, 0.5]
+        first, second = (y[:, :2] + far * random.normal(size=(ROWS, 2)) for far in noise)
+        return Population(name=name, y=y, first=first, second=second)
+
+    return [
+        made("plain", noise=(1.0, 1.0)),
+        made("rare", noise=(0.7, 1.2), heavy=True),
+        made("unlike", noise=(0.2, 1.5)),
+        made("better", noise=(0.5, 2.0)),
+    ]
+
+
 def grouped(random: np.random.Generator, *, groups: int = 1_000) -> Population:
     """Return binary rows in groups of one to twenty, of which a predictor is right or wrong about all at once."""
     codes = np.repeat(np.arange(groups), random.integers(1, 21, groups)).astype(np.float64)
@@ -307,4 +368,7 @@ _MADE: dict[str, Callable[[np.random.Generator], list[Population]]] = {
     "ranking": _ranking,
     "density": _density,
     "anomaly": _anomaly,
+    "clustering": _clustering,
+    "simplified_silhouette": _silhouette,
+    "embedding": _embedding,
 }

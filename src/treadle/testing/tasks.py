@@ -146,6 +146,9 @@ class _Fitted:
         answer = _answer(self._task, frame)
         return -answer if self._task.outputs[-1].turned == "negated" else answer
 
+    def transform(self, frame: pl.DataFrame) -> np.ndarray:
+        return _answer(self._task, frame)
+
     def predict_proba(self, frame: pl.DataFrame) -> np.ndarray:
         if self._task.outputs[-1].independent:
             return _answer(self._task, frame)

@@ -70,8 +70,8 @@ class Task(Protocol):
         """The columns whose values tie rows together, as the query of a ranking; none: rows are independent."""
         ...
 
-    def truth(self, rows: pl.DataFrame, target: str) -> np.ndarray:
-        """Return what metrics compare answers with: the target as numbers, or these with more of what rows hold.
+    def truth(self, rows: pl.DataFrame, target: str, inputs: tuple[str, ...] = ()) -> np.ndarray:
+        """Return what metrics compare answers with: the target as numbers, or what rows hold besides, as `inputs`.
 
         Raises:
             InvalidInput: as `target`, or a column is missing.
@@ -129,7 +129,7 @@ class Packaged:
         """Say that no column's values tie rows together."""
         return ()
 
-    def truth(self: Task, rows: pl.DataFrame, target: str) -> np.ndarray:
+    def truth(self: Task, rows: pl.DataFrame, target: str, inputs: tuple[str, ...] = ()) -> np.ndarray:  # noqa: ARG002
         """Return the target as numbers."""
         return self.target(rows[target])
 
@@ -206,7 +206,7 @@ class Untold(Settled):
             raise InvalidInput(msg, field=target.name)
         return np.zeros(len(target))
 
-    def truth(self, rows: pl.DataFrame, target: str) -> np.ndarray:  # noqa: ARG002 - the protocol's
+    def truth(self, rows: pl.DataFrame, target: str, inputs: tuple[str, ...] = ()) -> np.ndarray:  # noqa: ARG002 - the protocol's
         """Return what stands for the outcomes that there are not."""
         return np.zeros(rows.height)
 
@@ -217,3 +217,25 @@ class Untold(Settled):
 def column_of(rows: pl.DataFrame, target: str) -> pl.Series:
     """Return the column of the target; without one, zeros that stand for it."""
     return rows[target] if target else pl.zeros(rows.height, dtype=pl.Float64, eager=True).alias("")
+
+
+def standardised(rows: pl.DataFrame, inputs: Sequence[str]) -> np.ndarray:
+    """Return the inputs that are numbers, each in its standard deviations from its mean: float64 of shape (rows, columns).
+
+    A value that is missing counts as the mean, a column that does not vary as 0.
+
+    Raises:
+        InvalidInput: no input is a number.
+    """
+    held = [name for name in inputs if rows[name].dtype.is_numeric() or rows[name].dtype == pl.Boolean]
+    if not held:
+        msg = f"None of the inputs {', '.join(inputs) or '(there are none)'} is a number, so rows are not near or far from each other."
+        raise InvalidInput(msg, field="inputs")
+    values = rows.select(pl.col(held).cast(pl.Float64)).fill_null(float("nan")).to_numpy()
+    values = np.where(np.isfinite(values), values, np.nan)
+    if not len(values):
+        return values
+    known = np.maximum(np.isfinite(values).sum(axis=0), 1)
+    away = np.nan_to_num(values - np.nansum(values, axis=0) / known)
+    spread = np.sqrt((away**2).sum(axis=0) / known)
+    return np.asarray(away / np.where(spread > 0, spread, 1.0))

@@ -12,6 +12,6 @@ where the metric has no value for such rows. So that intervals come fast, it may
 `TASK` is the name of one task or of several. `COLUMNS = True` says that each function takes `columns=`, what the numbers of a
 prediction are called, as the levels of quantiles. `OPTIONS` names keyword arguments that a question
 may give to each but `combine`. `BOUNDS = (0.0, None)` says how small and how great a value can be, where the interval of one
-model ends at the latest. `FOLDED = True` says that `combine` adds up absolute values, which noise alone makes greater. `SCALED = True` says that
+model ends at the latest. `COUNTED = True` says that a weight is how often a row is there. `FOLDED = True` says that `combine` adds up absolute values, which noise alone makes greater. `SCALED = True` says that
 outcomes and predictions are handed over in each row's own unit: see `Snapshot.in_unit`.
 """

@@ -13,7 +13,7 @@ from treadle.core.signature import Field, Signature
 from treadle.core.stretch import log_stretch
 from treadle.registry.conversion.estimators import classifier, labels, regressor, regressors, shares
 from treadle.registry.conversion.graph import Block, Graph, Unconvertible, inputs_of, matrix
-from treadle.registry.conversion.scorers import scores
+from treadle.registry.conversion.scorers import clusters, scores
 from treadle.registry.conversion.transformers import transform
 
 
@@ -87,6 +87,10 @@ def _convert(estimator: Any, graph: Graph, *, task: str, signature: Signature, l
         graph.rename(labels(estimator, blocks, graph, count=len(last.columns)), last.name)
     elif last.name == "probabilities":
         graph.rename(_in_place(like, shares(estimator, blocks, graph), last.columns, graph), last.name)
+    elif last.method == "transform":
+        graph.rename(_embedded(estimator, blocks, graph), last.name)
+    elif task == "clustering":
+        graph.rename(clusters(estimator, blocks, graph), last.name)
     elif last.columns:
         _must_be_predicted(last)
         graph.rename(regressors(estimator, blocks, graph, count=len(last.columns)), last.name)
@@ -113,6 +117,12 @@ def _score(estimator: Any, blocks: Sequence[Block], graph: Graph, last: Field, *
     elif last.turned == "stretched" and (stretch := log_stretch(whole)):
         found = graph.add("Add", found, graph.constant([stretch]))
     graph.rename(found, last.name)
+
+
+def _embedded(estimator: Any, blocks: Sequence[Block], graph: Graph) -> str:
+    """Write what a transformer at the end of a pipeline makes of its inputs, as one matrix in double precision."""
+    found = matrix(graph, transform(estimator, blocks, graph), floating=True)
+    return graph.cast(found, "float64").name
 
 
 def _must_be_predicted(last: Field) -> None:

@@ -1,6 +1,6 @@
-"""How estimators that score rows without a target are written as graph nodes: densities and how usual a row is.
+"""How estimators without a target are written as graph nodes: densities, how usual a row is, and clusters.
 
-`SCORERS` is the whole list; what is not in it stays in the library's own format.
+`SCORERS` and `CLUSTERS` are the whole list; what is not in it stays in the library's own format.
 """
 
 from __future__ import annotations
@@ -16,7 +16,30 @@ from treadle.registry.conversion.graph import Block, Graph, Unconvertible, matri
 
 
 def gaussian_mixture(model: Any, blocks: Sequence[Block], graph: Graph) -> str:
-    """GaussianMixture: the log of the sum of weighted normal densities.
+    """GaussianMixture: the log of the sum of weighted normal densities."""
+    parts, ones = _components(model, blocks, graph), graph.constant([1], np.int64)
+    return graph.add("ReduceLogSumExp", parts, ones, keepdims=1)
+
+
+def mixture_clusters(model: Any, blocks: Sequence[Block], graph: Graph) -> str:
+    """GaussianMixture: the most probable component."""
+    return _place(graph.add("ArgMax", _components(model, blocks, graph), axis=1, keepdims=1), graph)
+
+
+def nearest_centre(model: Any, blocks: Sequence[Block], graph: Graph) -> str:
+    """KMeans: the nearest centre; the row's own square is the same for all of them."""
+    x = graph.cast(matrix(graph, blocks, floating=True), "float64")
+    centres = np.asarray(model.cluster_centers_, dtype=np.float64)
+    weights, squares = graph.constant(-2 * centres.T), graph.constant((centres**2).sum(axis=1))
+    return _place(graph.add("ArgMin", graph.add("Gemm", x.name, weights, squares), axis=1, keepdims=1), graph)
+
+
+def _place(name: str, graph: Graph) -> str:
+    return graph.add("Cast", name, to=11)
+
+
+def _components(model: Any, blocks: Sequence[Block], graph: Graph) -> str:
+    """Write the log density of each component of a mixture, with the log of its weight: shape (rows, components).
 
     Each component turns its distance into one of unit variance by the Cholesky factor of its precision.
     """
@@ -31,9 +54,7 @@ def gaussian_mixture(model: Any, blocks: Sequence[Block], graph: Graph) -> str:
         fixed -= 0.5 * x.width * math.log(2 * math.pi)
         half = graph.add("Mul", squares, graph.constant([-0.5]))
         parts.append(graph.add("Add", half, graph.constant([fixed])))
-    return graph.add(
-        "ReduceLogSumExp", graph.add("Concat", *parts, axis=1), graph.constant([1], np.int64), keepdims=1
-    )
+    return graph.add("Concat", *parts, axis=1)
 
 
 def isolation_forest(model: Any, blocks: Sequence[Block], graph: Graph) -> str:
@@ -53,6 +74,26 @@ SCORERS: dict[str, Callable[[Any, Sequence[Block], Graph], str]] = {
     "GaussianMixture": gaussian_mixture,
     "IsolationForest": isolation_forest,
 }
+
+
+CLUSTERS: dict[str, Callable[[Any, Sequence[Block], Graph], str]] = {
+    "GaussianMixture": mixture_clusters,
+    "KMeans": nearest_centre,
+    "MiniBatchKMeans": nearest_centre,
+}
+
+
+def clusters(model: Any, blocks: Sequence[Block], graph: Graph) -> str:
+    """Write the number of each row's cluster, as a double.
+
+    Raises:
+        Unconvertible: no form of the estimator is known.
+    """
+    name = type(model).__name__
+    if name not in CLUSTERS or not type(model).__module__.startswith("sklearn."):
+        msg = f"no form of the clusters of {name} is known"
+        raise Unconvertible(msg)
+    return CLUSTERS[name](model, blocks, graph)
 
 
 def scores(model: Any, blocks: Sequence[Block], graph: Graph) -> str:

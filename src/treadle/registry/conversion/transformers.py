@@ -55,6 +55,25 @@ def min_max_scaler(step: Any, blocks: Sequence[Block], graph: Graph) -> list[Blo
     return [replace(x, origins=origins)]
 
 
+def principal_components(step: Any, blocks: Sequence[Block], graph: Graph) -> list[Block]:
+    """Turn rows towards the components, from their mean; whitened, each in its standard deviation."""
+    scale = np.sqrt(step.explained_variance_) if step.whiten else np.ones(len(step.components_))
+    turn = step.components_.T / np.maximum(scale, np.finfo(scale.dtype).eps)
+    return _turned(blocks, graph, turn, -np.asarray(step.mean_, dtype=np.float64) @ turn)
+
+
+def singular_vectors(step: Any, blocks: Sequence[Block], graph: Graph) -> list[Block]:
+    """Turn rows towards the components."""
+    return _turned(blocks, graph, step.components_.T, np.zeros(len(step.components_)))
+
+
+def _turned(blocks: Sequence[Block], graph: Graph, turn: np.ndarray, shift: np.ndarray) -> list[Block]:
+    x = matrix(graph, blocks, floating=True)
+    wide = graph.cast(x, "float64")
+    name = graph.add("Gemm", wide.name, graph.constant(turn, np.float64), graph.constant(shift, np.float64))
+    return [graph.cast(Block(name=name, dtype="float64", origins=(None,) * turn.shape[1]), x.dtype)]
+
+
 def simple_imputer(step: Any, blocks: Sequence[Block], graph: Graph) -> list[Block]:
     """Put the learnt value where one is missing, and say so in an indicator column where that is asked for."""
     dtype = common(blocks)
@@ -158,7 +177,9 @@ TRANSFORMERS: dict[str, Transform] = {
     "OrdinalEncoder": ordinal_encoder,
     "OneHotEncoder": one_hot_encoder,
     "FunctionTransformer": function_transformer,
+    "PCA": principal_components,
     "Pipeline": pipeline,
+    "TruncatedSVD": singular_vectors,
     "ColumnTransformer": column_transformer,
 }
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from treadle.core.answers import follows, in_order, numbers, scored
+from treadle.core.answers import as_told, follows, in_order, numbers, scored
 from treadle.core.errors import InvalidInput, PackageRefused
 from treadle.core.optional import require
 from treadle.core.signature import Field, Signature
@@ -55,7 +55,7 @@ class OnnxModel:
         name = self._scored.name
         outputs[name] = in_order(outputs[name].astype(np.float64, copy=False), self._scored)
         if not self._rest:
-            return outputs
+            return outputs | {name: as_told(outputs[name], self._scored)}
         rest = {field.name: follows(field, outputs[name], self._scored) for field in self._rest}
         return {field.name: {**outputs, **rest}[field.name] for field in self._signature.outputs}
 

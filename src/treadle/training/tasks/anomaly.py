@@ -96,7 +96,7 @@ class Anomaly(Untold):
         """
         return Classification().target(target)
 
-    def truth(self, rows: pl.DataFrame, target: str) -> np.ndarray:
+    def truth(self, rows: pl.DataFrame, target: str, inputs: tuple[str, ...] = ()) -> np.ndarray:  # noqa: ARG002
         """Return what metrics compare with: which rows are anomalies, or without a target the share that is promised."""
         return self.target(rows[target]) if target else np.full(rows.height, self.share)
 

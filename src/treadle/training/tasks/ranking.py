@@ -98,7 +98,7 @@ class Ranking(Settled):
             raise InvalidInput(msg, field=target.name)
         return found
 
-    def truth(self, rows: pl.DataFrame, target: str) -> np.ndarray:
+    def truth(self, rows: pl.DataFrame, target: str, inputs: tuple[str, ...] = ()) -> np.ndarray:  # noqa: ARG002
         """Return what metrics compare with, float64 of shape (rows, 2): the relevance, and the number of the row's query.
 
         Raises:
