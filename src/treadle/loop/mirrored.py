@@ -78,7 +78,6 @@ def of_version(version: ModelVersion, *, remote_run: str, project: str) -> Mirro
                 "treadle.digest": version.digest,
                 "treadle.format": version.format,
                 "treadle.task": version.task,
-                "treadle.run": version.run,
                 "treadle.data": f"{version.dataset}/{version.dataset_version}",
                 "treadle.window": _window(version.window),
                 "treadle.collected": collected.isoformat() if collected else "",

@@ -207,6 +207,17 @@ def check_a_model_of_another_project_is_left_alone(tracker: Tracker) -> None:
     assert len(tracker.versions(told.version.model)) == 1
 
 
+def check_a_number_alone_makes_no_version_the_same(tracker: Tracker) -> None:
+    """Two ledgers of one project's name, which both have a first version of a model, have two versions there."""
+    told, mirror = _begun_version(tracker)
+    other, _ = _begun_version(tracker, model=told.version.model)
+
+    numbers = [mirror.register(one, {"model.onnx": b"x"}) for one in (told, other, told)]
+
+    assert numbers[0] == numbers[2]
+    assert tracker.versions(told.version.model) == {numbers[0]: told.run, numbers[1]: other.run}
+
+
 def check_aliases_move_and_go(tracker: Tracker) -> None:
     """An alias points where it was told last; one that was taken away is gone, also when that is told twice."""
     told, mirror = _begun_version(tracker)
@@ -381,6 +392,7 @@ CHECKS: tuple[Callable[[Tracker], None], ...] = (
     check_a_version_is_registered_once_with_its_files,
     check_a_version_without_files_is_shown,
     check_a_model_of_another_project_is_left_alone,
+    check_a_number_alone_makes_no_version_the_same,
     check_aliases_move_and_go,
     check_what_is_not_there_is_not_found,
     check_it_says_who_answers,

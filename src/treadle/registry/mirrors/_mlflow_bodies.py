@@ -12,7 +12,7 @@ from typing import Any
 from treadle.core.ids import digest_of_bytes
 from treadle.registry.mirror import MirroredRun, MirroredVersion, Point
 
-#: By these tags what was told is found again.
+#: By the first of these tags what was told is found again.
 RUN, VERSION, PROJECT = "treadle.run", "treadle.version", "treadle.project"
 #: The most that a server takes in one batch, and of each value (mlflow/utils/validation.py of 3.17).
 _METRICS, _OTHERS, _KEY, _PARAM, _TAG, _DATASET = 1000, 100, 250, 6000, 8000, 500
@@ -101,7 +101,7 @@ def inputs(remote: str, run: MirroredRun) -> dict[str, Any]:
 def version(told: MirroredVersion, source: str) -> dict[str, Any]:
     """Return the request that makes a model version."""
     one = told.version
-    held = {VERSION: f"{one.model}/{one.version}", PROJECT: told.project, **told.tags}
+    held = {VERSION: f"{one.model}/{one.version}", RUN: one.run, PROJECT: told.project, **told.tags}
     return {
         "name": one.model,
         "source": source,

@@ -1,6 +1,6 @@
 """MLflow, over its REST API: runs, parameters, metrics by step, artefacts, versions and aliases.
 
-Runs and versions carry a tag with our id (`treadle.run`, `treadle.version`) and are looked up by it before one is made.
+Runs and versions carry a tag with our run's id (`treadle.run`) and are looked up by it before one is made.
 """
 
 from __future__ import annotations
@@ -193,8 +193,8 @@ class Mirror:
             raise MirrorRefused(msg)
 
     def _versions(self, told: MirroredVersion) -> list[str]:
-        one = told.version
-        wanted = f"name = '{one.model}' and tags.`{bodies.VERSION}` = '{one.model}/{one.version}'"
+        # By its run, which no other ledger has: two projects of one name may both have a third version.
+        wanted = f"name = '{told.version.model}' and tags.`{bodies.RUN}` = '{told.version.run}'"
         found = self._registry.get("model-versions/search", filter=wanted, max_results=_PAGE)
         return [_text(version, "version") for version in found.get("model_versions", [])]
 
