@@ -1,4 +1,4 @@
-"""`treadle collect`: remove what no kept version of a dataset, a tree or a model needs."""
+"""`treadle collect`: remove what no kept version of data or models needs."""
 
 from __future__ import annotations
 
