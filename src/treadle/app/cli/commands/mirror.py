@@ -1,4 +1,4 @@
-"""`treadle mirror`: send what trackers elsewhere do not show yet, or fetch a model from there."""
+"""`treadle mirror`: send what trackers do not show yet, or fetch a model."""
 
 from __future__ import annotations
 
