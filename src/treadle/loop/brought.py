@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypedDict
 
+import msgspec
 import numpy as np
 import polars as pl
 
@@ -84,6 +85,12 @@ class Fit:
     window: Window | None = None
     forward: Window | None = None
     baselines: tuple[Lookup, ...] = ()
+
+    def settled(self, answers: np.ndarray) -> Fit:
+        """Return it with what the question has to know of the model's answers to the golden rows, as the bound of anomalies."""
+        task = self.task.settled(lambda: answers)
+        signature = msgspec.structs.replace(self.signature, outputs=task.outputs)
+        return replace(self, task=task, signature=signature)
 
 
 def fit_of(found: Foreign, brought: Brought, declared: Model | None, rooms: Rooms) -> Fit:

@@ -13,9 +13,11 @@ import numpy as np
 import polars as pl
 from sqlalchemy import Connection
 
+from treadle.core.answers import scored
 from treadle.core.errors import InvalidInput, MissingExtra, TreadleError
 from treadle.core.origin import Origin
 from treadle.core.records import ModelVersion, Record, Run, StepResult, Verdict, Window
+from treadle.core.signature import Signature
 from treadle.loop import approvals, judging
 from treadle.loop.brought import Brought, Fit, fit_of
 from treadle.loop.judging import Judgement
@@ -53,7 +55,7 @@ def bring(brought: Brought, rooms: Rooms) -> Imported:
         f"model/{brought.model}", holder="treadle models import", ttl=LEASE, clock=rooms.clock
     ) as lease:
         fit = fit_of(found, brought, declared, rooms)
-        prepared = _prepared(found, brought, fit, allows=allows)
+        fit, prepared = _prepared(found, brought, fit, allows=allows)
         known = _known(found, brought, prepared, rooms)
         if known is not None:
             return Imported(version=known, outcome=f"version {known.version} is this model already")
@@ -68,15 +70,17 @@ def bring(brought: Brought, rooms: Rooms) -> Imported:
     return done
 
 
-def _prepared(found: Foreign, brought: Brought, fit: Fit, *, allows: bool) -> Prepared:
+def _prepared(found: Foreign, brought: Brought, fit: Fit, *, allows: bool) -> tuple[Fit, Prepared]:
+    """Return the package, and the fit with what its question has to know of the model's answers."""
     model = found.model
     if is_graph(model):
         model = adopted(model, signature=fit.signature, output=brought.output)
     expected = brought.expected
     if expected is None:
         expected = _answers(model, fit, allows=allows)
-    return packages.prepare(
-        model,
+    fit = fit.settled(expected)
+    return fit, packages.prepare(
+        fit.task.packaged(model),
         task=fit.task.name,
         signature=fit.signature,
         golden=fit.golden,
@@ -92,8 +96,10 @@ def _answers(model: Any, fit: Fit, *, allows: bool) -> np.ndarray:
         InvalidInput: it cannot answer these columns.
     """
     try:
-        asked = _over_frames(packages.asked(model, signature=fit.signature, allow_pickle=allows))
-        answers: np.ndarray = fit.task.predictions(asked, fit.golden)
+        asked = model
+        if fit.task.packaged(model) is model:  # a function of the user's asks a model as it is
+            asked = packages.asked(model, signature=fit.signature, allow_pickle=allows)
+        answers: np.ndarray = fit.task.predictions(_over_frames(asked, fit.signature), fit.golden)
     except (TreadleError, MissingExtra):
         raise
     # Libraries raise classes of their own for columns of another number, name or kind.
@@ -105,13 +111,17 @@ def _answers(model: Any, fit: Fit, *, allows: bool) -> np.ndarray:
     return answers
 
 
-def _over_frames(asked: Any) -> Any:
+def _over_frames(asked: Any, signature: Signature) -> Any:
     """Return a model that was fitted to arrays so that it is asked with frames, as any other."""
     if not hasattr(asked, "n_features_in_") or hasattr(asked, "feature_names_in_"):
         return asked
-    there = [name for name in ("predict", "predict_proba") if hasattr(asked, name)]
+    wanted = ("predict", "predict_proba", scored(signature).method)
+    there = [name for name in wanted if name and hasattr(asked, name)]
     methods = {name: partial(_over_array, getattr(asked, name)) for name in there}
-    return SimpleNamespace(**methods, classes_=getattr(asked, "classes_", None))
+    # A density has to know what comes before it.
+    inside = {name: getattr(asked, name) for name in ("steps", "best_estimator_") if hasattr(asked, name)}
+    known = {"classes_": getattr(asked, "classes_", None), "n_features_in_": asked.n_features_in_}
+    return SimpleNamespace(**methods, **inside, **known)
 
 
 def _over_array(method: Callable[[np.ndarray], Any], rows: pl.DataFrame) -> Any:

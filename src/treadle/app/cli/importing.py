@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,7 +31,9 @@ class _Source(click.Path):
 @click.option("--model", required=True, help="Name of the model that it becomes a version of.")
 @click.option("--task", help="What it answers, as 'regression'; a declared model has its own.")
 @click.option(
-    "--classes", default="", help="The classes that it tells apart, in its order, with commas between."
+    "--classes",
+    default="",
+    help="The classes, or labels, that it tells apart, in its order, with commas between.",
 )
 @click.option(
     "--sample",
@@ -126,4 +129,9 @@ def _task(name: str | None, classes: list[str]) -> Any:
         msg = f"No task named {name!r}. {closest(name, plugins.available('task'))}"
         raise click.UsageError(msg)
     kind = plugins.public_class("task", "".join(part.title() for part in name.split("_")))
-    return kind(classes=classes) if classes else kind()
+    known = {field.name for field in fields(kind)}
+    argument = next((one for one in ("classes", "labels") if one in known), None)
+    if classes and argument is None:
+        msg = f"--classes names classes or labels, which {name} does not have. Leave it out."
+        raise click.UsageError(msg)
+    return kind(**{argument: classes}) if classes and argument else kind()
