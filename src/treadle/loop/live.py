@@ -67,20 +67,24 @@ def scores(
     """Return a metric of the answers by stretch of time and version, with intervals; see `monitoring.performance`.
 
     `measure` is by default the one that decides about the task, which is the question, or its name. `signature`, of what
-    answers, says how a set of labels is written. Of a ranking, the rows of one request are one query.
+    answers, says how a set of labels is written. Of a ranking, the rows of one request are one query; of
+    anomalies, outcomes are which rows were some.
 
     Raises:
         InvalidInput: the metric is not for this task.
     """
-    asked = question(task)
-    found = measure_of(measure or asked.metric, task)
+    asked = _answered(question(task))
+    found = measure_of(measure or asked.metric, asked)
+    if asked.name == "anomaly" and found.name not in asked.metrics:
+        msg = f"{found.name} is not about what came. Of anomalies that were reported there are {' and '.join(asked.metrics)}."
+        raise InvalidInput(msg, field="metric")
     if found.name not in asked.metrics and asked.name not in found.tasks:
         msg = f"The metric {found.name!r} is for {' and '.join(found.tasks)}; the task is {asked.name}."
         raise InvalidInput(msg, field="metric")
     if found.is_scaled:
         msg = f"{found.name} is in units of each series, which answers that were logged do not have. Take another, as mae."
         raise InvalidInput(msg, field="metric")
-    if isinstance(known.schema["answer"], pl.Struct):
+    if isinstance(known.schema["answer"], pl.Struct) and not known.is_empty():
         columns, known = _as_numbers(known, _asked(task, signature))
         found = found.over(columns)
     if asked.ties:
@@ -89,6 +93,11 @@ def scores(
     per_row = None if asked.name == "forecast" else found.per_row
     wanted = Measure(name=found.name, value=found.value, per_row=per_row)
     return performance.performance(known, [wanted], prediction="answer", every=every)
+
+
+def _answered(asked: Any) -> Any:
+    """Return the question as outcomes answer it: of anomalies they say which there were, also where no target did."""
+    return asked.on("outcome") if asked.name == "anomaly" else asked
 
 
 def _asked(task: str | Task, signature: Signature | None) -> Any:

@@ -1,0 +1,37 @@
+"""Live performance compares what was answered with what came, and has nothing to say where nothing came."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import polars as pl
+import pytest
+
+import treadle as td
+from treadle.core.errors import InvalidInput
+from treadle.loop import live
+
+
+def known(answers: list[Any], outcomes: list[Any], kind: pl.DataType | None = None) -> pl.DataFrame:
+    at = [datetime(2026, 3, 2, tzinfo=UTC)] * len(answers)
+    frame = pl.DataFrame({"at": at, "answer": pl.Series(answers, dtype=kind), "outcome": outcomes})
+    return frame.with_columns(pl.col("at").cast(pl.Datetime("us", "UTC")), version=pl.lit(1))
+
+
+@pytest.mark.parametrize("task", ["anomaly", td.Anomaly(share=0.25)])
+def test_anomalies_that_were_reported_are_compared_with_scores_not_with_the_share(task: Any) -> None:
+    rows = known([0.4, 0.7, 0.5, 1.3], [0.0, 1.0, 0.0, 0.0])
+
+    found = live.scores(rows, task=task, measure="", every="1d")
+
+    assert found["metric"].to_list() == ["average_precision"]
+    assert found["value"].to_list() == [0.5]
+    with pytest.raises(InvalidInput, match="flag_error is not about what came"):
+        live.scores(rows, task=task, measure="flag_error", every="1d")
+
+
+def test_labels_of_which_nothing_is_known_yet_have_no_performance() -> None:
+    rows = known([], [], pl.Struct({"big": pl.Float64, "hot": pl.Float64}))
+
+    assert live.scores(rows, task=td.Multilabel(), measure="", every="1d").is_empty()
