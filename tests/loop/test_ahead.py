@@ -16,7 +16,7 @@ import treadle as td
 from treadle.app.workspace import Workspace, open_workspace
 from treadle.core.errors import InvalidDeclaration, InvalidInput, RunFailed
 from treadle.core.records import Window
-from treadle.loop.ahead import apart, origins
+from treadle.loop.ahead import apart, marked, origins
 from treadle.loop.fitting import inputs_of, may_miss
 from treadle.loop.frames import Frames
 from treadle.loop.models import Model
@@ -83,10 +83,8 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
 
 def rows_of(workspace: Workspace, **more: Any) -> tuple[Model, pl.DataFrame]:
     model = workspace.project.model("sells")
-    end = more.pop("end", BEGIN + DAYS * DAY)
-    rows = Frames(workspace.datasets).rows(
-        model, versions={"sales": 1}, window=Window(start=None, end=end), **more
-    )
+    window = Window(start=more.pop("start", None), end=more.pop("end", BEGIN + DAYS * DAY))
+    rows = Frames(workspace.datasets).rows(model, versions={"sales": 1}, window=window, **more)
     return model, rows
 
 
@@ -153,6 +151,37 @@ def test_no_row_is_learnt_from_whose_truth_a_judged_row_shares(workspace: Worksp
     assert origins(kept, "validation") == origins(rows, "validation") - nearer
     assert origins(kept, "test") == test
     assert 0 < len(origins(rows, "train")) - len(origins(kept, "train")) < 100
+
+
+def days_of(frame: pl.DataFrame, split: str) -> set[tuple[str, datetime]]:
+    return set(frame.filter(pl.col("_split") == split).select("shop", "day").iter_rows())
+
+
+def test_nothing_is_learnt_of_test_rows_that_are_judged_only_later_or_over_a_longer_window(
+    workspace: Workspace,
+) -> None:
+    model, whole = rows_of(workspace)
+    near = {(s, day + off * DAY) for s, day in days_of(whole, "test") for off in (-1, 0, 1)}
+
+    for number in range(100, 121):
+        moment = BEGIN + number * DAY
+        _, then = rows_of(workspace, known_at=moment)
+        _, since = rows_of(workspace, start=moment)
+
+        assert not days_of(apart(model, then, until=moment), "train") & near
+        assert not days_of(apart(model, since, until=BEGIN + DAYS * DAY), "train") & near
+
+
+def test_a_series_without_a_name_is_one_too(workspace: Workspace) -> None:
+    model, _ = rows_of(workspace)
+    named = workspace.datasets.read("sales").filter(pl.col("shop") == "south")
+    nameless = named.with_columns(pl.lit(None, pl.String).alias("shop"))
+
+    found = marked(nameless, nameless, model=model, task=model.task)
+
+    expected = marked(named, named, model=model, task=model.task)
+    assert found["_near_judged"].to_list() == expected["_near_judged"].to_list()
+    assert 0 < found["_near_judged"].sum() < found.height
 
 
 def test_what_was_not_known_when_the_forward_test_began_is_not_learnt_from(workspace: Workspace) -> None:

@@ -22,6 +22,8 @@ from treadle.training.tasks.forecast import Forecast
 
 #: The mean difference of a series from what it was a season ago, over all its rows up to the end of what is looked at.
 SCALE = "_scale"
+#: Whether a row's truth overlaps that of a row that is judged by, validation or test, or of a test row, of its series.
+_NEAR, _NEAR_TEST = "_near_judged", "_near_test"
 _STEP = "_step_{}"
 
 
@@ -34,14 +36,15 @@ def values_of(
     window: Window,
     known_at: datetime | None,
 ) -> pl.DataFrame:
-    """Return series, moment and value of all rows up to the last step of forecasts from a window.
+    """Return series, moment, value and split of all rows up to the last step of forecasts from a window.
 
     Raises:
         InvalidInput: the dataset has no such column, or the target is no number.
     """
     time = model.data.time_column
     reach = Window(start=None, end=window.end + task.span)
-    columns = list(dict.fromkeys([*task.series, time, model.target]))
+    split = ["_split"] if model.data.split is not None else []
+    columns = list(dict.fromkeys([*task.series, time, model.target, *split]))
     found = datasets.read(model.data.name, version=version, window=reach, columns=columns)
     if not found.schema[model.target].is_numeric():
         msg = f"The target {model.target!r} is {found.schema[model.target]}. A forecast is of a number."
@@ -193,13 +196,11 @@ def apart(model: Model, rows: pl.DataFrame, *, until: datetime) -> pl.DataFrame:
     task = model.task
     if not isinstance(task, Forecast):
         return rows
-    is_train, is_validation, is_test = (pl.col("_split") == name for name in ("train", "validation", "test"))
+    is_train, is_validation = pl.col("_split") == "train", pl.col("_split") == "validation"
     if model.forward_span:
         known = pl.col(model.data.time_column) + task.span < until
         rows = rows.filter(known | ~(is_train | is_validation))
-    judged = rows.filter(is_validation | is_test)
-    near = _is_near(rows, judged, model=model, task=task)
-    nearer = _is_near(rows, judged.filter(is_test), model=model, task=task)
+    near, nearer = pl.col(_NEAR), pl.col(_NEAR_TEST)
     kept = rows.filter(~((is_train & near) | (is_validation & nearer)))
     before, after = (frame.select(is_train.sum()).item() for frame in (rows, kept))
     if after < before / 2:
@@ -212,14 +213,40 @@ def apart(model: Model, rows: pl.DataFrame, *, until: datetime) -> pl.DataFrame:
     return kept
 
 
+def marked(rows: pl.DataFrame, values: pl.DataFrame, *, model: Model, task: Forecast) -> pl.DataFrame:
+    """Say of rows whether they are too near to judged ones to be learnt from; see `apart`.
+
+    All rows of the dataset count: those of later versions and of other windows are judged too, and a champion meets them.
+    """
+    if "_split" not in rows.columns:
+        return rows
+    on = [*task.series, model.data.time_column, "_split"]
+    # Rows without a value of their own are no values, but they are judged.
+    others = pl.concat([values.select(on), rows.select(on)])
+    judged = others.filter(pl.col("_split").is_in(["validation", "test"]))
+    tested = others.filter(pl.col("_split") == "test")
+    return rows.with_columns(
+        _is_near(rows, judged, model=model, task=task).alias(_NEAR),
+        _is_near(rows, tested, model=model, task=task).alias(_NEAR_TEST),
+    )
+
+
 def _is_near(rows: pl.DataFrame, others: pl.DataFrame, *, model: Model, task: Forecast) -> pl.Series:
     """Say which rows' truths overlap one of the others', in the same series: the origins are less than the horizon apart."""
     time, by = model.data.time_column, list(task.series)
-    places = rows.select(*by, time).with_row_index("_place").sort(time)
-    there = others.select(*by, time, pl.col(time).alias("_other")).sort(time)
-    joined = places.join_asof(there, on=time, by=by or None, strategy="nearest", check_sortedness=False).sort(
-        "_place"
+    asked = rows.select(*by, time, pl.int_range(pl.len()).alias("_place"))
+    there = others.select(*by, time, pl.lit(None, pl.Int64).alias("_place"))
+    # A series without a name is one too, which a join by its name would leave out.
+    series = pl.struct(by).rank("dense") if by else pl.lit(0)
+    both = pl.concat([asked, there]).with_columns(series.alias("_series")).sort(time)
+    is_asked = pl.col("_place").is_not_null()
+    joined = both.filter(is_asked).join_asof(
+        both.filter(~is_asked).select("_series", time, pl.col(time).alias("_other")),
+        on=time,
+        by="_series",
+        strategy="nearest",
+        check_sortedness=False,
     )
-    span = pl.lit(task.span, pl.Duration("us"))
     gap: timedelta | pl.Expr = (pl.col(time) - pl.col("_other")).abs()
-    return joined.select((gap < span).fill_null(value=False).alias("near")).to_series()
+    near = (gap < pl.lit(task.span, pl.Duration("us"))).fill_null(value=False)
+    return joined.sort("_place").select(near.alias("near")).to_series()

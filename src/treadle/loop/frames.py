@@ -15,7 +15,7 @@ from treadle.data.datasets import Datasets
 from treadle.features import on_demand
 from treadle.features.join import join
 from treadle.features.views import FeatureView
-from treadle.loop.ahead import known, values_of, with_lags, with_truth
+from treadle.loop.ahead import known, marked, values_of, with_lags, with_truth
 from treadle.loop.models import Model
 from treadle.training.tasks.forecast import Forecast
 
@@ -79,7 +79,9 @@ class Frames:
             values = values_of(
                 self._datasets, model, ahead, version=version, window=window, known_at=known_at
             )
-            spine = with_truth(spine, values, model=model, task=ahead)
+            spine = marked(
+                with_truth(spine, values, model=model, task=ahead), values, model=model, task=ahead
+            )
         joined = self._joined(model, spine, versions=versions, known_at=known_at)
         return on_demand.apply(model.on_demand, joined, verified=True)
 
