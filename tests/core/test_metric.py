@@ -24,6 +24,7 @@ def test_it_is_called_like_its_function_or_as_it_is_told():
     [
         ({"function": "mae"}, "expected a function of two arguments"),
         ({"function": math.sqrt}, "expected a function of two arguments"),
+        ({"function": lambda y, *, p: y}, "expected a function of two arguments"),
         ({"function": lambda y: y}, "expected a function of two arguments"),
         ({"function": lambda y, p: y}, r"name='<lambda>'.*name='cost'"),
         ({"name": "my cost"}, "name='my cost'"),

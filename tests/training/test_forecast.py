@@ -69,6 +69,7 @@ def test_other_targets_are_refused(target: pl.Series, said: str) -> None:
         {"every": "soon"},
         {"every": "0s"},
         {"every": 1},
+        {"series": ["shop", "shop"]},
         {"lags": 3},
         {"lags": [0]},
         {"lags": [1, 1]},

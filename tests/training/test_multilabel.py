@@ -59,6 +59,8 @@ def test_declared_labels_stay_and_texts_may_be_written_otherwise() -> None:
         {"labels": None},
         {"separator": ""},
         {"none": 3},
+        {"none": "no|label"},
+        {"none": " none "},
     ],
 )
 def test_what_cannot_be_told_apart_is_refused(given: dict[str, object]) -> None:

@@ -42,7 +42,7 @@ class Metric:
 
 def _check(metric: Metric) -> None:
     given: object = metric.function
-    if not inspect.isfunction(given) or len(inspect.signature(given).parameters) != 2:
+    if not inspect.isfunction(given) or not takes_two(given):
         msg = f"Metric({given!r}): expected a function of two arguments, outcomes and predictions."
         raise InvalidDeclaration(msg, field="function")
     name: object = metric.name
@@ -53,3 +53,14 @@ def _check(metric: Metric) -> None:
     if not isinstance(better, bool):
         msg = f"Metric({name}, greater_is_better={better!r}): expected True or False."
         raise InvalidDeclaration(msg, field="greater_is_better")
+
+
+def takes_two(function: Callable[..., Any]) -> bool:
+    """Return whether a function takes two arguments by their places.
+
+    >>> takes_two(lambda y, p: y), takes_two(lambda y, *, p: y)
+    (True, False)
+    """
+    given = inspect.signature(function).parameters.values()
+    by_place = [one for one in given if one.kind in {one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD}]
+    return len(by_place) == len(given) == 2

@@ -14,7 +14,7 @@ import polars as pl
 from treadle.core import plugins
 from treadle.core.errors import InvalidDeclaration, closest
 from treadle.core.ids import digest_of
-from treadle.core.metric import Metric
+from treadle.core.metric import Metric, takes_two
 from treadle.core.signature import Field
 from treadle.training.answers import checked, checked_columns, not_an_estimator
 from treadle.training.code import source
@@ -139,14 +139,14 @@ class Custom(Settled):
 def _must_be_askable(ask: object) -> None:
     if isinstance(ask, str) and ask.isidentifier():
         return
-    if not inspect.isfunction(ask) or len(inspect.signature(ask).parameters) != 2:
+    if not inspect.isfunction(ask) or not takes_two(ask):
         msg = f"Custom(ask={ask!r}): expected the name of a method, as 'predict', or a function of an estimator and a frame."
         raise InvalidDeclaration(msg, field="ask")
 
 
 def _by_name(metrics: Sequence[Metric | str]) -> dict[str, Metric | str]:
     known = plugins.available("metric")
-    given: tuple[object, ...] = () if isinstance(metrics, str) else tuple(metrics)
+    given = _listed(metrics)
     found: dict[str, Metric | str] = {}
     for one in given:
         if not isinstance(one, Metric | str):
@@ -172,12 +172,18 @@ def _by_name(metrics: Sequence[Metric | str]) -> dict[str, Metric | str]:
 
 
 def _names(columns: Sequence[str]) -> tuple[str, ...]:
-    given: tuple[object, ...] = () if isinstance(columns, str) else tuple(columns)
+    said: object = columns
+    given = _listed(said)
     names = tuple(name for name in given if isinstance(name, str) and name)
-    if len(set(names)) < len(given) or (isinstance(columns, str) and columns):
+    if len(set(names)) < len(given) or not isinstance(said, Sequence) or (said and not given):
         msg = f"Custom(columns={columns!r}): expected different names, as ['low', 'high']."
         raise InvalidDeclaration(msg, field="columns")
     return names
+
+
+def _listed(given: object) -> tuple[object, ...]:
+    """Return what a list holds; what is none, as one text, holds nothing."""
+    return tuple(given) if isinstance(given, Sequence) and not isinstance(given, str) else ()
 
 
 def _spec(metric: Metric | str) -> Any:

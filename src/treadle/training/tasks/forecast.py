@@ -48,8 +48,8 @@ class Forecast(Settled):
         names = (
             [name for name in given if isinstance(name, str) and name] if isinstance(given, Sequence) else []
         )
-        if not isinstance(given, Sequence) or len(names) < len(given):
-            msg = f"Forecast(series={self.series!r}): expected a column, or a list of columns."
+        if not isinstance(given, Sequence) or len(set(names)) < len(given):
+            msg = f"Forecast(series={self.series!r}): expected a column, or a list of different ones."
             raise InvalidDeclaration(msg, field="series")
         object.__setattr__(self, "series", tuple(names))
         for name in ("horizon", "season"):

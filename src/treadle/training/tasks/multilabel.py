@@ -56,6 +56,9 @@ class Multilabel(Packaged):
             if not isinstance(value, str) or not (value if name == "separator" else value.strip()):
                 msg = f"Multilabel({name}={value!r}): expected a text."
                 raise InvalidDeclaration(msg, field=name)
+        if self.separator in self.none or self.none.strip() != self.none:
+            msg = f"Multilabel(none={self.none!r}): expected a text without the separator {self.separator!r}, and without blanks round it."
+            raise InvalidDeclaration(msg, field="none")
         for label in texts:
             if self.separator in label or label == self.none:
                 msg = f"Multilabel(labels={list(given)!r}): {label!r} holds the separator {self.separator!r}, or says that no label holds."
