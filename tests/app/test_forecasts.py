@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import UTC, datetime, timedelta
 from importlib.util import find_spec
 from pathlib import Path
@@ -186,3 +187,24 @@ def test_a_card_shows_it(root: Path) -> None:
     assert card.rows["test"] == own["mae", "test"].n
     assert card.rows["train"] > 3 * card.rows["validation"] > 0
     assert "mase" in str(page(card))
+
+
+def test_a_longer_horizon_is_compared_over_the_steps_that_were_answered_before(
+    root: Path, tmp_path: Path
+) -> None:
+    later = Path(shutil.copytree(root, tmp_path / "later"))
+    longer = PROJECT.replace("horizon=6", "horizon=8").replace("len(data.train), 6)", "len(data.train), 8)")
+    (later / "project.py").write_text(longer)
+    with td.open(later) as workspace:
+        card = workspace.card("ahead/1")
+        turn = workspace.run("ahead")
+        found = {verdict.reference: verdict for verdict in turn.verdicts if verdict.metric == "mae"}
+        metrics = workspace.runs.get(turn.run.id).metrics
+
+    own = next(s for s in card.scores if (s.metric, s.contender, s.on) == ("mae", "candidate", "test"))
+    assert card.owed
+    assert own.value == pytest.approx(card.run.metrics["test.candidate.mae"], rel=0.02)
+    assert found["champion"].n > 3_000
+    assert "is ruled out" in found["champion"].reason
+    assert "test.champion.mae_at_6h" in metrics
+    assert "test.candidate.mae_at_8h" not in metrics

@@ -35,3 +35,17 @@ def test_labels_of_which_nothing_is_known_yet_have_no_performance() -> None:
     rows = known([], [], pl.Struct({"big": pl.Float64, "hot": pl.Float64}))
 
     assert live.scores(rows, task=td.Multilabel(), measure="", every="1d").is_empty()
+
+
+def test_forecasts_of_another_horizon_are_scored_over_the_steps_that_both_name() -> None:
+    rows = known([{"1h": 1.0, "2h": 5.0}], [[4.0, 6.0, 8.0]]).with_columns(
+        pl.col("outcome").cast(pl.Array(pl.Float64, 3))
+    )
+
+    hours = live.scores(rows, task=td.Forecast(horizon=3, every="1h"), measure="mae", every="1d")
+    doubled = live.scores(rows, task=td.Forecast(horizon=3, every="2h"), measure="mae", every="1d")
+
+    assert hours["value"].to_list() == [(3.0 + 1.0) / 2]
+    assert doubled["value"].to_list() == [abs(5.0 - 4.0)]
+    with pytest.raises(InvalidInput, match="are not those declared now"):
+        live.scores(rows, task=td.Forecast(horizon=3, every="1d"), measure="mae", every="1d")

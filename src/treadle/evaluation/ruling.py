@@ -135,7 +135,7 @@ def _one_is_enough(found: list[Ruling]) -> list[Ruling]:
 def _nobody(gate: Comparing, case: Case) -> Ruling:
     others = [name for name in case.predictions if name != CANDIDATE]
     if gate.reference == CHAMPION:
-        reason = "There is no champion yet, so there is nothing to compare with: passed."
+        reason = "There is no champion yet that it could be compared with: passed."
     elif gate.reference == BASELINE:
         reason = "There is no baseline to compare with. Declare one, as baselines=[td.baselines.Prior()]."
     else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -77,6 +77,12 @@ class Snapshot:
             NotFound: no metric has that name.
         """
         return (self.measures.get(name) or metric(name)).over(self.names)
+
+    def of(self, names: tuple[str, ...]) -> Snapshot:
+        """Return the same rows with some of a truth's several numbers only, as the steps of a forecast that all answer."""
+        if names == self.names:
+            return self
+        return replace(self, y=self.y[:, [self.names.index(name) for name in names]], names=names)
 
     def slices(self, by: tuple[str, ...]) -> dict[str, npt.NDArray[np.int64]]:
         """Return the rows of each value of some columns, as `carrier=UA`, in the order in which they come.

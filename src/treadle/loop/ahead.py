@@ -146,9 +146,14 @@ def matched(predictions: pl.DataFrame, model: Model, datasets: Datasets) -> pl.D
 
     Series and origin are taken from a prediction's key, else from its inputs. A forecast is matched as a whole, once its
     last step has landed; of one with a gap, and of one that says neither series nor origin, all three are null.
+
+    Raises:
+        InvalidInput: the model is no longer declared as a forecast.
     """
     task, time = model.task, model.data.time_column
-    assert isinstance(task, Forecast)
+    if not isinstance(task, Forecast):
+        msg = f"{model.name!r} is declared as {task.name} now, so nothing says what its forecasts were to be compared with."
+        raise InvalidInput(msg, field="task")
     sent = [msgspec.json.decode(text) for text in predictions["inputs"]]
     keys = [msgspec.json.decode(text) if text else {} for text in predictions["key"]]
     told = [{**one, **key} for one, key in zip(sent, keys, strict=True)]

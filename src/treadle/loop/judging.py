@@ -161,20 +161,30 @@ def compared(
 ) -> tuple[Snapshot, dict[str, np.ndarray]]:
     """Return the rows to compare on, and each contender's numbers for them, in the same columns for all, `columns` among them.
 
-    A class that a contender does not know has the probability 0 there, also where the rows are of it. Who cannot give
+    A class that a contender does not know has the probability 0 there, also where the rows are of it. Forecasts are compared
+    over the steps that they share. Who cannot give
     the columns of another kind, as quantiles of other levels, is left out.
     """
     task = model.task.over(
         [columns, *(one.columns for one in contenders.values())], column_of(rows, model.truth)
     )
-    wide = task.outputs[-1].columns
+    wide = _shared(task, contenders)
     fills = task.outputs[-1].name == "probabilities"
     predictions = {
         name: one.over(wide, rows, fills=fills, source=name)
         for name, one in contenders.items()
         if fills or set(wide) <= set(one.columns)
     }
-    return snapshot(model, rows, task=task, version=version, on=on), predictions
+    return snapshot(model, rows, task=task, version=version, on=on).of(wide), predictions
+
+
+def _shared(task: Task, contenders: Mapping[str, Contender]) -> tuple[str, ...]:
+    """Return the numbers of an answer to compare: of forecasts, the steps that all have who have any of them."""
+    wide = task.outputs[-1].columns
+    if not isinstance(task, Forecast):
+        return wide
+    held = [set(one.columns) for one in contenders.values() if set(one.columns) & set(wide)]
+    return tuple(name for name in wide if all(name in names for names in held)) or wide
 
 
 def answering_with(loaded: Mapping[str, Servable], candidate: ModelVersion) -> dict[str, Contender]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -112,7 +112,11 @@ def _as_numbers(known: pl.DataFrame, asked: Any) -> tuple[tuple[str, ...], pl.Da
     given, outcome = known["answer"].struct.unnest(), known["outcome"]
     if asked.outputs[-1].name != "probabilities":
         whole = [name for name in given.columns if not given[name].null_count()]
-        return tuple(whole), known.with_columns(pl.Series("answer", given.select(whole).to_numpy()))
+        if asked.name == "forecast":
+            whole, outcome = _of_steps(whole, outcome, asked.outputs[-1].columns)
+        return tuple(whole), known.with_columns(
+            pl.Series("answer", given.select(whole).to_numpy()), outcome.alias("outcome")
+        )
     truth = outcome if outcome.dtype == pl.String else outcome.cast(pl.Int64)
     wide = asked.over([given.columns], truth)
     columns = wide.outputs[-1].columns
@@ -121,6 +125,22 @@ def _as_numbers(known: pl.DataFrame, asked: Any) -> tuple[tuple[str, ...], pl.Da
         pl.Series("outcome", wide.target(truth)),
         pl.Series("answer", values.select(columns).fill_null(0.0).to_numpy()),
     )
+
+
+def _of_steps(
+    said: Sequence[str], outcome: pl.Series, declared: Sequence[str]
+) -> tuple[list[str], pl.Series]:
+    """Return the steps that answers and outcomes share, by their names, and the outcomes of these.
+
+    Raises:
+        InvalidInput: they share none, since the declaration changed.
+    """
+    shared = [name for name in said if name in declared]
+    if not shared:
+        msg = f"The steps that were answered ({', '.join(said)}) are not those declared now ({', '.join(declared)}), so nothing can be compared."
+        raise InvalidInput(msg, field="horizon")
+    places = [declared.index(name) for name in shared]
+    return shared, pl.Series(outcome.to_numpy()[:, places])
 
 
 def _by_request(known: pl.DataFrame) -> pl.Series:
