@@ -23,6 +23,7 @@ import kind_cases
 import treadle as td
 from asking import ask, asked, eventually, server
 from real_flights import days, hours
+from treadle.core.errors import InvalidInput
 from treadle.evaluation.measures import metric
 from treadle.evaluation.own import measure_of
 
@@ -312,6 +313,7 @@ def test_a_density_needs_no_target_and_beats_inputs_by_themselves(root: Path, po
     assert [one["prediction"] for one in answers] == mine
     assert not card.missing
     assert card.owed
+    assert not card.explained.inputs
 
 
 def test_what_is_unusual_is_flagged_above_the_bound_of_its_version(root: Path, port: int) -> None:
@@ -370,6 +372,8 @@ def test_clusters_are_told_and_measured_by_the_inputs_or_by_known_groups(root: P
         }
         test = {name: workspace.datasets.read(name, split="test") for name in ("hours", "cells")}
         card = workspace.card("heaps/1")
+        with pytest.raises(InvalidInput, match="the number of a cluster, which is a name"):
+            workspace.explain("heaps/1")
     heaps = asked(
         port, "/v1/endpoints/heaps/predict", {"rows": asked_rows(test["hours"].select(hours().columns))}
     )

@@ -47,9 +47,12 @@ def explain(
     """Return what each input adds to a version's answers for rows, beside its golden rows.
 
     Raises:
-        InvalidInput: the rows do not fit the signature, or a column to slice by is not there.
+        InvalidInput: the rows do not fit the signature, a column to slice by is not there, or the answers are names.
         PackageRefused: the package is damaged or gone.
     """
+    if not is_explained(version.signature):
+        msg = f"{version.ref} answers with the number of a cluster, which is a name: nothing adds to it. Expected a model that answers with amounts."
+        raise InvalidInput(msg)
     insides, signature = rooms.models.insides(version), version.signature
     encoded = decode_frame(signature.inputs, signature.encode(rows))
     last = scored(signature)
@@ -70,6 +73,11 @@ def explain(
         own=insides.own,
         seed=seed,
     )
+
+
+def is_explained(signature: Signature) -> bool:
+    """Return whether answers are amounts, to which an input can add something; the number of a cluster is none."""
+    return scored(signature).kind == "float"
 
 
 def explained(version: ModelVersion, rows: pl.DataFrame, rooms: Rooms) -> Explained:

@@ -18,7 +18,7 @@ from treadle.core.records import DatasetVersion, ModelVersion, Run
 from treadle.core.servable import Servable
 from treadle.loop import rescoring
 from treadle.loop.ahead import apart
-from treadle.loop.explaining import Explained, explained
+from treadle.loop.explaining import Explained, explained, is_explained
 from treadle.loop.frames import Frames
 from treadle.loop.models import Model
 from treadle.loop.rescoring import Answered, Owed, Score
@@ -129,7 +129,7 @@ class _Gathering:
         return tuple(found)
 
     def _explained(self, parts: dict[str, Answered]) -> Explained:
-        if "test" not in parts:
+        if "test" not in parts or not is_explained(self._version.signature):
             return Explained()
         rows, rooms = parts["test"].rows, self._workspace.rooms
         return self._try(

@@ -68,7 +68,7 @@ def _split(card: Card) -> list[Markup]:
         [element("span", _KEYS[name], class_=f"key {name}"), words.count(n), words.share(n / total)]
         for name, n in parts
     ]
-    listed = table(["rows with a known outcome", "rows", "share"], rows, label="Rows by part", numeric=(1, 2))
+    listed = table(["part", "rows", "share"], rows, label="Rows by part", numeric=(1, 2))
     return [element("div", bar, listed, class_="split-box")]
 
 
