@@ -23,7 +23,7 @@ from treadle.evaluation.gates.beats import Beats
 from treadle.evaluation.measures import Measure, metric
 from treadle.evaluation.pair import Pair
 from treadle.testing import decisions
-from treadle.testing.populations import Population, grouped, measured, populations, populations_of
+from treadle.testing.populations import Population, grouped, measured, populations_of
 
 PAGE = Path(__file__).parents[1] / "docs" / "decision-quality.md"
 ALPHA = 0.05
@@ -199,11 +199,22 @@ def _reference(measure: Measure) -> tuple[str, Callable[[Pair], float]]:
     sign = 1.0 if measure.greater_is_better else -1.0
     if measure.name == "accuracy":
         return "binomial", _binomial
+    if "ranking" in measure.tasks:
+        return "t over queries", lambda pair: _t(sign * (pair.difference + _units(pair)))
     if measure.per_row is not None:
         return "paired t", lambda pair: _t(sign * _rows(pair))
     return "t of pseudo-values", lambda pair: _t(
         sign * (_pseudo(pair, pair.first) - _pseudo(pair, pair.second))
     )
+
+
+def _units(pair: Pair) -> np.ndarray:
+    """Return how far each independent unit moves the estimate: each row, or each query as often as it was drawn."""
+    assert pair.influence is not None
+    if pair.codes is None or pair.of_groups is None:
+        return pair.influence
+    sums = np.bincount(pair.codes, weights=pair.influence) * (pair.units / pair.n)
+    return np.repeat(sums, pair.of_groups.astype(int))
 
 
 def _rows(pair: Pair) -> np.ndarray:
@@ -245,12 +256,12 @@ def _as_if_independent(measure: Measure, truth: Population, groups: int, repeats
 
 def _width(measure: Measure, task: str) -> str:
     """Return the interval's width at 200 rows as a multiple of Student's."""
-    truth, random, ratios = populations(task)["twins"], np.random.default_rng(2), []
+    truth, random, ratios = populations_of(measure, task=task)["twins"], np.random.default_rng(2), []
     for _ in range(200):
         pair = decisions.drawn(truth, measure, n=200, random=random)
         found = decisions.interval(pair, alpha=ALPHA)
         if pair.influence is not None and found.is_defined:
-            plain = stats.t.ppf(1 - ALPHA / 2, 199) * pair.influence.std(ddof=1) / math.sqrt(200)
+            plain = stats.t.ppf(1 - ALPHA / 2, 199) * _units(pair).std(ddof=1) / math.sqrt(200)
             ratios.append((found.high - found.low) / (2 * plain))
     return f"{np.median(ratios):.2f}" if ratios else "-"
 

@@ -52,6 +52,10 @@ def judge(
     """Compare on the never-trained-on rows of the run's own dataset versions."""
     # A champion that answers another kind of question cannot be compared with.
     same = champion is not None and _comparable(model, champion, candidate)
+    if champion is not None and not same:
+        rooms.progress.step(
+            "  champion: it answers another question, or about other inputs, and counts as none"
+        )
     contenders = {CANDIDATE: candidate} | ({CHAMPION: champion} if champion and same else {})
     loaded = {name: rooms.models.load(version) for name, version in contenders.items()}
     answering = answering_with(loaded, candidate)
