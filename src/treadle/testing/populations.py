@@ -45,7 +45,9 @@ class Population:
 
     def values(self, measure: Measure) -> tuple[float, float]:
         """Return the true metric of each predictor."""
-        return measure.value(self.y, self.first), measure.value(self.y, self.second)
+        # What is true of endlessly many rows: where weights are counts, each row is there endlessly often.
+        often = np.full(len(self), 1e9) if getattr(measure.module, "COUNTED", False) else None
+        return measure.value(self.y, self.first, often), measure.value(self.y, self.second, often)
 
     def ordered(self, measure: Measure) -> Population:
         """Return the population with the truly better predictor first."""
