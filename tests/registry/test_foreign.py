@@ -95,6 +95,15 @@ def test_a_damaged_file_is_refused(folder, tmp_path, name, damage):
         foreign(tmp_path / name)
 
 
+@pytest.mark.parametrize("name", ["m.ubj", "m.json", "m.cbm"])
+def test_a_file_whose_names_are_no_text_is_refused(folder, tmp_path, name):
+    data = (folder / name).read_bytes()
+    (tmp_path / name).write_bytes(data.replace(b"wind", b"w\xc3nd"))
+
+    with pytest.raises(PackageRefused, match=f"{name} is damaged"):
+        foreign(tmp_path / name)
+
+
 def test_an_altered_file_is_refused_before_it_is_read(folder):
     with pytest.raises(PackageRefused, match="it was altered"):
         foreign(folder / "m.txt", digest="sha256:" + "0" * 64)

@@ -62,6 +62,8 @@ def test_a_query_on_both_sides_is_refused() -> None:
 def test_rows_of_no_query_and_no_column_of_queries_are_refused() -> None:
     with pytest.raises(InvalidInput, match="The column 'query', whose rows belong together, is not there"):
         built(ROWS.drop("query"))
+    with pytest.raises(InvalidInput, match="'query'.* has no value in 1 rows"):
+        built(ROWS.with_columns(query=pl.when(pl.col("x") != 3).then("query")))
     with pytest.raises(InvalidInput, match="'query' has no value in row 1"):
         Ranking(by="query").truth(
             ROWS.with_columns(query=pl.Series(["a", None, "a", "a", "a", "a"])), "grade"

@@ -80,11 +80,17 @@ def _read(path: Path, data: bytes, *, allow_pickle: bool) -> Any:
         msg = f"No format reads {path.name!r}. Known endings: {known}; with allow_pickle also {', '.join(PICKLES)}."
         raise InvalidInput(msg, field="source")
     try:
-        return reader.read(data)
+        model = reader.read(data)
+        _names(model)  # which libraries read when they are asked for
     except (PackageRefused, MissingExtra) as error:
         if isinstance(error, MissingExtra):
             raise
         raise type(error)(f"{path.name}: {error}") from error
+    # What libraries raise over names that are no text, and over archives that are none.
+    except (ValueError, NotImplementedError) as error:
+        msg = f"{path.name} is damaged: {error}"
+        raise PackageRefused(msg) from error
+    return model
 
 
 def _readers() -> list[Any]:

@@ -163,6 +163,9 @@ def _tied(frame: pl.DataFrame, ties: Sequence[str]) -> pl.DataFrame:
         if name not in frame.columns:
             msg = f"The column {name!r}, whose rows belong together, is not there. {closest(name, frame.columns)}"
             raise InvalidInput(msg, field=name)
+        if nameless := frame[name].null_count():
+            msg = f"The column {name!r}, whose rows belong together, has no value in {nameless:,} rows. Expected one in each."
+            raise InvalidInput(msg, field=name)
     if not ties:
         return frame
     parts = frame.group_by(ties, maintain_order=True).agg(pl.col("_split").n_unique().alias("_parts"))
