@@ -70,3 +70,13 @@ def test_decoded_frames_encode_to_the_same_bits():
 def test_a_type_that_models_cannot_take_is_refused():
     with pytest.raises(InvalidInput, match="List"):
         field_of(pl.Series("x", [[1]]))
+
+
+@pytest.mark.parametrize(
+    ("kind", "values"), [("float", ["a"]), ("integer", ["a"]), ("date", ["soon"]), ("timestamp", [[1]])]
+)
+def test_a_column_of_another_kind_is_told(kind, values):
+    signature = Signature(inputs=(Field(name="x", kind=kind),), outputs=())
+
+    with pytest.raises(InvalidInput, match=f"Column 'x' is .*no {kind}"):
+        signature.encode(pl.DataFrame({"x": values}))

@@ -93,7 +93,7 @@ class Signature(msgspec.Struct, frozen=True, kw_only=True):
         """Turn a frame that has the input columns into one array of shape (rows,) for each input.
 
         Raises:
-            InvalidInput: a column is missing, or holds a null that the field does not allow.
+            InvalidInput: a column is missing, or holds a null that the field does not allow or a value of another kind.
         """
         missing = [name for name in self.names if name not in frame.columns]
         if missing:
@@ -103,7 +103,21 @@ class Signature(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def encode_series(field: Field, series: pl.Series) -> np.ndarray:
-    """Turn one column into an array of shape (rows,) of the field's tensor type."""
+    """Turn one column into an array of shape (rows,) of the field's tensor type.
+
+    Raises:
+        InvalidInput: it holds a null that the field does not allow, or values of another kind.
+    """
+    import polars as pl
+
+    try:
+        return _encoded(field, series)
+    except pl.exceptions.InvalidOperationError as error:
+        msg = f"Column {field.name!r} is {series.dtype}, and a value of it is no {field.kind}: {str(error).splitlines()[0]}"
+        raise InvalidInput(msg, field=field.name) from error
+
+
+def _encoded(field: Field, series: pl.Series) -> np.ndarray:
     import polars as pl
 
     if not field.nullable and series.null_count():

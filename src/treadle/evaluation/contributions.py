@@ -52,7 +52,7 @@ class Contributions:
     slices: dict[str, npt.NDArray[np.int64]] | None = None
 
     def frame(self) -> pl.DataFrame:
-        """Return a column for each input, the base and their sum; for several numbers a row for each, named in `output`."""
+        """Return a column for each input, the base and their sum, on the scale; of several numbers a row for each, named in `_output`."""
         blocks = []
         for place in range(self.values.shape[2]):
             columns = {name: self.values[:, index, place] for index, name in enumerate(self.inputs)}
