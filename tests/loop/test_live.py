@@ -49,3 +49,11 @@ def test_forecasts_of_another_horizon_are_scored_over_the_steps_that_both_name()
     assert doubled["value"].to_list() == [abs(5.0 - 4.0)]
     with pytest.raises(InvalidInput, match="are not those declared now"):
         live.scores(rows, task=td.Forecast(horizon=3, every="1d"), measure="mae", every="1d")
+
+
+def test_clusters_are_compared_with_the_groups_that_were_reported() -> None:
+    rows = known([0.0, 0.0, 1.0, 1.0], [7.0, 7.0, 3.0, 3.0])
+
+    found = live.scores(rows, task=td.Clustering(), measure="", every="1d")
+
+    assert found.select("metric", "value").rows() == [("v_measure", 1.0)]

@@ -75,8 +75,8 @@ def scores(
     """
     asked = _answered(question(task))
     found = measure_of(measure or asked.metric, asked)
-    if asked.name == "anomaly" and found.name not in asked.metrics:
-        msg = f"{found.name} is not about what came. Of anomalies that were reported there are {' and '.join(asked.metrics)}."
+    if hasattr(asked, "told") and found.name not in asked.metrics:
+        msg = f"{found.name} is not about what came. Of {asked.name} with outcomes there are {' and '.join(asked.metrics)}."
         raise InvalidInput(msg, field="metric")
     if found.name not in asked.metrics and asked.name not in found.tasks:
         msg = f"The metric {found.name!r} is for {' and '.join(found.tasks)}; the task is {asked.name}."
@@ -96,8 +96,8 @@ def scores(
 
 
 def _answered(asked: Any) -> Any:
-    """Return the question as outcomes answer it: of anomalies they say which there were, also where no target did."""
-    return asked.on("outcome") if asked.name == "anomaly" else asked
+    """Return the question as outcomes answer it: they tell anomalies, and groups, also where no target did."""
+    return asked.on("outcome") if hasattr(asked, "told") else asked
 
 
 def _asked(task: str | Task, signature: Signature | None) -> Any:
