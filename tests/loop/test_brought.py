@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pickle
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,28 @@ from sklearn.preprocessing import StandardScaler
 import treadle as td
 from treadle.app.cli.main import main
 from treadle.app.workspace import Workspace, open_workspace
+from treadle.core.errors import UnsafeFormat
+
+DECLARED = """
+import treadle as td
+
+rows = td.Dataset("rows", source=td.Files("*.csv"), key="x")
+
+
+@td.model(data=rows, inputs=["x", "z"], task=td.Density(), allow_pickle=True)
+def own(data, params, run):
+    return None
+"""
+
+
+class Strange:
+    """What makes a folder when it is unpickled."""
+
+    def __init__(self, place: str) -> None:
+        self._place = place
+
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return os.mkdir, (self._place,)
 
 
 @pytest.fixture
@@ -55,6 +79,18 @@ def test_a_density_that_was_fitted_to_arrays_is_imported_in_the_units_of_its_inp
 
     expected = model.score_samples(rows.to_numpy()) - np.log(scaler.scale_).sum()
     assert answers(ws, "usual/1", rows)["prediction"] == pytest.approx(expected, abs=1e-4)
+
+
+def test_a_declaration_that_allows_pickles_does_not_run_those_of_strangers(tmp_path: Path) -> None:
+    (tmp_path / "treadle.toml").write_text('[compute]\nengine = "inline"\n')
+    (tmp_path / "project.py").write_text(DECLARED)
+    ran = tmp_path / "ran"
+    (tmp_path / "strange.pkl").write_bytes(pickle.dumps(Strange(str(ran))))
+
+    with open_workspace(tmp_path) as workspace, pytest.raises(UnsafeFormat, match="it calls"):
+        workspace.import_model(tmp_path / "strange.pkl", "own", sample=sample())
+
+    assert not ran.exists()
 
 
 def double(estimator: Any, frame: pl.DataFrame) -> Any:

@@ -50,7 +50,8 @@ def bring(brought: Brought, rooms: Rooms) -> Imported:
     check_name(brought.model, noun="model")
     declared = rooms.project.models.get(brought.model)
     allows = brought.allow_pickle or (declared is not None and declared.allow_pickle)
-    found = foreign(brought.source, digest=brought.digest, allow_pickle=allows)
+    # To keep what was trained here as a pickle is another trust than to run the code of a stranger's file.
+    found = foreign(brought.source, digest=brought.digest, allow_pickle=brought.allow_pickle)
     with rooms.ledger.lease(
         f"model/{brought.model}", holder="treadle models import", ttl=LEASE, clock=rooms.clock
     ) as lease:
