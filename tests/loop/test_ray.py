@@ -24,7 +24,7 @@ from treadle.core.errors import RunFailed
 from treadle.testing import compute
 
 FULL = bool(os.environ.get("TREADLE_FULL"))
-TRIALS, STEPS, KILLS = (30, 6, 30) if FULL else (6, 4, 2)
+TRIALS, STEPS, KILLS = (30, 6, 30) if FULL else (6, 4, 3)
 SEARCH = (
     f'td.Search(space={{"c": td.Float(1e-3, 10, log=True)}}, trials={TRIALS}, sampler="random", parallel=3),\n'
     '    resources=[td.Resources(labels={"spot": 1}, losses=LOSSES), td.Resources()]'

@@ -18,8 +18,8 @@ from treadle.store.ledger.ledger import Ledger
 from treadle.store.objects.objects import Objects
 from treadle.training.runs import Runs
 
-#: Kills on each ledger: 20 in CI, 300 in full.
-KILLS = 150 if os.environ.get("TREADLE_FULL") else 10
+#: Kills on each ledger: 30 in all in CI, 300 in full.
+KILLS = 150 if os.environ.get("TREADLE_FULL") else 15
 #: Saves states without end and says each number once it is saved.
 SAVES = """
 import pathlib, sys
