@@ -45,6 +45,7 @@ _KINDS = {
     "method": "Makes the interval of a paired difference.",
     "baseline": "The simple thing that a model must beat.",
     "gate": "Judges a candidate on an interval.",
+    "plot": "What a card shows of answers beside what happened, for a task.",
     "format": "Saves and loads a model.",
     "mirror": "Shows in a tracker elsewhere what the ledger holds.",
     "protocol": "Speaks with callers of the prediction server.",

@@ -108,6 +108,12 @@ def test_a_card_says_what_its_run_said_with_intervals(card: Card, made: Path):
     assert card.rows["train"] > card.rows["test"] > card.rows["forward"] > 0
     assert {s.slice for s in card.slices} == {"shop=north", "shop=so<b>uth"}
     assert [one.column for one in card.owed] == ["size", "shop"]
+    assert [plot.title for plot in card.plots] == ["Reliability", "Precision and recall", "ROC"]
+    assert {line.name for plot in card.plots for line in plot.lines} == {
+        "candidate",
+        "baseline:prior_by_shop",
+    }
+    assert all(plot.title in page(card) for plot in card.plots)
     assert card.owed[0].low is not None
     assert card.owed[0].low > 0
     assert card.package is not None

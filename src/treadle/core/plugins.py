@@ -28,6 +28,7 @@ KINDS = {
     "method": "treadle.evaluation.methods",
     "baseline": "treadle.evaluation.baselines",
     "gate": "treadle.evaluation.gates",
+    "plot": "treadle.evaluation.plots",
     "format": "treadle.registry.formats",
     "mirror": "treadle.registry.mirrors",
     "protocol": "treadle.serving.protocols",

@@ -16,6 +16,7 @@ from treadle.app.card.record import Card
 from treadle.core.errors import NotFound, TreadleError
 from treadle.core.records import DatasetVersion, ModelVersion, Run
 from treadle.core.servable import Servable
+from treadle.evaluation.plot import Plot, plots
 from treadle.loop import rescoring
 from treadle.loop.ahead import apart
 from treadle.loop.explaining import Explained, explained, is_explained
@@ -73,6 +74,7 @@ class _Gathering:
             metric=model.task.metric if model else "",
             scores=self._scores(model, parts),
             slices=self._slices(model, parts),
+            plots=self._plots(model, parts),
             owed=self._owed(model, servable, parts),
             explained=self._explained(parts),
             verdicts=tuple(workspace.verdicts.list(run=run.id)),
@@ -116,6 +118,14 @@ class _Gathering:
         columns = [field.name for field in self._version.signature.inputs if field.kind in _SLICED]
         columns += [name for lookup in self._version.baselines for name in lookup.by if name not in columns]
         return tuple(rescoring.slices(parts["test"], model, list(dict.fromkeys(columns))))
+
+    def _plots(self, model: Model | None, parts: dict[str, Answered]) -> tuple[Plot, ...]:
+        if model is None or "test" not in parts:
+            return ()
+        part, none = parts["test"], ()
+        return self._try(
+            lambda: plots(part.snapshot, part.predictions, task=model.task.name), none, "The plots"
+        )
 
     def _owed(
         self, model: Model | None, servable: Servable | None, parts: dict[str, Answered]

@@ -8,6 +8,7 @@ from treadle.app.card.inputs import goes_by
 from treadle.app.card.limits import window_words
 from treadle.app.card.making import data, lineage, making, package, signature
 from treadle.app.card.measured import judged, named, scored, sliced
+from treadle.app.card.plotted import plotted
 from treadle.app.card.record import Card
 from treadle.data.profiles import words
 from treadle.data.profiles.page.document import document
@@ -19,6 +20,7 @@ from treadle.loop.rescoring import Score, baselines
 _SECTIONS = {
     "gates": "Gates",
     "scores": "How good it is",
+    "plots": "In pictures",
     "slices": "Slice by slice",
     "inputs": "What it goes by",
     "limits": "Known limits",
@@ -36,6 +38,7 @@ def page(card: Card) -> str:
     sections = {
         "gates": judged(card),
         "scores": scored(card),
+        "plots": plotted(card),
         "slices": sliced(card),
         "inputs": goes_by(card),
         "limits": _limits(card),

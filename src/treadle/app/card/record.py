@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from treadle.core.records import Alias, DatasetVersion, ModelVersion, Record, Run, Verdict
+from treadle.evaluation.plot import Plot
 from treadle.loop.explaining import Explained
 from treadle.loop.rescoring import Owed, Score
 from treadle.registry.packages import Listing
@@ -34,6 +35,8 @@ class Card(Record, frozen=True, kw_only=True):
     scores: tuple[Score, ...] = ()
     #: The deciding metric on parts of the test rows.
     slices: tuple[Score, ...] = ()
+    #: The task's plots of the test rows.
+    plots: tuple[Plot, ...] = ()
     #: What it owes to each input, most first.
     owed: tuple[Owed, ...] = ()
     #: What each input adds to its answers, most first.
