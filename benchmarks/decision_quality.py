@@ -3,6 +3,7 @@
     python benchmarks/decision_quality.py                  # about 20 minutes of one core
     python benchmarks/decision_quality.py --repeats 400    # smaller
     python benchmarks/decision_quality.py --print          # print instead of writing
+    python benchmarks/decision_quality.py --only ndcg map  # print the rows of some metrics
 
 Seeds are fixed, so the same size gives the same figures.
 """
@@ -12,7 +13,7 @@ from __future__ import annotations
 import argparse
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -38,17 +39,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Simulate how often gates decide wrongly.")
     parser.add_argument("--repeats", type=int, default=2_000, help="draws of each kind")
     parser.add_argument("--print", action="store_true", help="print instead of writing the page")
+    parser.add_argument(
+        "--only", nargs="+", metavar="METRIC", help="print the rows of these metrics, and no others"
+    )
     chosen = parser.parse_args()
     began = time.process_time()
-    page = _page(chosen.repeats)
+    page = _page(chosen.repeats, chosen.only)
     page += f"\nTook {(time.process_time() - began) / 60:.0f} minutes of CPU.\n"
-    if chosen.print:
+    if chosen.print or chosen.only:
         print(page)
     else:
         PAGE.write_text(page, encoding="utf-8")
 
 
-def _page(repeats: int) -> str:
+def _page(repeats: int, only: Sequence[str] | None) -> str:
+    names = [name for name in plugins.available("metric") if not only or name in only]
     return "\n".join(
         [
             "# Decision quality",
@@ -60,15 +65,15 @@ def _page(repeats: int) -> str:
             f"At alpha = {ALPHA:g} the promised rate is {100 * ALPHA / 2:g} %. Of {repeats:,} draws, chance alone gives up to "
             f"{100 * _most(ALPHA / 2, repeats):.1f} % (99.9 %). Rates above that are in bold.",
             "",
-            *_equal(repeats),
-            *_margins(repeats),
-            *_tied(repeats),
-            *_power(max(200, int(repeats * POWER_SHARE))),
+            *_equal(repeats, names),
+            *_margins(repeats, names),
+            *([] if only else _tied(repeats)),
+            *_power(max(200, int(repeats * POWER_SHARE)), names),
         ]
     )
 
 
-def _equal(repeats: int) -> list[str]:
+def _equal(repeats: int, names: Sequence[str]) -> list[str]:
     """Return the table of candidates that are truly equal."""
     lines = [
         "## Truly equal: how often `Beats` promotes, in %",
@@ -78,7 +83,7 @@ def _equal(repeats: int) -> list[str]:
         "",
         _header("metric", *(f"n = {n:,}" for n in EQUAL), "median width"),
     ]
-    for name in plugins.available("metric"):
+    for name in names:
         for task in metric(name).tasks:
             measure = measured(name, task=task)
             found = [
@@ -96,7 +101,7 @@ def _equal(repeats: int) -> list[str]:
     ]
 
 
-def _margins(repeats: int) -> list[str]:
+def _margins(repeats: int, names: Sequence[str]) -> list[str]:
     """Return the table of candidates that lie on the margin."""
     kinds = [(population, gate) for population in ("rare", "unlike") for gate in ("beats", "no_worse")]
     lines = [
@@ -109,7 +114,7 @@ def _margins(repeats: int) -> list[str]:
         "",
         _header("metric", *(f"{p}, {g}, n = {n:,}" for p, g in kinds for n in MARGIN)),
     ]
-    for name in plugins.available("metric"):
+    for name in names:
         found = [
             decisions.at_margin_promoted(
                 measured(name), population=p, gate=g, n=n, repeats=repeats, alpha=ALPHA
@@ -150,7 +155,7 @@ def _tied(repeats: int) -> list[str]:
     return [*lines, ""]
 
 
-def _power(repeats: int) -> list[str]:
+def _power(repeats: int, names: Sequence[str]) -> list[str]:
     """Return the table of power, beside references on the same draws."""
     lines = [
         f"## Truly better: how often it is found, n = {POWER_ROWS:,}, in %",
@@ -163,7 +168,7 @@ def _power(repeats: int) -> list[str]:
         "",
         _header("metric", "effect", "`Beats`", "reference", "reference's test"),
     ]
-    for name in plugins.available("metric"):
+    for name in names:
         lines.append(_power_of(measured(name), repeats))
         _say(lines[-1])
     return [*lines, ""]

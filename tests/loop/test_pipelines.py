@@ -92,34 +92,30 @@ def test_new_rows_make_a_new_version(workspace: Workspace, root: Path) -> None:
     assert any(v.reference == "champion" and v.n > 500 for v in turn.verdicts)
 
 
-@pytest.mark.parametrize(
-    ("mood", "kind", "said"),
-    [
+def test_a_training_that_fails_leaves_the_champion(workspace: Workspace, root: Path) -> None:
+    workspace.run(CASE)
+    moods: list[tuple[str, type[RunFailed], str]] = [
         ("raises", RunFailed, "ZeroDivisionError: the moon is wrong"),
         ("none", RunFailed, "returned nothing"),
         ("nan", RunFailed, "nan for row 0"),
         ("killed", RunCrashed, "SIGKILL"),
-    ],
-)
-def test_a_training_that_fails_leaves_the_champion(
-    workspace: Workspace, root: Path, mood: str, kind: type[RunFailed], said: str
-) -> None:
-    workspace.run(CASE)
-    tiny.land(root, 1)
-    tiny.feel(root, mood)
+    ]
+    for number, (mood, kind, said) in enumerate(moods, start=1):
+        tiny.land(root, number)
+        tiny.feel(root, mood)
 
-    with pytest.raises(kind, match=said):
-        workspace.run(CASE)
+        with pytest.raises(kind, match=said):
+            workspace.run(CASE)
 
-    failed = runs(workspace)[-1]
-    assert failed.status == "failed"
-    assert said in failed.error
-    assert failed.finished_at is not None
-    assert failed.model_version is None
-    assert "training begins" in workspace.runs.log(failed.id)
-    assert kind is not RunFailed or "Traceback" in failed.traceback
-    assert mood != "raises" or "project.py" in failed.traceback
-    assert len(workspace.models.versions(CASE)) == 1
+        failed = runs(workspace)[-1]
+        assert failed.status == "failed"
+        assert said in failed.error
+        assert failed.finished_at is not None
+        assert failed.model_version is None
+        assert "training begins" in workspace.runs.log(failed.id)
+        assert kind is not RunFailed or "Traceback" in failed.traceback
+        assert mood != "raises" or "project.py" in failed.traceback
+        assert len(workspace.models.versions(CASE)) == 1
     assert_champion_is(workspace, 1)
 
     tiny.feel(root, "well")

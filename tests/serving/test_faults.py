@@ -65,15 +65,18 @@ def acked(load):
 def test_r1_no_answered_prediction_is_lost_when_the_server_is_killed(
     revise, launch, ledger, tables, tmp_path, record_testsuite_property
 ):
-    """Fifty kills under load with `durability="sync"`; what was answered is written down in a file of its own."""
-    kills, chance = 50, random.Random(6)
+    """Kills under load with `durability="sync"`; what was answered is written down in a file of its own."""
+    kills, chance = 200 if os.environ.get("TREADLE_FULL") else 20, random.Random(6)
     revise(("champion", 7, 1.0))
     server = launch(wait=False, durability="sync")
     server.kill()
-    starts, checks = [], set()
+    starts, idle, checks = [], [], set()
 
     with (tmp_path / "acked").open("w") as witness:
         for number in range(kills):
+            if number % 5 == 0:  # how long a start takes here and now with nothing to mend
+                idle.append(server.start())
+                server.kill()
             starts.append(server.start())
             with Load(server.port, name=f"k{number}") as load:
                 threading.Event().wait(chance.uniform(0.02, 0.4))
@@ -95,7 +98,7 @@ def test_r1_no_answered_prediction_is_lost_when_the_server_is_killed(
     assert logged["request_id"].n_unique() == logged.height
     assert shipped["prediction_id"].n_unique() == shipped.height
     assert checks == {"ok"}
-    assert ready <= 3
+    assert ready <= max(3.0, 2 * max(idle))
 
 
 @pytest.mark.slow
