@@ -374,3 +374,14 @@ def test_the_tutorial_runs(reader: Reader) -> None:
         reader.follow(info, body)
 
     assert len(blocks) > 10
+
+
+def test_every_decision_is_in_the_contents() -> None:
+    index, contents = (
+        (ROOT / "docs" / "decisions" / "index.md").read_text(),
+        (ROOT / "mkdocs.yml").read_text(),
+    )
+
+    for page in sorted((ROOT / "docs" / "decisions").glob("0*.md")):
+        assert f"({page.name})" in index
+        assert f"decisions/{page.name}\n" in contents
