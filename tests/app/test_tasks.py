@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import http.client
 import json
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -19,7 +14,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 import treadle as td
-from services import free_ports
+from asking import ask, asked, eventually, server
 
 PROJECT = """
 import treadle as td
@@ -153,48 +148,8 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def port(root: Path) -> Iterator[int]:
-    number = free_ports(1)[0]
-    command = [sys.executable, "-m", "treadle.app.cli.main", "serve", "-C", str(root), "--port", str(number)]
-    with (root / "server.log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
-    try:
-        deadline = time.monotonic() + 60
-        while ask(number, "/readyz")[0] != 200:
-            assert process.poll() is None, (root / "server.log").read_text()
-            assert time.monotonic() < deadline, (root / "server.log").read_text()
+    with server(root) as number:
         yield number
-    finally:
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=30) == 0
-
-
-def ask(port: int, path: str, body: object = None) -> tuple[int, Any]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-    try:
-        connection.request(
-            "GET" if body is None else "POST", path, None if body is None else json.dumps(body)
-        )
-        response = connection.getresponse()
-        said = response.read()
-    except OSError:
-        return 0, {}
-    finally:
-        connection.close()
-    return response.status, json.loads(said) if said.startswith(b"{") else {}
-
-
-def asked(port: int, path: str, body: object = None) -> Any:
-    status, said = ask(port, path, body)
-    assert status == 200, said
-    return said
-
-
-def eventually(read: Callable[[], pl.DataFrame], *, rows: int) -> pl.DataFrame:
-    """Read until the log, which is written in the background, has so many rows."""
-    deadline = time.monotonic() + 20
-    while (found := read()).height < rows:
-        assert time.monotonic() < deadline, found
-    return found
 
 
 def rows_of(frame: pl.DataFrame, *, without: list[str]) -> list[dict[str, Any]]:

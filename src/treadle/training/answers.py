@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 from treadle.core.errors import RunFailed
 
@@ -123,6 +124,21 @@ def _must_be_finite(answers: np.ndarray, source: str) -> None:
             "impute them, or use a learner that takes them."
         )
         raise RunFailed(msg)
+
+
+def answers_of(estimator: Any, frame: pl.DataFrame, *, method: str, hint: str = "") -> tuple[Any, str]:
+    """Return what an estimator's method, or a plain function, says to a frame, and who says it, for messages.
+
+    Raises:
+        RunFailed: it cannot be asked; `hint` is said besides.
+    """
+    asked = getattr(estimator, method, None)
+    if isinstance(estimator, type) or not (callable(asked) or callable(estimator)):
+        raise not_an_estimator(estimator, method=method, hint=hint)
+    name = type(estimator).__name__
+    if callable(asked):
+        return asked(frame), f"{name}.{method}"
+    return estimator(frame), f"The function {getattr(estimator, '__name__', name)}"
 
 
 def not_an_estimator(value: Any, *, method: str, hint: str = "") -> RunFailed:

@@ -10,7 +10,7 @@ import polars as pl
 
 from treadle.core.errors import InvalidInput, RunFailed
 from treadle.core.signature import Field
-from treadle.training.answers import checked, not_an_estimator
+from treadle.training.answers import answers_of, checked
 from treadle.training.task import Untold, standardised
 
 
@@ -86,21 +86,11 @@ class Clustering(Untold):
         Raises:
             RunFailed: it cannot be asked, or its answer is no whole number; the message names the first bad row.
         """
-        method = getattr(estimator, "predict", None)
-        if isinstance(estimator, type) or not (callable(method) or callable(estimator)):
-            hint = (
-                "It has fit_predict only, which knows no new rows."
-                if hasattr(estimator, "fit_predict")
-                else ""
-            )
-            raise not_an_estimator(estimator, method="predict", hint=hint)
-        name = type(estimator).__name__
-        source = (
-            f"{name}.predict" if callable(method) else f"The function {getattr(estimator, '__name__', name)}"
+        only = (
+            "It has fit_predict only, which knows no new rows." if hasattr(estimator, "fit_predict") else ""
         )
-        found = checked(
-            method(frame) if callable(method) else estimator(frame), rows=frame.height, source=source
-        )
+        values, source = answers_of(estimator, frame, method="predict", hint=only)
+        found = checked(values, rows=frame.height, source=source)
         if (found != np.floor(found)).any():
             row = int((found != np.floor(found)).argmax())
             msg = f"{source} returned {found[row]} for row {row}. Expected the number of a cluster."

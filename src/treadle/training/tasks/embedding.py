@@ -10,7 +10,7 @@ import polars as pl
 
 from treadle.core.errors import InvalidDeclaration
 from treadle.core.signature import Field
-from treadle.training.answers import checked_columns, not_an_estimator
+from treadle.training.answers import answers_of, checked_columns
 from treadle.training.task import Untold, standardised
 
 
@@ -74,20 +74,13 @@ class Embedding(Untold):
         Raises:
             RunFailed: it cannot be asked, or its answer is not such numbers; the message names the first bad row.
         """
-        method = getattr(estimator, "transform", None)
-        if isinstance(estimator, type) or not (callable(method) or callable(estimator)):
-            hint = (
-                "It has fit_transform only, which knows no new rows."
-                if hasattr(estimator, "fit_transform")
-                else ""
-            )
-            raise not_an_estimator(estimator, method="transform", hint=hint)
-        name = type(estimator).__name__
-        source = (
-            f"{name}.transform"
-            if callable(method)
-            else f"The function {getattr(estimator, '__name__', name)}"
+        only = (
+            "It has fit_transform only, which knows no new rows."
+            if hasattr(estimator, "fit_transform")
+            else ""
         )
-        empty = callable(method) and not frame.height
-        values = np.empty((0, self.size)) if empty else (method or estimator)(frame)
-        return checked_columns(values, rows=frame.height, columns=self.outputs[-1].columns, source=source)
+        columns = self.outputs[-1].columns
+        if not frame.height and callable(getattr(estimator, "transform", None)):
+            return np.empty((0, self.size))
+        values, source = answers_of(estimator, frame, method="transform", hint=only)
+        return checked_columns(values, rows=frame.height, columns=columns, source=source)

@@ -13,7 +13,7 @@ import polars as pl
 from treadle.core.clock import parse_span
 from treadle.core.errors import InvalidDeclaration, InvalidInput, RunFailed
 from treadle.core.signature import Field
-from treadle.training.answers import checked_columns, not_an_estimator
+from treadle.training.answers import answers_of, checked_columns
 from treadle.training.task import Settled
 from treadle.training.tasks.regression import Regression
 
@@ -153,14 +153,9 @@ class Forecast(Settled):
                 msg = f"The training function returned {len(estimator)} estimators for {self.horizon} steps. Expected one for each, the next step first."
                 raise RunFailed(msg)
             return np.column_stack([Regression().predictions(one, frame) for one in estimator])
-        method = getattr(estimator, "predict", None)
-        if isinstance(estimator, type) or not (callable(method) or callable(estimator)):
-            raise not_an_estimator(estimator, method="predict", hint="Or a list with one for each step.")
-        name = type(estimator).__name__
-        source = (
-            f"{name}.predict" if callable(method) else f"The function {getattr(estimator, '__name__', name)}"
+        values, source = answers_of(
+            estimator, frame, method="predict", hint="Or a list with one for each step."
         )
-        values = method(frame) if callable(method) else estimator(frame)
         if self.horizon == 1 and np.ndim(values) == 1:
             values = np.asarray(values)[:, None]
         columns = self.outputs[-1].columns

@@ -11,7 +11,7 @@ import polars as pl
 
 from treadle.core.errors import InvalidDeclaration, RunFailed
 from treadle.core.signature import Field
-from treadle.training.answers import checked_columns, not_an_estimator
+from treadle.training.answers import answers_of, checked_columns
 from treadle.training.task import Settled
 from treadle.training.tasks.regression import Regression
 
@@ -116,13 +116,8 @@ class Quantiles(Settled):
             return np.column_stack(parts), "The list of estimators"
         if len(self.levels) == 1:
             return Regression().predictions(estimator, frame)[:, None], "The estimator"
-        method = getattr(estimator, "predict", None)
-        if isinstance(estimator, type) or not (callable(method) or callable(estimator)):
-            raise not_an_estimator(estimator, method="predict", hint="Or a list with one for each level.")
-        name = type(estimator).__name__
-        source = (
-            f"{name}.predict" if callable(method) else f"The function {getattr(estimator, '__name__', name)}"
+        values, source = answers_of(
+            estimator, frame, method="predict", hint="Or a list with one for each level."
         )
-        values = method(frame) if callable(method) else estimator(frame)
         columns = self.outputs[-1].columns
         return checked_columns(values, rows=frame.height, columns=columns, source=source), source

@@ -10,7 +10,7 @@ import polars as pl
 
 from treadle.core.errors import InvalidInput
 from treadle.core.signature import Field
-from treadle.training.answers import checked, not_an_estimator
+from treadle.training.answers import answers_of, checked
 from treadle.training.task import Settled
 
 
@@ -75,10 +75,5 @@ class Regression(Settled):
         Raises:
             RunFailed: it cannot be asked, or its answer is no number; the message names the first bad row.
         """
-        method = getattr(estimator, "predict", None)
-        if isinstance(estimator, type) or not (callable(method) or callable(estimator)):
-            raise not_an_estimator(estimator, method="predict")
-        if callable(method):
-            return checked(method(frame), rows=frame.height, source=f"{type(estimator).__name__}.predict")
-        name = getattr(estimator, "__name__", type(estimator).__name__)
-        return checked(estimator(frame), rows=frame.height, source=f"The function {name}")
+        values, source = answers_of(estimator, frame, method="predict")
+        return checked(values, rows=frame.height, source=source)
