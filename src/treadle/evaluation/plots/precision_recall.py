@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
-
 from treadle.evaluation.arrays import Floats
 from treadle.evaluation.plot import Line, Plot
-from treadle.evaluation.plots.roc import rates
+from treadle.evaluation.plots.roc import rates, thinned
 from treadle.evaluation.snapshots import Snapshot
 
 NAME = "precision_recall"
 TASK = ("classification", "anomaly")
-#: Points of a line at most.
-_MOST = 200
 
 
 def plot(snapshot: Snapshot, predictions: Mapping[str, Floats]) -> Plot | None:
@@ -34,6 +30,4 @@ def plot(snapshot: Snapshot, predictions: Mapping[str, Floats]) -> Plot | None:
 def _line(name: str, y: Floats, p: Floats) -> Line:
     found, false = (rate[1:] for rate in rates(y, p))
     hits, misses = found * y.sum(), false * (len(y) - y.sum())
-    precision = hits / (hits + misses)
-    taken = np.unique(np.linspace(0, len(found) - 1, _MOST).round().astype(int))
-    return Line(name=name, x=tuple(found[taken].tolist()), y=tuple(precision[taken].tolist()))
+    return thinned(name, found, hits / (hits + misses))

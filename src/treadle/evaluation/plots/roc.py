@@ -33,8 +33,13 @@ def plot(snapshot: Snapshot, predictions: Mapping[str, Floats]) -> Plot | None:
 
 def _line(name: str, y: Floats, p: Floats) -> Line:
     found, false = rates(y, p)
-    taken = np.unique(np.linspace(0, len(found) - 1, _MOST).round().astype(int))
-    return Line(name=name, x=tuple(false[taken].tolist()), y=tuple(found[taken].tolist()))
+    return thinned(name, false, found)
+
+
+def thinned(name: str, x: Floats, y: Floats) -> Line:
+    """Return a line through at most 200 of its points, the first and the last among them."""
+    taken = np.unique(np.linspace(0, len(x) - 1, _MOST).round().astype(int))
+    return Line(name=name, x=tuple(x[taken].tolist()), y=tuple(y[taken].tolist()))
 
 
 def rates(y: Floats, p: Floats) -> tuple[Floats, Floats]:
