@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 MLFLOW := .venv-mlflow
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench faults simulate docs mlflow
+.PHONY: help demo test check bench soak faults simulate docs mlflow
 
 help:  ## Show the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,9 +17,9 @@ demo: $(READY)  ## Walk a year of real flights and write the report to examples/
 	$(BIN)/python examples/flights/demo.py
 
 test: check docs $(MLFLOW)/.ready  ## Check, build the docs with warnings as errors, run every test
-	$(BIN)/python -m pytest -n $(JOBS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
-deep: $(READY)  ## Install PyTorch, Keras and shap (900 MB), and test networks and contributions beside them
+deep: $(READY)  ## Install PyTorch, Keras and shap (1.1 GB, with CUDA 8 GB more), and test networks and contributions beside them
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --group deep
 	$(BIN)/python -m pytest tests/contracts/test_formats.py tests/registry -k "torch or keras or PyTorch or Keras"
 	$(BIN)/python -m pytest tests/loop/test_explaining.py -k shap_package
@@ -34,13 +34,17 @@ check: $(READY)  ## Check formatting, lint, types, layers and changelog fragment
 bench: $(READY)  ## Measure against bare libraries and peers (QUICK=1: a smoke test, ONLY=id: one benchmark)
 	$(BIN)/python benchmarks/run.py $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))
 
+soak: $(READY)  ## Serve for half an hour at 70 % of capacity, and draw memory and p99 (MINUTES=30)
+	$(BIN)/python benchmarks/soak.py --minutes $(or $(MINUTES),30) --plot soak.svg
+
 faults: $(READY)  ## Cut power, fail disks and kill writers at full size: an hour and more
 	TREADLE_TEST_POWER_CUTS=20000 TREADLE_TEST_KILLED_WRITERS=200 TREADLE_TEST_APPENDS=100 \
 		TREADLE_TEST_DISK_FAULTS=200 TREADLE_TEST_DISK_CALLS=200 TREADLE_TEST_INGESTED_FILES=9 \
 		TREADLE_TEST_CROWD=8 TREADLE_TEST_CROWD_SECONDS=120 TREADLE_FULL=1 \
 		$(BIN)/python -m pytest -n $(JOBS) tests/faults tests/data/test_crowd.py tests/store/test_tables.py tests/contracts/test_tables.py \
 		tests/loop/test_kills.py tests/loop/test_search_kills.py tests/loop/test_interruptions.py tests/loop/test_ray.py \
-		tests/training/test_checkpoints.py tests/store/test_leases.py
+		tests/training/test_checkpoints.py tests/store/test_leases.py \
+		tests/serving/test_workers.py tests/serving/test_admission.py tests/serving/test_outages.py
 
 simulate: $(READY)  ## Simulate how often gates decide wrongly, and write docs/decision-quality.md (REPEATS=2000)
 	$(BIN)/python benchmarks/decision_quality.py $(if $(REPEATS),--repeats $(REPEATS))

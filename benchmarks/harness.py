@@ -28,6 +28,18 @@ ENVIRONMENTS = HERE / ".envs"
 Measure = Callable[[Any], float]
 
 
+class Reading(float):
+    """A measured value, with others that were seen at the same time."""
+
+    def __new__(cls, value: float, beside: Mapping[str, float]) -> Reading:
+        """Make it a number like any other, which remembers more."""
+        made = super().__new__(cls, value)
+        made.beside = dict(beside)
+        return made
+
+    beside: dict[str, float]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Peer:
     """What others do for the same job: a script of `peers/`, run in an environment of its own.
@@ -103,6 +115,8 @@ class Benchmark:
     beyond: float | None = None
     #: The goal: a peer takes at least this many times what ours takes. One that was not measured does not count.
     ahead: Mapping[str, float] = field(default_factory=dict)
+    #: The goal: of the values beside, ours are better than those of every peer.
+    leads: bool = False
     rounds: int = 5
     id: str = ""
 
@@ -113,7 +127,8 @@ class Benchmark:
         most = [f"ours <= {self.limit:g} {self.unit}"] if self.limit else []
         most += [f"ours - floor <= {self.beyond:g} {self.unit}"] if self.beyond else []
         ahead = [f"{name} / ours >= {times:g}" for name, times in self.ahead.items()]
-        return " and ".join([*ratio, *most, *ahead])
+        leads = ["ahead of every peer in what is beside"] if self.leads else []
+        return " and ".join([*ratio, *most, *ahead, *leads])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,6 +142,8 @@ class Result:
     #: Median of the ratios of each round.
     ratio: float
     quick: bool
+    #: By who was measured (`ours`, `floor` and the peers), medians of what was seen beside.
+    beside: dict[str, dict[str, float]] = field(default_factory=dict)
 
     @property
     def met(self) -> bool | None:
@@ -143,7 +160,19 @@ class Result:
                 for name, times in goal.ahead.items()
                 if name in self.peers
             )
+            and not (goal.leads and self.behind)
         )
+
+    @property
+    def behind(self) -> list[str]:
+        """The peers that are better than ours in something beside: a rate that is higher, or else a value that is lower."""
+        mine = self.beside.get("ours", {})
+        return [
+            f"{name}: {what}"
+            for name in self.peers
+            for what, value in self.beside.get(name, {}).items()
+            if (value > mine[what] if what.endswith("/s") else value < mine[what])
+        ]
 
     def document(self) -> dict[str, Any]:
         """Return the result as plain values."""
@@ -153,6 +182,7 @@ class Result:
             "ours": self.ours,
             "floor": self.floor,
             "peers": self.peers,
+            "beside": self.beside,
             "goal": self.benchmark.goal,
             "met": self.met,
         }
@@ -207,7 +237,14 @@ def take(benchmark: Benchmark, *, quick: bool) -> Result:
         peers=medians,
         ratio=statistics.median(ratios),
         quick=quick,
+        beside={name: found for name, values in seen.items() if (found := _beside(values))},
     )
+
+
+def _beside(values: Sequence[float]) -> dict[str, float]:
+    readings = [value for value in values if isinstance(value, Reading)]
+    names = readings[0].beside if readings else {}
+    return {name: statistics.median(reading.beside[name] for reading in readings) for name in names}
 
 
 def _rounds(measures: Mapping[str, Measure], prepared: Any, rounds: int) -> dict[str, list[float]]:

@@ -60,6 +60,9 @@ def _table(results: list[harness.Result]) -> None:
             f"{result.benchmark.id:24} {_number(result.ours):>10} {_number(result.floor):>10} {result.ratio:>10.2f}"
             f"  {goal:34} {peers} [{result.benchmark.unit}]"
         )
+        for name, values in result.beside.items():
+            told = ", ".join(f"{what} {_number(value)}" for what, value in values.items())
+            print(f"  {name:30} {told}")
     print(f"\nMedians on {os.cpu_count()} cores, Python {sys.version.split()[0]}. Less is better.")
 
 

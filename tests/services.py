@@ -318,33 +318,50 @@ class PrivateRabbitMQ:
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> PrivateRabbitMQ:
-        program = shutil.which("rabbitmq-server", path=f"/usr/lib/rabbitmq/bin:{os.environ.get('PATH', '')}")
-        if program is None:
-            missing("No RabbitMQ: it does not answer at 127.0.0.1:5672, and rabbitmq-server is not installed")
         self._folder.mkdir(parents=True, exist_ok=True)
         (self._folder / "plugins").write_text("[].")
-        with (self._folder / "log.txt").open("wb") as log:
-            self._process = subprocess.Popen(
-                [*_dies_with_us(), str(program)],
-                cwd=self._folder,
-                env=self._environment(),
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        for _ in range(3):  # it takes longer than others
-            if _eventually(lambda: _speaks_amqp(self.url), while_lives=self._process):
-                return self
-        missing("The private RabbitMQ does not answer")
-        raise AssertionError
+        self.start()
+        return self
 
     def __exit__(self, *_: object) -> None:
-        assert self._process is not None
-        os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait(30)
+        self.kill()
         # The name server that Erlang starts beside it; it refuses to go while it thinks that a node lives.
         command = ["epmd", "-port", str(self._names), "-kill"]
         _eventually(lambda: b"Killed" in subprocess.run(command, check=False, capture_output=True).stdout)
+
+    def start(self) -> None:
+        """Start the server and wait until it answers."""
+        program = shutil.which("rabbitmq-server", path=f"/usr/lib/rabbitmq/bin:{os.environ.get('PATH', '')}")
+        if program is None:
+            missing("No RabbitMQ: it does not answer at 127.0.0.1:5672, and rabbitmq-server is not installed")
+        for _ in range(5):  # after a kill its name may be taken for a moment
+            with (self._folder / "log.txt").open("ab") as log:
+                self._process = subprocess.Popen(
+                    [*_dies_with_us(), str(program)],
+                    cwd=self._folder,
+                    env=self._environment(),
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+            for _ in range(3):  # it takes longer than others
+                if _eventually(lambda: _speaks_amqp(self.url), while_lives=self._process):
+                    return
+            self.kill()
+        missing("The private RabbitMQ does not answer")
+
+    def kill(self) -> None:
+        """End the server as with kill -9, and wait for that."""
+        assert self._process is not None
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait(30)
+
+    def control(self, *command: str) -> None:
+        """Tell the running server something, as `rabbitmqctl` does."""
+        program = shutil.which("rabbitmqctl", path=f"/usr/lib/rabbitmq/bin:{os.environ.get('PATH', '')}")
+        own = {**self._environment(), "RABBITMQ_NODENAME": f"t{self.port}@localhost"}
+        subprocess.run([str(program), *command], env=own, check=True, capture_output=True, timeout=60)
 
     def _environment(self) -> dict[str, str]:
         where = str(self._folder)
@@ -572,3 +589,16 @@ def _eventually(answer: object, *, while_lives: subprocess.Popen[bytes] | None =
             return True
         time.sleep(0.05)
     return False
+
+
+@contextmanager
+def random_queue(server: str) -> Iterator[str]:
+    """Yield the URL of a queue of RabbitMQ that is not there yet; it is removed afterwards, with its parked messages."""
+    import pika
+
+    name = f"treadle-{uuid.uuid4().hex[:12]}"
+    yield f"{server}/{name}"
+    with pika.BlockingConnection(pika.URLParameters(f"{server}/%2F")) as connection:
+        channel = connection.channel()
+        for queue in (name, f"{name}.parked"):
+            channel.queue_delete(queue)

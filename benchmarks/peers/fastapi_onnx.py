@@ -1,31 +1,19 @@
-"""The server that one would write by hand: FastAPI, pydantic and ONNX Runtime. Prints CPU milliseconds a request.
+"""The server that one would write by hand: FastAPI, pydantic and ONNX Runtime, behind uvicorn with uvloop and httptools.
 
-python fastapi_onnx.py MODEL ROW_AS_JSON REQUESTS FOLDER_OF_LOAD_PY
+python fastapi_onnx.py PORT    (PEER_MODEL and PEER_ROW come by environment)
 """
 
-import json
-import os
 import sys
-from pathlib import Path
+
+from _model import Model
+from fastapi import FastAPI
+from pydantic import create_model
 
 
 def make_app():
-    """Return the application; the model and a row to take the types from come by environment."""
-    import numpy as np
-    import onnxruntime
-    from fastapi import FastAPI
-    from pydantic import create_model
-
-    row = json.loads(os.environ["PEER_ROW"])
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    session = onnxruntime.InferenceSession(os.environ["PEER_MODEL"], options)
-    shapes = {given.name: [-1, 1] if len(given.shape) != 1 else [-1] for given in session.get_inputs()}
-    dtypes = {
-        given.name: {"tensor(string)": object, "tensor(int64)": np.int64}.get(given.type, np.float32)
-        for given in session.get_inputs()
-    }
-    one = create_model("Row", **{name: (type(value), ...) for name, value in row.items()})
+    """Return the application."""
+    model = Model()
+    one = create_model("Row", **{name: (type(value), ...) for name, value in model.row.items()})
     request = create_model("Request", rows=(list[one], ...))
     app = FastAPI()
 
@@ -35,36 +23,19 @@ def make_app():
 
     @app.post("/predict")
     async def predict(body: request) -> dict:
-        feed = {
-            name: np.array([getattr(found, name) for found in body.rows], dtype=dtypes[name]).reshape(shape)
-            for name, shape in shapes.items()
-        }
-        prediction, probability = session.run(["prediction", "probability"], feed)
-        answers = zip(prediction.reshape(-1).tolist(), probability.reshape(-1).tolist(), strict=True)
-        return {"predictions": [{"prediction": bool(p), "probability": q} for p, q in answers]}
+        return {"predictions": model([dict(row) for row in body.rows])}
 
     return app
 
 
-def main() -> None:
-    """Serve with one worker, ask, and say what a request took."""
-    model, row, requests, folder = sys.argv[1:]
-    sys.path.insert(0, folder)
-    from load import Server, free_port
-
-    port = free_port()
-    command = [
-        *(sys.executable, "-m", "uvicorn", "--factory", "fastapi_onnx:make_app", "--port", str(port)),
-        *("--log-level", "warning", "--no-access-log"),
-    ]
-    environment = {"PEER_MODEL": model, "PEER_ROW": row}
-    server = Server(command, port=port, ready="/ready", cwd=Path(__file__).parent, env=environment)
-    try:
-        body = json.dumps({"rows": [json.loads(row)]}).encode()
-        print(json.dumps(server.cpu_per_request("/predict", body, requests=int(requests))))
-    finally:
-        server.close()
-
-
 if __name__ == "__main__":
-    main()
+    import uvicorn
+
+    uvicorn.run(
+        make_app(),
+        port=int(sys.argv[1]),
+        loop="uvloop",
+        http="httptools",
+        log_level="warning",
+        access_log=False,
+    )

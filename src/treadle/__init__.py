@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from treadle.app.asgi import asgi as asgi
     from treadle.app.card.page import page as model_card_page  # noqa: F401
     from treadle.app.predictor import Predictor as Predictor
     from treadle.app.workspace import Workspace as Workspace
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from treadle.evaluation import baselines as baselines
     from treadle.evaluation import gates as gates
     from treadle.evaluation.abstention import Abstain as Abstain
+    from treadle.evaluation.abstention import AtRisk as AtRisk
+    from treadle.evaluation.abstention import Wider as Wider
     from treadle.evaluation.blend import Blend as Blend
     from treadle.evaluation.calibration import Recalibration as Recalibration
     from treadle.evaluation.calibration import reliability as reliability
@@ -51,11 +54,16 @@ if TYPE_CHECKING:
     from treadle.features.on_demand import OnDemand as OnDemand
     from treadle.features.on_demand import on_demand as on_demand
     from treadle.features.views import FeatureView as FeatureView
+    from treadle.loop.answering import Answers as Answers
     from treadle.loop.models import model as model
     from treadle.loop.policies import Policy as Policy
     from treadle.loop.triggers.age import Age as Age
     from treadle.loop.triggers.every import Every as Every
     from treadle.loop.triggers.new_rows import NewRows as NewRows
+    from treadle.serving import guards as guards
+    from treadle.serving.client import AsyncClient as AsyncClient
+    from treadle.serving.client import Client as Client
+    from treadle.serving.plan import Rollout as Rollout
     from treadle.training.context import RunContext as Run  # noqa: F401
     from treadle.training.data import TrainingData as TrainingData
     from treadle.training.resources import Resources as Resources
@@ -81,11 +89,15 @@ __version__ = "0.1.0.dev0"
 _PLACES = {
     "Abstain": ("treadle.evaluation.abstention", "Abstain"),
     "Age": ("treadle.loop.triggers.age", "Age"),
+    "Answers": ("treadle.loop.answering", "Answers"),
+    "AtRisk": ("treadle.evaluation.abstention", "AtRisk"),
     "Anomaly": ("treadle.training.tasks.anomaly", "Anomaly"),
     "ArchiveLimits": ("treadle.data.trees", "ArchiveLimits"),
+    "AsyncClient": ("treadle.serving.client", "AsyncClient"),
     "Blend": ("treadle.evaluation.blend", "Blend"),
     "Categorical": ("treadle.training.spaces", "Categorical"),
     "Classification": ("treadle.training.tasks.classification", "Classification"),
+    "Client": ("treadle.serving.client", "Client"),
     "Clustering": ("treadle.training.tasks.clustering", "Clustering"),
     "Column": ("treadle.data.contracts", "Column"),
     "ConformalIntervals": ("treadle.evaluation.conformal", "ConformalIntervals"),
@@ -120,6 +132,7 @@ _PLACES = {
     "Recalibration": ("treadle.evaluation.calibration", "Recalibration"),
     "Regression": ("treadle.training.tasks.regression", "Regression"),
     "Resources": ("treadle.training.resources", "Resources"),
+    "Rollout": ("treadle.serving.plan", "Rollout"),
     "Run": ("treadle.training.context", "RunContext"),
     "Search": ("treadle.training.search", "Search"),
     "Stream": ("treadle.data.sources.stream", "Stream"),
@@ -129,13 +142,16 @@ _PLACES = {
     "TrainingData": ("treadle.training.data", "TrainingData"),
     "Tree": ("treadle.data.trees", "Tree"),
     "Tumbling": ("treadle.data.windows", "Tumbling"),
+    "Wider": ("treadle.evaluation.abstention", "Wider"),
     "Workspace": ("treadle.app.workspace", "Workspace"),
     "aggregates": ("treadle.features.aggregates", ""),
+    "asgi": ("treadle.app.asgi", "asgi"),
     "back_fill": ("treadle.data.windows", "back_fill"),
     "baselines": ("treadle.evaluation.baselines", ""),
     "contributions": ("treadle.evaluation.contributions", "contributions"),
     "errors": ("treadle.core.errors", ""),
     "gates": ("treadle.evaluation.gates", ""),
+    "guards": ("treadle.serving.guards", ""),
     "importance": ("treadle.evaluation.importance", "importance"),
     "model": ("treadle.loop.models", "model"),
     "model_card_page": ("treadle.app.card.page", "page"),

@@ -117,7 +117,7 @@ def test_a_bad_request_is_the_callers_and_names_the_field(
         ((b" " * 2**20 for _ in range(100)), {}, 413),
         (gzip.compress(b" " * 2**28), {"content_encoding": "gzip"}, 413),
         (b"not gzip", {"content_encoding": "gzip"}, 400),
-        (b"{}", {"content_encoding": "br"}, 400),
+        (b"{}", {"content_encoding": "br"}, 415),
         (b'{"rows": [{"pages": 3}]}', {"content_type": "text/plain"}, 415),
         (b'{"rows": [{"pages": 3}]}', {"content_type": "multipart/form-data; boundary=x"}, 415),
         (b'{"rows": [{"pages": 3}]}', {"content_type": "application/json; charset=utf-8"}, 200),

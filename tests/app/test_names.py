@@ -20,28 +20,28 @@ from treadle.core.errors import NotFound, PackageRefused, SettingsError, Treadle
 from treadle.registry import packages
 from treadle.store.objects.objects import Objects
 
-#: What loads and runs `canary` where a text is taken for a class path, an entry point, YAML, a template or code.
+#: What loads and runs `siren` where a text is taken for a class path, an entry point, YAML, a template or code.
 TEXTS = (
-    "canary",
-    "canary:run",
-    "canary.run",
-    "canary = canary:run",
-    "..canary",
-    "../canary",
-    "canary.py",
-    "!!python/object/apply:canary.run []",
-    "!!python/module:canary",
-    "__import__('canary')",
-    "${canary.run()}",
-    "{{ canary.run() }}",
-    "\0canary",
+    "siren",
+    "siren:run",
+    "siren.run",
+    "siren = siren:run",
+    "..siren",
+    "../siren",
+    "siren.py",
+    "!!python/object/apply:siren.run []",
+    "!!python/module:siren",
+    "__import__('siren')",
+    "${siren.run()}",
+    "{{ siren.run() }}",
+    "\0siren",
 )
 #: By setting: texts with the same inside an address.
 ADDRESSES = {
-    "ledger.url": ("sqlite+canary:///x.db", "canary:///x", "canary.run://"),
-    "objects.url": ("canary://bucket", "canary:run://x"),
-    "tables.url": ("canary://bucket", "canary.run://x"),
-    "online.url": ("canary://host", "canarys://host", "canary:run://host"),
+    "ledger.url": ("sqlite+siren:///x.db", "siren:///x", "siren.run://"),
+    "objects.url": ("siren://bucket", "siren:run://x"),
+    "tables.url": ("siren://bucket", "siren.run://x"),
+    "online.url": ("siren://host", "sirens://host", "siren:run://host"),
     "compute.engine": TEXTS,
 }
 DEEP = 100_000
@@ -52,11 +52,11 @@ SECOND = 1.0
 
 
 @pytest.fixture
-def canary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
+def siren(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
     """Modules that are found, and leave a file when they are imported; checks that nobody did."""
     folder, sung = tmp_path / "found", tmp_path / "sung"
     folder.mkdir()
-    (folder / "canary.py").write_text(f"open({str(sung)!r}, 'w').close()\n\ndef run(*_):\n    pass\n")
+    (folder / "siren.py").write_text(f"open({str(sung)!r}, 'w').close()\n\ndef run(*_):\n    pass\n")
     monkeypatch.syspath_prepend(folder)
 
     def check() -> None:
@@ -91,19 +91,19 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("kind", plugins.KINDS)
-def test_a2_a_plug_in_is_one_that_is_installed_by_a_plain_name(canary, kind: str) -> None:
+def test_a2_a_plug_in_is_one_that_is_installed_by_a_plain_name(siren, kind: str) -> None:
     for text in (*TEXTS, "os", "os.path", "sys:exit", "builtins", "__init__", "", "a" * DEEP):
         with quickly(), pytest.raises(NotFound, match="Available"):
             plugins.load(kind, text)
 
 
 @pytest.mark.parametrize("key", ADDRESSES)
-def test_a2_settings_name_no_code(canary, project: Path, key: str) -> None:
+def test_a2_settings_name_no_code(siren, project: Path, key: str) -> None:
     opened = "rooms" if key == "compute.engine" else key.partition(".")[0]
     for text in ADDRESSES[key]:
         with open_workspace(project, overrides={key: text}) as workspace, quickly(), suppress(TreadleError):
             getattr(workspace, opened)
-        canary()
+        siren()
 
 
 BOMBS = {
@@ -115,7 +115,7 @@ BOMBS = {
     "dotted header": "[" + "a." * 30_000 + "a]\n",
     "digits": "[serving]\nport = " + "1" * 60_000,
     "long": "[ledger]\nurl = '" + "x" * 10**7 + "'",
-    "yaml object": "!!python/object/apply:canary.run []",
+    "yaml object": "!!python/object/apply:siren.run []",
     "yaml laughs": YAML_LAUGHS,
     "zero byte": '[ledger]\nurl = "\0"',
     "other bytes": "[ledger]\nurl = '\udcff'",
@@ -123,7 +123,7 @@ BOMBS = {
 
 
 @pytest.mark.parametrize("text", BOMBS.values(), ids=BOMBS)
-def test_a2_a_file_of_settings_that_is_a_bomb_is_one_sentence(canary, project: Path, text: str) -> None:
+def test_a2_a_file_of_settings_that_is_a_bomb_is_one_sentence(siren, project: Path, text: str) -> None:
     (project / "treadle.toml").write_bytes(text.encode(errors="surrogateescape"))
 
     with quickly(), pytest.raises(SettingsError) as error:
@@ -149,7 +149,7 @@ MANIFEST = {
 
 
 @pytest.mark.parametrize("field", ["format", "task", "notes", "signature", "files", "class", "__reduce__"])
-def test_a2_a_manifest_names_no_code(canary, tmp_path: Path, field: str) -> None:
+def test_a2_a_manifest_names_no_code(siren, tmp_path: Path, field: str) -> None:
     objects = Objects.open(str(tmp_path / "objects"), root=tmp_path, options={})
     golden = {"golden.msgpack": {"digest": objects.put(b"\x80"), "size": 1}}
 
@@ -157,7 +157,7 @@ def test_a2_a_manifest_names_no_code(canary, tmp_path: Path, field: str) -> None
         digest = objects.put(msgspec.json.encode({**MANIFEST, "files": golden, field: text}))
         with quickly(), pytest.raises(PackageRefused):
             packages.load(digest, objects=objects, cache=tmp_path / "cache")
-        canary()
+        siren()
 
 
 @pytest.mark.parametrize(
@@ -172,18 +172,18 @@ def test_a2_a_deep_manifest_is_refused(tmp_path: Path, begin: bytes) -> None:
 
 
 def test_a2_a_project_that_is_written_from_data_has_its_names_as_texts_only(
-    canary, project: Path, capsys: pytest.CaptureFixture[str]
+    siren, project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     names = [f'"x {text}"'.replace("\0", "0") for text in TEXTS] + [
-        '"x = __import__(""canary"")"',
-        '"a\nimport canary"',
+        '"x = __import__(""siren"")"',
+        '"a\nimport siren"',
     ]
     rows = "\n".join(",".join([str(n)] * (len(names) + 1)) for n in range(60))
     (project / "treadle.toml").unlink()
     (project / "project.py").unlink()
-    (project / "import canary.csv").write_text(",".join(["k", *names]) + "\n" + rows)
+    (project / "import siren.csv").write_text(",".join(["k", *names]) + "\n" + rows)
 
-    for arguments in (["init", "--target", "x canary.run"], ["ingest"]):
+    for arguments in (["init", "--target", "x siren.run"], ["ingest"]):
         with pytest.raises(SystemExit) as end:
             main(arguments)
         assert not end.value.code, capsys.readouterr().err
@@ -196,12 +196,12 @@ def test_a2_a_project_that_is_written_from_data_has_its_names_as_texts_only(
         if isinstance(node, ast.Import | ast.ImportFrom)
         for alias in node.names
     }
-    assert not any("canary" in name for name in imported)
+    assert not any("siren" in name for name in imported)
     assert "__import__" not in names_used
 
 
 def test_a2_deep_and_strange_lines_go_to_quarantine_and_can_be_explained(
-    canary, project: Path, capsys: pytest.CaptureFixture[str]
+    siren, project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (project / "project.py").write_text(
         "import treadle as td\n\nclass Row(td.Contract):\n    id: str\n    n: int\n\n"

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "loop"))
@@ -17,6 +19,7 @@ from treadle.app.cli.main import main
 from treadle.app.workspace import Workspace, open_workspace
 from treadle.core.errors import PackageRefused
 from treadle.core.records import ServerState
+from treadle.serving.frames import PREDICTIONS
 
 
 @pytest.fixture
@@ -92,6 +95,37 @@ def test_the_command_says_what_goes_and_removes_it_where_it_is_told_to(
     assert len(card.verdicts) == 2
     assert workspace.rerun(card.run.id).identical
     assert typed("collect", "models", "bys") == 3
+
+
+def test_predictions_are_collected_where_the_settings_say_how_long_they_are_kept(
+    workspace: Workspace, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    for number, age in enumerate((40, 1), 1):
+        row = {"prediction_id": f"p{age}", "at": workspace.clock.now() - timedelta(days=age)}
+        rows = pl.DataFrame([row], schema=PREDICTIONS)
+        workspace.tables.deliver("predictions/buys", rows, sender="s", number=number)
+
+    def there() -> list[str]:
+        return sorted(workspace.tables.scan("predictions/buys").collect()["prediction_id"])
+
+    assert typed("collect", "predictions") == 0
+    assert "for ever (serving.keep_predictions is empty)" in capsys.readouterr().out
+    monkeypatch.setenv("TREADLE_SERVING__KEEP_PREDICTIONS", "30d")
+    assert typed("collect", "predictions", "buys") == 0
+    told = capsys.readouterr()
+    assert "1 rows would be removed" in told.out
+    assert "treadle collect predictions buys --remove" in told.err
+    assert there() == ["p1", "p40"]
+
+    assert typed("collect", "predictions", "--remove", "--json") == 0
+    [found] = json.loads(capsys.readouterr().out)["predictions"]
+
+    assert (found["log"], found["rows"], found["size"] > 0) == ("predictions/buys", 1, True)
+    assert there() == ["p1"]
+    assert typed("collect", "predictions", "bys") == 3
+    assert "endpoint with a log" in capsys.readouterr().err
+    monkeypatch.setenv("TREADLE_SERVING__KEEP_OUTCOMES", "1d")
+    assert typed("collect", "predictions", "--remove") != 0
 
 
 def typed(*arguments: str) -> int:

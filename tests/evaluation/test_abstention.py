@@ -17,17 +17,17 @@ def test_the_confidence_is_that_of_the_most_probable_class():
 
 
 def test_the_lowest_step_counts_whatever_the_order():
-    steps = [Abstain(below=0.6, then="person"), Abstain(below=0.9, then="ask"), Abstain(below=0.1)]
+    steps = [Abstain(below=0.6, then="review"), Abstain(below=0.9, then="ask"), Abstain(below=0.1)]
 
-    assert actions([0.9, 0.6, 0.59, 0.05], steps).tolist() == ["answer", "ask", "person", "abstain"]
+    assert actions([0.9, 0.6, 0.59, 0.05], steps).tolist() == ["answer", "ask", "review", "abstain"]
     assert actions([0.1], []).tolist() == ["answer"]
 
 
 def test_what_is_answered_is_less_often_wrong():
-    found = measured(WRONG, SURE, [Abstain(below=0.8, then="person")])
+    found = measured(WRONG, SURE, [Abstain(below=0.8, then="review")])
 
     answered, handed = found.rows(named=True)
-    assert (answered["action"], handed["action"]) == ("answer", "person")
+    assert (answered["action"], handed["action"]) == ("answer", "review")
     assert answered["low"] <= 0.1 <= answered["high"]
     assert handed["low"] <= 0.35 <= handed["high"]
     assert answered["share"] + handed["share"] == 1

@@ -17,4 +17,4 @@ def test_the_examples_of_the_page_run():
 
     assert len(blocks) >= 8
     assert names["blend"].weights["ours"] > 0.5
-    assert names["person"].then == "person"
+    assert names["review"].then == "review"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from treadle.store.ledger.ledger import Ledger
 from treadle.store.objects.objects import Objects
 from treadle.store.online.backend import ORDER
 from treadle.store.online.online import Online
+from treadle.store.queue.queue import Queue
 from treadle.store.tables.tables import Tables
 
 
@@ -185,11 +187,14 @@ class DeliveryWriter(Writer):
             if number == 8:
                 insist(tables.tidy, "log")
                 yield number
+                insist(tables.expire, "log", column="at", before=self._at(4))
+                yield number
 
     def states(self) -> list[set[Any]]:
         sets = [set(self._rows(number).rows()) for number in range(1, ROUNDS + 1)]
-        states = [set().union(*sets[:number]) for number in range(ROUNDS + 1)]
-        return [*states[:9], states[8], *states[9:]]
+        before = [set().union(*sets[:number]) for number in range(9)]
+        after = [set().union(*sets[3:number]) for number in range(8, ROUNDS + 1)]
+        return [*before, before[8], *after]
 
     def look(self, root: Path, told: list[Any]) -> set[Any]:
         tables = Tables.open("tables", root=root, options={})
@@ -208,12 +213,21 @@ class DeliveryWriter(Writer):
         ):  # again too, as one who was never told
             tables.deliver("log", self._rows(number), sender=f"s{number % 2}", number=number)
         tables.tidy("log")
+        if last >= 8:
+            tables.expire("log", column="at", before=self._at(4))
         return self.look(root, told)
 
     def _rows(self, number: int) -> pl.DataFrame:
         return pl.DataFrame(
-            {"id": range(50 * number, 50 * number + 50), "value": [f"{number}-{n}" * 20 for n in range(50)]}
+            {
+                "id": range(50 * number, 50 * number + 50),
+                "value": [f"{number}-{n}" * 20 for n in range(50)],
+                "at": [self._at(number)] * 50,
+            }
         )
+
+    def _at(self, number: int) -> datetime:
+        return datetime(2013, 1, number, tzinfo=UTC)
 
 
 class LedgerWriter(Writer):
@@ -247,3 +261,49 @@ class LedgerWriter(Writer):
                     dataset="d", version=number, created_at=number, body=f"{number}" * 3_000
                 )
             )
+
+
+class QueueWriter(Writer):
+    """Jobs in the embedded queue: put by ones and by tens, taken, acknowledged and parked."""
+
+    def steps(self, root: Path) -> Iterator[Any]:
+        queue = self._open(root)
+        for number in range(ROUNDS):
+            yield insist(queue.put, [(name, name.encode() * 300) for name in self._names(number)])
+        for done in ("0-0", "1-0"):
+            (message,) = insist(queue.take, 1)
+            assert message.id == done
+            yield insist(queue.acknowledge, message)
+        (message,) = insist(queue.take, 1)
+        yield insist(queue.park, message, "no sense")
+        yield insist(queue.drop, [message.id])
+        queue.close()
+
+    def states(self) -> list[set[Any]]:
+        names = [set(self._names(number)) for number in range(ROUNDS)]
+        states = [set().union(*names[:number]) for number in range(ROUNDS + 1)]
+        less = [states[-1] - {"0-0"}, states[-1] - {"0-0", "1-0"}]
+        return [*states, *less, less[1], less[1] - {"1-1"}]
+
+    def look(self, root: Path, told: list[Any]) -> set[Any]:
+        queue = self._open(root)
+        found = [(m.id, m.body) for m in queue.take(1_000)] + [(p.id, p.body) for p in queue.parked(1_000)]
+        queue.close()
+        assert len(found) == len(dict(found))
+        assert all(body == name.encode() * 300 for name, body in found)
+        return {name for name, _ in found}
+
+    def go_on(self, root: Path, told: list[Any]) -> set[Any]:
+        queue = self._open(root)
+        queue.put([("fresh", b"")])
+        found = {message.id for message in queue.take(1_000)} | {one.id for one in queue.parked(1_000)}
+        queue.close()
+        assert "fresh" in found
+        return found - {"fresh"}
+
+    def _names(self, number: int) -> list[str]:
+        return [f"{number}-{n}" for n in range(10 if number % 2 else 1)]
+
+    def _open(self, root: Path) -> Queue:
+        # Leases end at once, so that whoever looks sees everything.
+        return Queue.open("queue", root=root, lease=0.0, crashes=1_000_000, timeout=5.0)

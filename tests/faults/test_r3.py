@@ -21,11 +21,12 @@ SEED = int(os.environ.get("TREADLE_TEST_SEED", "1"))
 SHARES = {
     "objects": 8,
     "trees": 14,
-    "online": 16,
-    "table": 15,
-    "delivery": 12,
+    "online": 14,
+    "table": 13,
+    "delivery": 10,
     "log": 12,
-    "ledger": 16,
+    "queue": 8,
+    "ledger": 14,
     "dataset": 7,
 }
 

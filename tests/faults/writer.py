@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from time import sleep
 from typing import Any, TypeVar
 
 from treadle.core.errors import StoreUnavailable
@@ -13,6 +14,8 @@ from treadle.core.errors import StoreUnavailable
 T = TypeVar("T")
 #: Steps of those that do the same again and again.
 ROUNDS = 12
+#: Seconds until work is tried again: stores that have failed answer nobody for a moment.
+_READING = 0.03
 
 
 def insist(work: Callable[..., T], *given: Any, **options: Any) -> T:
@@ -20,6 +23,7 @@ def insist(work: Callable[..., T], *given: Any, **options: Any) -> T:
     for _ in range(50):
         with suppress(StoreUnavailable, OSError):
             return work(*given, **options)
+        sleep(_READING)
     return work(*given, **options)
 
 

@@ -18,6 +18,7 @@ from store_writers import (
     LedgerWriter,
     ObjectsWriter,
     OnlineWriter,
+    QueueWriter,
     TableWriter,
 )
 from writer import Writer
@@ -29,6 +30,7 @@ WRITERS: dict[str, Writer] = {
     "table": TableWriter(),
     "delivery": DeliveryWriter(),
     "log": LogWriter(),
+    "queue": QueueWriter(),
     "ledger": LedgerWriter(),
     "dataset": DatasetWriter(),
     "broken": BrokenObjectsWriter(),

@@ -14,6 +14,7 @@ from treadle.app.workspace import Workspace, open_workspace
 sys.path.insert(0, str(Path(__file__).parent))
 
 import tiny
+
 from receiver import Receiver
 
 

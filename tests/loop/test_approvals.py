@@ -9,9 +9,9 @@ from threading import Barrier
 
 import pytest
 import tiny
-from receiver import Receiver
 
 import treadle as td
+from receiver import Receiver
 from treadle.app.cli.main import main
 from treadle.app.workspace import Workspace
 from treadle.core.errors import Conflict, InvalidDeclaration, NotFound, TreadleError

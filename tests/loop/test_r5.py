@@ -15,9 +15,9 @@ import pytest
 import tiny
 from facts import differences
 from forks import Plan, Told
-from receiver import Receiver
 
 import services
+from receiver import Receiver
 from treadle.app.workspace import open_workspace
 from treadle.core.clock import FileClock
 from treadle.core.settings import as_environment

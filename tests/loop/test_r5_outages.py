@@ -18,11 +18,11 @@ import pytest
 import restarts
 import tiny
 from facts import differences, facts
-from receiver import Receiver
 from sqlalchemy import Connection
 from test_kills import assert_no_finished_training_was_begun_again
 
 import services
+from receiver import Receiver
 from treadle.app.workspace import Workspace, open_workspace
 from treadle.core.errors import StoreUnavailable
 from treadle.core.settings import as_environment

@@ -26,15 +26,32 @@ def request_bytes(path: str, body: bytes, headers: str = "") -> bytes:
 
 
 async def read_answer(reader: asyncio.StreamReader) -> tuple[int, bytes]:
-    head = await reader.readuntil(b"\r\n\r\n")
-    length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
-    return int(head[9:12]), await reader.readexactly(length)
+    status, body, _ = await read_all(reader)
+    return status, body
+
+
+async def read_all(reader: asyncio.StreamReader) -> tuple[int, bytes, bool]:
+    """Return status, body, and whether the server closes the connection."""
+    head = (await reader.readuntil(b"\r\n\r\n")).lower()
+    length = int(head.split(b"content-length:")[1].split(b"\r\n")[0])
+    return int(head[9:12]), await reader.readexactly(length), b"connection: close" in head
 
 
 async def fire(
-    port: int, make, *, connections: int, rate: float | None, stop: asyncio.Event, on_answer=None
+    port: int,
+    make,
+    *,
+    connections: int,
+    rate: float | None,
+    stop: asyncio.Event,
+    on_answer=None,
+    reconnect: bool = False,
 ) -> Seen:
-    """Send requests until `stop`, over some connections, at most `rate` a second in all."""
+    """Send requests until `stop`, over some connections, at most `rate` a second in all.
+
+    With `reconnect`, a connection that the server says it closes is opened again, until it is refused; a request that
+    was sent and not answered is broken.
+    """
     seen = Seen()
     pause = connections / rate if rate else 0.0
 
@@ -51,10 +68,18 @@ async def fire(
                 sent = perf_counter()
                 writer.write(make(number, count))
                 count += 1
-                status, body = await read_answer(reader)
+                status, body, closes = await read_all(reader)
                 seen.answers.append((sent, perf_counter(), status, body))
                 if on_answer:
                     on_answer(status, body)
+                if closes:
+                    writer.close()
+                    if not reconnect:
+                        return
+                    try:
+                        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                    except ConnectionRefusedError:
+                        return
         except (OSError, asyncio.IncompleteReadError):
             seen.broken += 1
         finally:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import random
 import sys
+import time
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +19,8 @@ from treadle.core.settings import ServingSettings
 from treadle.core.signature import Field, Signature
 from treadle.serving.assembly import application
 from treadle.serving.endpoints import Endpoints
-from treadle.serving.server import Application, serve
+from treadle.serving.server import Application
+from treadle.serving.supervisor import serve
 from treadle.store.ledger.ledger import Ledger
 from treadle.store.tables.tables import Tables
 
@@ -31,17 +35,35 @@ SIGNATURE = Signature(
 
 
 class FakeModel:
-    """Answers with a probability that names its version: version / 1000."""
+    """Answers with a probability that names its version: version / 1000; `how` says what else it does."""
 
-    def __init__(self, version: int, *, answers: int | None = None) -> None:
+    def __init__(self, version: int, *, answers: int | None = None, how=None) -> None:
         self.signature = SIGNATURE
-        self._version, self._answers = version, answers
+        self._version, self._answers, self._how = version, answers, how or {}
+        self._random, self._kept = random.Random(version), []
 
     def predict(self, columns):
         if self._answers == 0:
             raise RuntimeError("the weights are not there")
         rows = len(columns["distance"])
-        probability = np.full(rows, self._version / 1000)
+        if (columns["distance"] == self._how.get("abort_at")).any():
+            os.abort()
+        if self._how.get("seconds") and columns["distance"][0]:
+            time.sleep(self._how["seconds"])
+        if self._how.get("busy") and columns["distance"][0]:
+            end = time.perf_counter() + self._how["busy"]
+            while time.perf_counter() < end:
+                pass
+        if columns["distance"][0] and self._random.random() < self._how.get("fails", 0):
+            raise RuntimeError("no such leaf")
+        if columns["distance"][0] and self._how.get("hangs"):
+            time.sleep(3_600)
+        if columns["distance"][0]:
+            self._kept.append(b"x" * self._how.get("leaks", 0))
+        if self._how.get("calls"):
+            with Path(self._how["calls"]).open("a") as calls:
+                calls.write("".join(f"{d}\n" for d in columns["distance"].tolist()))
+        probability = np.full(rows, self._how.get("says", self._version / 1000))
         return {"prediction": columns["distance"] > 1000, "probability": probability}
 
 
@@ -81,16 +103,23 @@ class FakeLoader:
         packaged = self._root / "models" / f"{variant.model}-{variant.version}.onnx"
         if packaged.exists():
             return OnnxModel(packaged)
-        return FakeModel(variant.version, answers=0 if broken == "warm" else None)
+        return FakeModel(variant.version, answers=0 if broken == "warm" else None, how=how)
 
 
-def build(root: Path, settings: ServingSettings) -> Application:
+def build(
+    root: Path,
+    settings: ServingSettings,
+    ledger: str = "sqlite:///ledger.db",
+    tables: str = "tables",
+    store: dict[str, str] | None = None,
+) -> Application:
+    """Wire an application; `ledger` and `tables` are addresses, `store` the `AWS_*` options of the tables."""
     clock = SystemClock()
     return application(
         root,
-        Endpoints(Ledger.open("sqlite:///ledger.db", root=root), clock),
+        Endpoints(Ledger.open(ledger, root=root, timeout=3), clock),
         loader=FakeLoader(root),
-        tables=lambda: Tables.open("tables", root=root, options={}),
+        tables=lambda: Tables.open(tables, root=root, options=store or {}),
         settings=settings,
         clock=clock,
     )
@@ -98,8 +127,11 @@ def build(root: Path, settings: ServingSettings) -> Application:
 
 def main() -> None:
     root, options = Path(sys.argv[1]), json.loads(sys.argv[2])
-    settings = ServingSettings(**options)
-    serve(settings, factory=partial(build, root, settings))
+    if options.pop("fails", False):
+        serve(ServingSettings(**options), factory=partial(sys.exit, "error: there is nothing to serve with"))
+    places = {name: options.pop(name) for name in ("ledger", "tables", "store") if name in options}
+    settings = ServingSettings(**{"drain_wait": 0.0, **options})
+    serve(settings, factory=partial(build, root, settings, **places))
 
 
 if __name__ == "__main__":

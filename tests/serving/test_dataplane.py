@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import asyncio
+import gc
 import json
 import threading
+import weakref
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -9,7 +13,9 @@ from serving_wiring import FakeLoader, FakeModel
 
 from treadle.core.clock import monotonic
 from treadle.core.errors import InvalidInput, ModelFailed, NotFound, NotLoaded
+from treadle.core.records import Variant
 from treadle.serving.dataplane import Call, Dataplane
+from treadle.serving.together import Together
 
 ROW = {"distance": 1400, "temp": None, "carrier": "UA"}
 
@@ -233,3 +239,43 @@ def test_no_request_is_answered_half_by_each_revision(plane, revise):
         thread.join()
 
     assert mixed == []
+
+
+def test_requests_of_several_variants_are_each_answered_by_their_own(plane, revise):
+    revise(("champion", 1, 0.5), ("challenger", 2, 0.5))
+    plane.refresh()
+    prepared = [plane.prepare("delay", call(subject=f"user-{i}")) for i in range(40)]
+
+    answers = plane.run_all(prepared)
+
+    assert {answer.variant.version for answer in answers} == {1, 2}
+    assert all(a.outputs["probability"].tolist() == [a.variant.version / 1000] for a in answers)
+    assert [answer.subject for answer in answers] == [f"user-{i}" for i in range(40)]
+
+
+def test_a_version_is_loaded_once_for_all_endpoints_and_evicted_when_no_revision_uses_it(endpoints, clock):
+    kept = weakref.WeakSet()
+
+    def load(variant):
+        model = FakeModel(variant.version)
+        kept.add(model)
+        return model
+
+    plane = Dataplane(endpoints.current, load, clock=clock)
+    for name in ("delay", "arrival"):
+        champion = Variant(name="champion", model="delay", version=1)
+        endpoints.revise(name, [champion], actor="test", reason="test", expected=None)
+    plane.refresh()
+    with ThreadPoolExecutor(1) as pool:
+        together = Together(plane, pool, threads=1)
+        asyncio.run(together.run(plane.prepare("delay", call())))
+    before = len(kept)
+    for name in ("delay", "arrival"):
+        champion = Variant(name="champion", model="delay", version=2)
+        endpoints.revise(name, [champion], actor="test", reason="test", expected=None)
+    plane.refresh()
+    gc.collect()
+
+    assert before == 1
+    assert [plane.predict("delay", call()).variant.version, len(kept)] == [2, 1]
+    assert not together._lines

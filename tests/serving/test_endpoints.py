@@ -7,10 +7,15 @@ import msgspec
 import pytest
 
 from treadle.core.errors import Busy, Conflict, InvalidInput, NotFound, PackageRefused
-from treadle.core.records import ServerState, Variant
-from treadle.store.ledger import processes
+from treadle.core.records import ServerState, Variant, to_json
+from treadle.core.traffic import Cascade, Split
+from treadle.store.ledger import processes, tables
 
 CHAMPION = Variant(name="champion", model="delay", version=1)
+
+
+def SHADOW(weight=0.0, shadow=0.5):
+    return Variant(name="next", model="delay", version=2, weight=weight, shadow=shadow)
 
 
 def state(clock, revision, *, refused=None, server="here", process=None):
@@ -53,6 +58,50 @@ def test_an_endpoint_that_must_be_new_is_refused_where_it_is_there(endpoints, re
 
     with pytest.raises(Conflict):
         endpoints.revise("delay", [CHAMPION], actor="me", reason="first", expected=0)
+
+
+def test_a_holdout_stays_until_it_is_changed(endpoints, revise):
+    endpoints.revise("delay", [CHAMPION], actor="me", reason="first", expected=0, holdout=0.05)
+
+    revise(("champion", 2, 1.0))
+
+    assert endpoints.get("delay").holdout == 0.05
+
+
+def test_the_kind_of_traffic_is_kept(endpoints):
+    costly = Variant(name="costly", model="delay", version=2, weight=0.0)
+    endpoints.revise(
+        "delay", [CHAMPION, costly], actor="me", reason="", expected=0, traffic=Cascade(below=0.8)
+    )
+
+    assert endpoints.get("delay").traffic == Cascade(below=0.8)
+
+
+def test_a_revision_of_an_earlier_release_is_a_split_without_holdout(endpoints, ledger, revise):
+    body = msgspec.json.decode(to_json(revise(("champion", 1, 1.0))))
+    old = {name: value for name, value in body.items() if name not in {"traffic", "holdout"}}
+    with ledger.write() as connection:
+        connection.execute(tables.revisions.update().values(body=msgspec.json.encode(old).decode()))
+
+    found = endpoints.get("delay")
+
+    assert (found.traffic, found.holdout) == (Split(), 0.0)
+
+
+@pytest.mark.parametrize(
+    ("variants", "holdout", "told"),
+    [
+        ([CHAMPION, SHADOW(weight=0.5)], 0, "weights"),
+        ([CHAMPION, SHADOW(shadow=1.5)], 0, "0 to 1"),
+        ([CHAMPION, SHADOW(weight=0, shadow=-1)], 0, "0 to 1"),
+        ([SHADOW(), CHAMPION], 0, "first variant, next, is a shadow"),
+        ([CHAMPION], 1, "holdout is 1"),
+        ([CHAMPION], -0.1, "holdout is -0.1"),
+    ],
+)
+def test_shadows_and_holdouts_that_cannot_be_are_refused(endpoints, variants, holdout, told):
+    with pytest.raises(InvalidInput, match=told):
+        endpoints.revise("delay", variants, actor="me", reason="", expected=0, holdout=holdout)
 
 
 def test_a_revision_is_undone_with_the_transaction_it_belongs_to(endpoints, ledger):

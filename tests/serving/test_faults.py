@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import random
@@ -11,54 +10,9 @@ from dataclasses import dataclass
 from time import perf_counter
 
 import pytest
-import serving_load
+from serving_cases import Load, acked
 
 from treadle.serving.predictions import Predictions
-
-PREDICT = "/v1/endpoints/delay/predict"
-ROW = {"distance": 1400, "temp": None, "carrier": "UA"}
-
-
-class Load:
-    """Requests from a thread of their own, each with an id, until `stop`."""
-
-    def __init__(self, port, *, name="", connections=4, rate=None, rows=1):
-        self.seen = serving_load.Seen()
-        self._port, self._name, self._connections, self._rate, self._rows = (
-            port,
-            name,
-            connections,
-            rate,
-            rows,
-        )
-        self._loop = asyncio.new_event_loop()
-        self._stop = asyncio.Event()
-        self._thread = threading.Thread(target=self._run)
-
-    def __enter__(self):
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join()
-        self._loop.close()
-
-    def _run(self):
-        asyncio.set_event_loop(self._loop)
-        self.seen = self._loop.run_until_complete(
-            serving_load.fire(
-                self._port, self._make, connections=self._connections, rate=self._rate, stop=self._stop
-            )
-        )
-
-    def _make(self, connection, count):
-        body = {"id": f"{self._name}-{connection}-{count}", "rows": [ROW] * self._rows}
-        return serving_load.request_bytes(PREDICT, json.dumps(body).encode())
-
-
-def acked(load):
-    return [(end, json.loads(body)["id"]) for _, end, status, body in load.seen.answers if status == 200]
 
 
 @pytest.mark.slow

@@ -17,9 +17,10 @@ from serving_wiring import build
 
 from treadle.core.errors import AuthRequired, InvalidInput
 from treadle.core.settings import ServingSettings
+from treadle.serving.listening import check_address
 from treadle.serving.log import LOGS
 from treadle.serving.predictions import Outcomes, Predictions
-from treadle.serving.server import check_address, serve
+from treadle.serving.supervisor import serve
 
 ROW = {"distance": 1400, "temp": None, "carrier": "UA"}
 PREDICT = "/v1/endpoints/fares/predict"
@@ -111,6 +112,8 @@ def test_outcomes_are_taken_by_prediction_and_by_key(server):
         ({"rows": [ROW] * 1_001}, 413, "rows"),
         ({"rows": [ROW], "keys": [{}, {}]}, 400, "keys"),
         ({"rows": [ROW], "id": 7}, 400, "id"),
+        (b'{"rows": [{"dis\xfftance": 1}]}', 400, None),
+        (b'{"columns": {"dis\xfftance": [1]}}', 400, None),
     ],
 )
 def test_bad_input_is_refused_by_name_and_the_server_goes_on(server, body, status, field):
@@ -128,6 +131,7 @@ def test_bad_input_is_refused_by_name_and_the_server_goes_on(server, body, statu
         ("/v1/endpoints/delays/outcomes", {"outcomes": [{"key": {}, "value": 1}]}, 404),
         ("/v1/endpoints/delay/outcomes", {"outcomes": [{"value": 1}]}, 400),
         ("/v1/endpoints/delay/outcomes", {"outcomes": []}, 400),
+        ("/v1/endpoints/delay/outcomes", {"outcomes": [{"prediction_id": "a", "value": 10**400}]}, 400),
         ("/v1/endpoints/delay/outcomes", {"outcomes": [{"key": {}, "value": "late"}]}, 400),
         ("/v1/endpoints/delays/refresh", {}, 404),
         ("/v1/endpoints/delays", None, 404),
@@ -218,9 +222,16 @@ def test_health_ready_and_what_is_loaded(server):
     seen = {path: server.call(path) for path in ("/livez", "/readyz", "/v1/endpoints", "/v1/endpoints/fares")}
 
     assert {path: status for path, (status, _) in seen.items()} == dict.fromkeys(seen, 200)
-    assert seen["/v1/endpoints/fares"][1]["variants"] == [
-        {"name": "champion", "model": "delay", "version": 7, "weight": 1.0}
-    ]
+    (variant,) = seen["/v1/endpoints/fares"][1]["variants"]
+    assert variant.pop("memory") >= 0
+    assert variant == {
+        "name": "champion",
+        "model": "delay",
+        "version": 7,
+        "weight": 1.0,
+        "provider": "native",
+        "joins": True,
+    }
 
 
 def test_metrics_have_the_prefix_and_no_ids(fresh):
@@ -242,19 +253,20 @@ def test_metrics_have_the_prefix_and_no_ids(fresh):
 def test_a_token_is_asked_for_everywhere_but_for_health(revise, launch, tmp_path):
     revise(("champion", 1, 1.0))
     server = launch(token="s3cret")
-    public = {"/livez", "/readyz", "/v2/health/live", "/v2/health/ready"}
+    public = {"/livez", "/readyz", "/v2/health/live", "/v2/health/ready", "/ping", "/health"}
+    public |= {"/docs", "/docs/form.js", "/docs/form.css"}  # which show nothing without it
     routes = build(tmp_path, ServingSettings()).routes
     made = {(r.method, r.path.format(endpoint="delay", version="1")) for r in routes} | {("GET", "/nothing")}
 
+    right = server.call("/v2", headers={"Authorization": "Bearer s3cret"})[0]
     statuses = {
         (method, path): server.call(path, {} if method == "POST" else None, headers=headers)[0]
         for method, path in made
         for headers in ({}, {"Authorization": "Bearer wrong"})
     }
-    right = server.call("/v2", headers={"Authorization": "Bearer s3cret"})[0]
 
     assert {path for (_, path), status in statuses.items() if status == 200} == public
-    assert {status for (_, path), status in statuses.items() if path not in public} == {401}
+    assert {status for (_, path), status in statuses.items() if path not in public} == {401, 429}
     assert right == 200
 
 

@@ -7,9 +7,11 @@ import msgspec
 import polars as pl
 import pytest
 
+from treadle.core.clock import monotonic
 from treadle.core.errors import TreadleError
 from treadle.serving import wal
 from treadle.serving.entries import OutcomeEntry, PredictionEntry, pack
+from treadle.serving.frames import tables_of
 from treadle.serving.log import LOGS
 from treadle.serving.predictions import Outcomes, Predictions
 from treadle.serving.shipping import Shipper, ShippingThread, unshipped
@@ -167,11 +169,12 @@ def test_outcomes_are_read_by_prediction_and_by_key(tables, logs, tmp_path):
 def test_a_table_and_segments_of_an_earlier_release_are_read_and_go_on(predictions, tables, logs, tmp_path):
     """Before answers of several numbers there was no column `outputs`, and entries were shorter."""
     spool(logs, "s1", 1, prediction("old"))
-    before = unshipped(tmp_path, "predictions/delay").drop("outputs")
-    tables.append("predictions/delay", before, base=None)
+    added = ("outputs", "propensity", "shadow", "sampled", "decision")
+    before = unshipped(tmp_path, "predictions/delay").drop(added)
+    tables.deliver("predictions/delay", before, sender="s0", number=1)
     shutil.rmtree(logs / "s1")
     alone = predictions.scan("delay").collect()
-    short = msgspec.msgpack.encode(msgspec.msgpack.decode(pack(prediction("short")))[:-2])
+    short = msgspec.msgpack.encode(msgspec.msgpack.decode(pack(prediction("short")))[:-6])
     folder = logs / "s2"
     folder.mkdir(parents=True)
     segment = wal.Segment(folder, 1)
@@ -182,7 +185,33 @@ def test_a_table_and_segments_of_an_earlier_release_are_read_and_go_on(predictio
 
     assert alone["outputs"].to_list() == [None]
     assert ids(predictions) == ["new-0", "old-0", "short-0"]
-    assert predictions.scan("delay").collect()["confidence"].to_list() == [0.75] * 3
+    frame = predictions.scan("delay").collect()
+    assert frame["confidence"].to_list() == [0.75] * 3
+    assert frame.select("propensity", "shadow", "sampled", "decision").unique().rows() == [
+        (1, False, 1, None)
+    ]
+
+
+def test_what_a_shadow_would_have_answered_is_beside_the_answers(predictions, tables, logs, tmp_path):
+    beside = msgspec.structs.replace(prediction("r1"), variant="challenger", version=4, shadow=True)
+    spool(logs, "s1", 1, prediction("r1"), beside)
+    Shipper(tmp_path, tables).ship("s1")
+
+    shadow = predictions.shadows("delay").collect().row(0, named=True)
+
+    assert ids(predictions) == ["r1-0"]
+    assert (shadow["prediction_id"], shadow["request_id"], shadow["row"]) == ("r1-0~challenger", "r1", 0)
+
+
+def test_how_a_row_came_to_be_logged_is_kept(predictions, logs):
+    entry = msgspec.structs.replace(
+        prediction("r1"), propensity=0.05, sampled=0.1, decisions=["abstain"], variant="challenger"
+    )
+    spool(logs, "s1", 1, entry, seal=False)
+
+    rows = predictions.scan("delay").select("propensity", "sampled", "decision").collect().rows()
+
+    assert rows == [(0.05, 0.1, "abstain")]
 
 
 def test_an_endpoint_without_predictions_is_an_empty_frame(predictions):
@@ -221,3 +250,40 @@ def test_the_thread_ships_at_its_start_and_at_its_end(tables, logs, tmp_path):
     shutil.rmtree(logs)
 
     assert tables.scan("predictions/delay").collect().height == 1
+
+
+def test_a_table_of_an_earlier_release_gets_the_columns_that_it_lacks(tmp_path, logs, tables):
+    known = tables_of([prediction("r0")])["predictions/delay"].drop(
+        "propensity", "shadow", "sampled", "decision"
+    )
+    tables.deliver("predictions/delay", known, sender="earlier", number=1)
+    spool(logs, "now", 1, prediction("r1"))
+
+    shipped = [Shipper(tmp_path, tables).ship("now")]
+    spool(logs, "later", 1, prediction("r2"))
+    shipped.append(Shipper(tmp_path, tables).ship("later"))
+
+    found = tables.scan("predictions/delay").sort("request_id").collect()
+    assert shipped == [1, 1]
+    assert found["request_id"].to_list() == ["r0", "r1", "r2"]
+    assert found["propensity"].to_list() == [None, 1.0, 1.0]
+
+
+def test_the_thread_outlives_what_nobody_foresaw(tables, logs, tmp_path):
+    spool(logs, "s1", 1, prediction("r1"))
+    failures = iter([PermissionError(13, "not yours"), ValueError("of a later release")])
+
+    def opened():
+        for failure in failures:
+            raise failure
+        return tables
+
+    thread = ShippingThread(tmp_path, opened, server="s1", interval=0.001)
+    thread.start()
+    end = monotonic() + 10
+    while wal.segments(logs / "s1") and monotonic() < end:
+        threading.Event().wait(0.005)
+    thread.stop()
+
+    assert tables.scan("predictions/delay").collect()["request_id"].to_list() == ["r1"]
+    assert thread.problem is None

@@ -92,7 +92,7 @@ def test_a_store_that_fails_is_left_alone_for_a_while(monkeypatch: pytest.Monkey
 
 
 def test_one_failure_in_between_is_no_reason_to_stop() -> None:
-    breaker = Breaker(failures=2)
+    breaker = Breaker(failures=2, first=0.0)
 
     for _ in range(5):
         breaker.failed(StoreUnavailable("it was slow"))

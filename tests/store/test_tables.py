@@ -67,7 +67,7 @@ def test_r13_a_killed_writer_leaves_no_partial_version(
         # On a busy machine most writers die before their first commit.
         while kills < _KILLED or (len(_known(ledger)) < 10 and kills < 5 * _KILLED):
             writer, coming, kills = coming, _writer(tables_url, ledger_url), kills + 1
-            _run_for(writer, moments.uniform(0.02, 0.25))
+            _run_for(writer, moments.uniform(0.02, 0.25) * (1 + kills / _KILLED))
 
             _assert_whole(tables, _known(ledger))
         coming.kill()
@@ -218,6 +218,21 @@ def test_a_shared_table_from_before_its_deliveries_were_noted_stays_whole(tmp_pa
     assert tables.delivered("t", sender="s") == 1
     tables.deliver("t", _ROWS, sender="s", number=2)
     assert tables.scan("t").collect().height == 2 * _BATCH
+
+
+def test_a_shared_table_gets_columns_that_stay_and_loses_no_delivery(tmp_path: Path) -> None:
+    tables, other = (Tables.open("tables", root=tmp_path, options={}) for _ in range(2))
+    tables.deliver("t", _ROWS, sender="s", number=1)
+    other.deliver("t", _ROWS, sender="other", number=1)
+
+    for each in (tables, other):
+        each.extend("t", {"value": pl.Float64(), "late": pl.Boolean()})
+    version = tables.version("t")
+    tables.deliver("t", _ROWS.with_columns(late=True), sender="s", number=2)
+
+    assert version == 2
+    assert tables.scan("t").collect()["late"].sum() == _BATCH
+    assert tables.scan("t").collect().height == 3 * _BATCH
 
 
 def test_a_missing_data_file_is_said_in_words(tables: Tables) -> None:

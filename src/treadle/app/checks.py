@@ -15,13 +15,16 @@ if TYPE_CHECKING:
 #: library → what it is needed for, and the extra that brings it
 _OPTIONAL = {
     "granian": ("serving over HTTP", "serve"),
+    "grpc": ("serving over gRPC", "grpc"),
     "onnxruntime": ("loading model packages", "serve"),
     "sklearn": ("training with scikit-learn", "sklearn"),
     "skl2onnx": ("converting scikit-learn models", "sklearn"),
     "blake3": ("trees of files", "trees"),
     "psycopg": ("a ledger on PostgreSQL", "postgres"),
     "lmdb": ("online features in a folder", "online"),
-    "redis": ("online features in Redis", "redis"),
+    "redis": ("online features and streams in Redis", "redis"),
+    "pika": ("jobs and streams in RabbitMQ", "rabbitmq"),
+    "nats": ("streams in NATS", "nats"),
 }
 
 
@@ -45,6 +48,7 @@ def checks(workspace: Workspace) -> list[Check]:
             lambda: f"{workspace.settings.tables.url} answers, {len(workspace.tables.names())} tables",
         ),
         _try("online", lambda: _online(workspace)),
+        _try("queue", lambda: _queue(workspace)),
         *_mirrors(workspace),
         _try("clock", lambda: f"{workspace.clock.now():%Y-%m-%d %H:%M:%S} UTC"),
         *(_library(name, purpose, extra) for name, (purpose, extra) in _OPTIONAL.items()),
@@ -77,6 +81,11 @@ def _online(workspace: Workspace) -> str:
         raise StoreUnavailable(problem)
     there = sum(one.version is not None for one in found)
     return f"{workspace.settings.online.url} answers, {there} of {len(found)} feature views are materialised"
+
+
+def _queue(workspace: Workspace) -> str:
+    found = workspace.queue.state()
+    return f"{workspace.queue.shown} answers, {found.ready} jobs wait, {found.parked} are parked"
 
 
 def _mirrors(workspace: Workspace) -> list[Check]:

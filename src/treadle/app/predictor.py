@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from treadle.core.records import Variant
+from treadle.registry import providers
 from treadle.serving import assembly
+from treadle.serving.explanations import Explain
 from treadle.serving.predictor import Predictor as _Predictor
 
 if TYPE_CHECKING:
@@ -26,13 +30,24 @@ def Predictor(endpoint: str, *, project: Path | str | None = None, **overrides: 
     return open_predictor(open_workspace(project, overrides=overrides or None), endpoint)
 
 
+def explainer(workspace: Workspace, variant: Variant) -> Explain:
+    """Open the version behind a variant for explaining."""
+    from treadle.loop import explaining
+
+    version = workspace.models.get(f"{variant.model}/{variant.version}")
+    return explaining.explainer(version, workspace.models)
+
+
 def open_predictor(workspace: Workspace, endpoint: str) -> _Predictor:
     """Return an endpoint's predictor over a workspace."""
     return assembly.predictor(
         endpoint,
         workspace.root,
         endpoints=workspace.endpoints,
-        loader=workspace.load,
+        loader=providers.on(workspace.settings.serving.provider, workspace.load),
         settings=workspace.settings.serving,
         clock=workspace.clock,
+        # The store and the project's views are opened when a version is served that reads them.
+        online=lambda views, rows: workspace.online.read(views, rows),
+        explainer=functools.partial(explainer, workspace),
     )

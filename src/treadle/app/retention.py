@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from treadle.data.upkeep import Collected
 from treadle.features import materialisations
 from treadle.loop import leftovers
 from treadle.registry.collection import Fate, Loose
+from treadle.serving.expiry import Aged
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -37,7 +38,9 @@ class Forgotten(Record, frozen=True, kw_only=True):
 
 
 #: What can be collected.
-KINDS = ("datasets", "trees", "models")
+KINDS = ("datasets", "trees", "models", "predictions")
+
+_NOUNS = {"predictions": "endpoint with a log"}
 
 
 class Garbage(Record, frozen=True, kw_only=True):
@@ -49,6 +52,8 @@ class Garbage(Record, frozen=True, kw_only=True):
     models: tuple[Fate, ...] = ()
     #: Packages that no version has.
     loose: tuple[Loose, ...] = ()
+    #: The tables of the prediction log, and which rows of them are older than the settings say.
+    predictions: tuple[Aged, ...] = ()
 
 
 def collect(
@@ -60,7 +65,7 @@ def collect(
     younger_than: timedelta,
     dry_run: bool,
 ) -> Garbage:
-    """Collect some datasets, trees and models (None: all) and what of them is online, or say what would be removed.
+    """Collect some datasets, trees, models and logs (None: all) and what of them is online, or say what would be removed.
 
     Raises:
         NotFound: there is nothing of a name, or no such kind.
@@ -75,6 +80,9 @@ def collect(
         trees=tuple(
             workspace.trees.collect(name, keep=_kept_of_tree(workspace, name, last, since), dry_run=dry_run)
             for name in there["trees"]
+        ),
+        predictions=tuple(
+            aged for name in there["predictions"] for aged in workspace.expiry.collect(name, dry_run=dry_run)
         ),
     )
     if not dry_run and any(_is_online(workspace, one.dataset) for one in found.datasets):
@@ -93,19 +101,20 @@ def collect(
 
 
 def _there(workspace: Workspace, names: Collection[str] | None, what: Sequence[str]) -> dict[str, list[str]]:
-    """Return the datasets, trees and models of these names."""
+    """Return the datasets, trees, models and endpoints with a log of these names."""
     for kind in what:
         if kind not in KINDS:
             raise not_found("kind of thing to collect", kind, KINDS)
-    known = {
+    known: dict[str, Callable[[], Sequence[str]]] = {
         "datasets": workspace.datasets.names,
         "trees": workspace.trees.names,
         "models": workspace.models.names,
+        "predictions": lambda: workspace.expiry.endpoints(),
     }
     found = {kind: list(known[kind]()) if kind in what else [] for kind in KINDS}
     for name in names or ():
         if not any(name in there for there in found.values()):
-            noun = " or ".join(kind.removesuffix("s") for kind in what)
+            noun = " or ".join(_NOUNS.get(kind, kind.removesuffix("s")) for kind in what)
             raise not_found(noun, name, [one for there in found.values() for one in there])
     return {kind: [n for n in there if names is None or n in names] for kind, there in found.items()}
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from treadle.app import mirrors
 from treadle.core.errors import NotFound, SettingsError, TreadleError
 from treadle.core.records import Alert, Decision, Record, Run, ServerState, Variant
+from treadle.core.rollout import RolloutState
 from treadle.features import materialisations
 from treadle.features.materialisations import ViewFreshness
 from treadle.loop.approvals import Approval
@@ -77,6 +78,8 @@ class EndpointStatus(Record, frozen=True, kw_only=True):
     name: str
     revision: int
     variants: tuple[Variant, ...]
+    #: The rollout that is on its way.
+    rollout: RolloutState | None = None
     servers: tuple[ServerState, ...] = ()
 
 
@@ -206,5 +209,6 @@ def _endpoint(workspace: Workspace, name: str) -> EndpointStatus:
         name=name,
         revision=revision.revision,
         variants=revision.variants,
+        rollout=next(iter(workspace.rollouts.list(name, open_only=True)), None),
         servers=tuple(workspace.endpoints.states(name)),
     )

@@ -20,19 +20,24 @@ from treadle.evaluation.verdicts import Verdicts
 from treadle.features.online import OnlineFeatures
 from treadle.loop import projects
 from treadle.loop.approvals import Approvals
+from treadle.loop.bandits import Bandits
 from treadle.loop.concerns import Concerns
 from treadle.loop.decisions import Decisions
 from treadle.loop.projects import Project
+from treadle.loop.rolling import Rolling
 from treadle.loop.rooms import Rooms
 from treadle.monitoring.alerts import Alerts
 from treadle.registry.mirror import Mirror
 from treadle.registry.models import Models
 from treadle.serving.endpoints import Endpoints
+from treadle.serving.expiry import Expiry
 from treadle.serving.predictions import Outcomes, Predictions
+from treadle.serving.rollouts import Rollouts
 from treadle.store.ledger.ledger import Ledger
 from treadle.store.objects.contents import open_contents
 from treadle.store.objects.objects import Objects
 from treadle.store.online.online import Online
+from treadle.store.queue.queue import Queue
 from treadle.store.tables.tables import Tables
 from treadle.training.runs import Runs
 from treadle.training.trials import Trials
@@ -75,6 +80,8 @@ class Wiring:
             self.engine.close()
         if "online" in self.__dict__:
             self.online.close()
+        if "queue" in self.__dict__:
+            self.queue.close()
         if "ledger" in self.__dict__:
             self.ledger.close()
 
@@ -148,6 +155,14 @@ class Wiring:
         )
 
     @cached_property
+    def queue(self) -> Queue:
+        """Where jobs wait."""
+        found = self.settings.queue
+        return Queue.open(
+            found.url, root=self.root, lease=found.lease, crashes=found.crashes, timeout=found.timeout
+        )
+
+    @cached_property
     def runs(self) -> Runs:
         """Room 4: runs."""
         return Runs(ledger=self.ledger, objects=self.objects, clock=self.clock, root=self.root)
@@ -173,6 +188,16 @@ class Wiring:
         return Endpoints(ledger=self.ledger, clock=self.clock)
 
     @cached_property
+    def rollouts(self) -> Rollouts:
+        """Room 7: rollouts."""
+        return Rollouts(self.ledger, self.endpoints, self.clock)
+
+    @cached_property
+    def rolling(self) -> Rolling:
+        """The corridor: what moves rollouts on."""
+        return Rolling(self.rooms)
+
+    @cached_property
     def predictions(self) -> Predictions:
         """Room 7: the prediction log."""
         return Predictions(tables=self.tables, root=self.root)
@@ -181,6 +206,20 @@ class Wiring:
     def outcomes(self) -> Outcomes:
         """Room 7: the log of outcomes that were reported."""
         return Outcomes(tables=self.tables, root=self.root)
+
+    @cached_property
+    def expiry(self) -> Expiry:
+        """Room 7: how long the two are kept."""
+        found = self.settings.serving
+        return Expiry(
+            self.tables,
+            self.endpoints,
+            self.rollouts,
+            self.clock,
+            root=self.root,
+            predictions=found.keep_predictions,
+            outcomes=found.keep_outcomes,
+        )
 
     @cached_property
     def alerts(self) -> Alerts:
@@ -196,6 +235,16 @@ class Wiring:
     def approvals(self) -> Approvals:
         """The corridor: versions that wait for a person."""
         return Approvals(self.rooms)
+
+    @cached_property
+    def bandits(self) -> Bandits:
+        """The corridor: endpoints that learn which variant earns most."""
+        return Bandits(
+            self.endpoints,
+            predictions=self.predictions.scan,
+            reported=self.outcomes.scan,
+            clock=self.clock,
+        )
 
     @cached_property
     def concerns(self) -> Concerns:
@@ -259,6 +308,9 @@ class Wiring:
             models=self.models,
             verdicts=self.verdicts,
             endpoints=self.endpoints,
+            rollouts=self.rollouts,
+            predictions=lambda: self.predictions,
+            outcomes=lambda: self.outcomes,
             alerts=self.alerts,
             engine=self.engine,
             timeout=self.settings.compute.timeout,

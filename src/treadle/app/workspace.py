@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import polars as pl
 
-from treadle.app import mirrors, retention
+from treadle.app import mirrors, retention, sharing
 from treadle.app.retention import Forgotten, Garbage
+from treadle.app.scored import Scored
 from treadle.app.wiring import STATE as STATE
-from treadle.app.wiring import Wiring
 from treadle.core import settings
 from treadle.core.clock import Clock, FileClock, SystemClock, parse_span
 from treadle.core.progress import Progress, Silent
@@ -33,7 +33,6 @@ from treadle.loop.pipelines import Pipelines, Turn
 from treadle.loop.replay import Replay, replay
 from treadle.loop.reruns import Rerun, Reruns
 from treadle.loop.watcher import Look, Watcher
-from treadle.registry.collection import refuse_collected
 
 if TYPE_CHECKING:
     from treadle.app.card.record import Card
@@ -71,7 +70,7 @@ def open_workspace(
     )
 
 
-class Workspace(Wiring):
+class Workspace(Scored):
     """All that a project has, behind one object; stores are opened when they are first needed.
 
     >>> with open_workspace() as ws:                                      # doctest: +SKIP
@@ -106,8 +105,8 @@ class Workspace(Wiring):
     ) -> Garbage:
         """Remove what no kept version of some datasets, trees and models needs (by default: of all), or say what would go.
 
-        Of datasets and trees, what models were trained on always stays; of models, what an alias, an endpoint's current
-        revision, a server or a waiting approval refers to. Records and histories stay.
+        Of datasets and trees, what models were trained on always stays; of models, what an alias, an endpoint's current revision, a server
+        or a waiting approval refers to. Records and histories stay. Of logs, what is older than `serving.keep_predictions` goes.
 
         Raises:
             NotFound: there is nothing of a name.
@@ -137,11 +136,15 @@ class Workspace(Wiring):
             return self._watcher.look(self.project.model(model))
 
     def watch(self, *, interval: float = 30.0, stop: threading.Event | None = None) -> None:
-        """Turn the loop of every model whenever it is due, until `stop` is set."""
-        self._watcher.watch(self.project.models.values(), interval=interval, stop=stop or threading.Event())
+        """Turn the loop of every model whenever it is due, and move rollouts on, until `stop` is set."""
+        with self.rolling.beside():
+            self._watcher.watch(
+                self.project.models.values(), interval=interval, stop=stop or threading.Event()
+            )
 
     def tick(self) -> list[Look]:
-        """Look at every model once."""
+        """Look at every rollout and every model once."""
+        self.rolling.tick()
         return self._watcher.tick(self.project.models.values())
 
     def replay(
@@ -272,13 +275,19 @@ class Workspace(Wiring):
 
     def point(self, endpoint: str, version: str, *, reason: str, actor: str = "a person") -> Revision:
         """Let an endpoint answer with one version; an endpoint that does not exist is made."""
-        with self.ledger.write() as connection:
-            found = self.models.get(version, connection=connection)
-            refuse_collected(found)
-            variant = Variant(name="pinned", model=found.model, version=found.version)
-            return self.endpoints.revise(
-                endpoint, [variant], actor=actor, reason=reason, expected=None, connection=connection
-            )
+        return sharing.point(self, endpoint, version, reason=reason, actor=actor)
+
+    def revise(
+        self, endpoint: str, plan: Any, *, reason: str, actor: str = "a person", expected: int | None = None
+    ) -> Revision:
+        """Let an endpoint answer as a plan says: variants, kind of traffic, holdout; plain values, or a TOML or JSON file.
+
+        Raises:
+            InvalidInput, NotFound: the plan cannot hold, or names a version that is not there.
+            Conflict: the endpoint is at another revision than `expected`.
+        """
+        plan = sharing.plan_of(plan)
+        return sharing.revise(self, endpoint, plan, reason=reason, actor=actor, expected=expected)
 
     def load(self, variant: Variant) -> Servable:
         """Load the model version behind a variant, checked against its digests and golden rows."""
@@ -378,7 +387,11 @@ class Workspace(Wiring):
 
     @cached_property
     def _watcher(self) -> Watcher:
-        return Watcher(self.rooms, self._pipelines, after=lambda: mirrors.send(self, self._progress))
+        return Watcher(self.rooms, self._pipelines, after=self._after_tick)
+
+    def _after_tick(self) -> None:
+        self.bandits.tick(self._progress.step)
+        mirrors.send(self, self._progress)
 
 
 def _reference(variant: Variant) -> str:

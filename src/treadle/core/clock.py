@@ -128,3 +128,8 @@ def span_text(span: timedelta | float) -> str:
 def monotonic() -> float:
     """Return seconds that never go backwards, for measuring how long something took."""
     return time.monotonic()
+
+
+def working_time() -> float:
+    """Return the seconds that the processor has worked for this thread."""
+    return time.thread_time()

@@ -124,6 +124,10 @@ class NotLoaded(TreadleError):
     """An endpoint exists, but no revision of it is loaded yet."""
 
 
+class ServerUnavailable(TreadleError):
+    """A prediction server does not answer, or has as much to do as it takes on."""
+
+
 class RunFailed(TreadleError):
     """A run ended without a model version. Its record has the traceback and the log."""
 
@@ -176,6 +180,30 @@ class MirrorRefused(TreadleError):
 
 class AuthRequired(TreadleError):
     """Listening off loopback needs a token."""
+
+
+class Forbidden(TreadleError):
+    """A token does not allow what was asked for."""
+
+
+class TooManyAttempts(TreadleError):
+    """Too many wrong tokens came from one address."""
+
+
+class Overloaded(TreadleError):
+    """A server has as much to do as it takes on. Send the request again in a moment."""
+
+
+class DeadlinePassed(TreadleError):
+    """Nobody waits for the answer any more: its deadline has passed."""
+
+
+class CallerGone(TreadleError):
+    """Nobody waits for the answer any more: the caller has closed the connection."""
+
+
+class BodyTooSlow(TreadleError):
+    """The body of a request did not come in time."""
 
 
 def closest(given: str, known: Iterable[str]) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_PAIRS = tuple(first + second for first in _ALPHABET for second in _ALPHABET)
 _lock = threading.Lock()
 _last = 0
 
@@ -27,10 +28,30 @@ def new_id(prefix: str = "", *, after: str = "") -> str:
     with _lock:
         value = value if value > _last else _last + 1
         _last = value
-    if value <= _value(after):
+    if after and value <= _value(after):
         value = _at((_value(after) >> 80) + 1)
-    digits = "".join(_ALPHABET[(value >> shift) & 31] for shift in range(125, -1, -5))
+    digits = _digits(value)
     return f"{prefix}_{digits}" if prefix else digits
+
+
+def _digits(value: int) -> str:
+    """Return the 26 digits of a number of 128 bits, two at a time from a table."""
+    pairs, high, low = _PAIRS, value >> 60, value & (1 << 60) - 1
+    return (
+        pairs[high >> 60]
+        + pairs[high >> 50 & 1023]
+        + pairs[high >> 40 & 1023]
+        + pairs[high >> 30 & 1023]
+        + pairs[high >> 20 & 1023]
+        + pairs[high >> 10 & 1023]
+        + pairs[high & 1023]
+        + pairs[low >> 50]
+        + pairs[low >> 40 & 1023]
+        + pairs[low >> 30 & 1023]
+        + pairs[low >> 20 & 1023]
+        + pairs[low >> 10 & 1023]
+        + pairs[low & 1023]
+    )
 
 
 def _at(milliseconds: int) -> int:

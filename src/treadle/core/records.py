@@ -7,13 +7,16 @@ from any record upward is its lineage. Moments are UTC; lengths of time are seco
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import msgspec
 
+from treadle.core.encoded import from_json as from_json
+from treadle.core.encoded import to_json as to_json
 from treadle.core.lookup import predicted
 from treadle.core.origin import Origin
 from treadle.core.signature import Signature
+from treadle.core.traffic import Split, Traffic
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -323,6 +326,8 @@ class Variant(Record, frozen=True, kw_only=True):
     version: int
     #: Share of the traffic, 0 to 1; the weights of a revision add up to 1.
     weight: float = 1.0
+    #: Share of the requests that it gets beside the answer, without answering; its weight is 0 then.
+    shadow: float = 0.0
 
 
 class Revision(Record, frozen=True, kw_only=True):
@@ -332,6 +337,11 @@ class Revision(Record, frozen=True, kw_only=True):
     #: 1, 2, 3, …
     revision: int
     variants: tuple[Variant, ...]
+    traffic: Traffic = Split()
+    #: Share of the subjects that stay with the first variant, whatever the weights are.
+    holdout: float = 0.0
+    #: The id of the rollout that made it; empty: none did.
+    rollout: str = ""
     created_at: datetime
     actor: str
     reason: str
@@ -385,16 +395,3 @@ class Alert(Record, frozen=True, kw_only=True):
     resolved_at: datetime | None = None
     #: Whether the channel took it; None: no channel is configured.
     delivered: bool | None = None
-
-
-R = TypeVar("R", bound=Record)
-
-
-def to_json(record: Record) -> str:
-    """Return a record as JSON text."""
-    return msgspec.json.encode(record).decode()
-
-
-def from_json(text: str | bytes, kind: type[R]) -> R:
-    """Read a record from JSON text; unknown keys of a later release are passed over."""
-    return msgspec.json.decode(text, type=kind)

@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 
 
 class Servable(Protocol):
-    """A model version in memory, ready to answer."""
+    """A model version in memory, ready to answer.
+
+    Where it came from a package, its attribute `samples` holds the columns of the golden rows: a server warms it with them.
+    """
 
     @property
     def signature(self) -> Signature:

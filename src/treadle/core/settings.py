@@ -72,6 +72,40 @@ class OnlineSettings(Section, frozen=True, kw_only=True):
     timeout: float = 0.04
 
 
+class QueueSettings(Section, frozen=True, kw_only=True):
+    """Where jobs wait."""
+
+    #: A folder (embedded), or `amqp://user:password@host:5672/queue` of RabbitMQ (`/vhost/queue` in a virtual host, `amqps://` over TLS).
+    url: str = ".treadle/queue"
+    #: Seconds after which a job is given to another worker when its worker is silent; where a worker died, RabbitMQ notices at once.
+    lease: float = 30.0
+    #: How many workers may die of a job before it is parked.
+    crashes: int = 3
+    #: Seconds that a submission waits for the queue at most; then it is refused, to be sent again.
+    timeout: float = 0.8
+
+
+class JobsSettings(Section, frozen=True, kw_only=True):
+    """Predictions that callers do not wait for, and the workers that make them."""
+
+    #: How many worker processes `treadle worker` keeps at least.
+    least: int = 1
+    #: How many it starts at most while jobs wait.
+    most: int = 4
+    #: Bytes of memory after which a worker ends with its job, and another one takes its place.
+    memory: int = 2 * 1024**3
+    #: How long inputs, results and records of finished jobs are kept, as `7d`.
+    retention: str = "7d"
+    #: A folder whose files jobs may name as their rows, which callers get back with the answers; empty: none.
+    files: str = ""
+    #: Datasets whose rows jobs may name, which callers get back with the answers, with commas between; `*`: all; empty: none.
+    datasets: str = ""
+    #: Where web hooks may go although it is not public: networks and hosts with commas between, as `10.0.0.0/8, hooks.internal`.
+    allow: str = ""
+    #: Key of the HMAC-SHA256 signature of web hooks, in the header `Treadle-Signature`.
+    secret: str = ""
+
+
 class ComputeSettings(Section, frozen=True, kw_only=True):
     """Where training functions run."""
 
@@ -92,20 +126,62 @@ class ServingSettings(Section, frozen=True, kw_only=True):
     host: str = "127.0.0.1"
     #: Port to listen on.
     port: int = 8080
+    #: Port to listen on for gRPC, at the same address; 0: none.
+    grpc_port: int = 0
     #: Number of worker processes.
     workers: int = 1
+    #: What computes ONNX models; where it is not there, the processor does, and endpoints, metrics and the log say so.
+    provider: Literal["cpu", "cuda", "tensorrt", "openvino"] = "cpu"
     #: `async`: the log is flushed every `flush_interval`; `sync`: a prediction is on disk before it is answered.
     durability: Literal["async", "sync"] = "async"
     #: Seconds between flushes of the prediction log: what `async` may lose when the process is killed.
     flush_interval: float = 0.5
+    #: Fraction of the requests whose predictions are logged; those that somebody has to look at are, whatever it says.
+    sample: float = 1.0
+    #: Fields (inputs, key columns, `subject`) that are left out of the log, separated by commas.
+    redact_drop: str = ""
+    #: Fields of which the log holds a keyed hash instead of the value, separated by commas.
+    redact_hash: str = ""
+    #: Secret of those hashes. Another one breaks the connection with what was logged before.
+    redact_key: str = ""
+    #: How long `treadle collect predictions` keeps predictions in the tables, as `180d`; empty: for ever.
+    keep_predictions: str = ""
+    #: How long it keeps outcomes, at least as long as predictions; empty: for ever.
+    keep_outcomes: str = ""
     #: Seconds between looks at the ledger for new revisions.
     poll_interval: float = 0.5
     #: Largest request body, in bytes.
     max_body: int = 16 * 1024 * 1024
     #: Largest number of rows in one request.
     max_rows: int = 10_000
+    #: Largest number of rows whose answers are explained in one request.
+    explain_rows: int = 16
+    #: The endpoint that answers requests that name none, as those to `/invocations`; empty: the only one there is.
+    default_endpoint: str = ""
     #: Bearer token that callers must send. Needed to listen off loopback.
     token: str = ""
+    #: File of the tokens that `treadle tokens` makes, relative to the project; where it is there, callers must send one.
+    tokens: str = ".treadle/tokens.json"
+    #: Who may read `/metrics`: those whose token allows it (`token`), or everybody (`public`).
+    metrics: Literal["token", "public"] = "token"
+    #: File that gets a line of JSON for each request, relative to the project; `-`: standard output; empty: none.
+    access_log: str = ""
+    #: Requests that a worker has under way at once; more are refused with 503.
+    max_in_flight: int = 256
+    #: Bytes of large request bodies that a worker holds at once; a request that would bring more is refused with 503.
+    max_bytes_in_flight: int = 32 * 1024 * 1024
+    #: Seconds after which an answer is given up with 504; a caller asks for less with the header `Treadle-Timeout`.
+    timeout: float = 60.0
+    #: Seconds that the body of a request, or a part of it, may take to come.
+    body_timeout: float = 10.0
+    #: Connections that a worker holds open at once; more wait to be accepted.
+    max_connections: int = 4096
+    #: Seconds that a connection may be idle, take to send a request's headers, or leave an answer unread, before it is closed.
+    idle_timeout: float = 10.0
+    #: Seconds after SIGTERM in which requests are still taken while `/readyz` says 503, so that a load balancer goes elsewhere.
+    drain_wait: float = 1.0
+    #: Seconds that requests which have begun may take after that.
+    grace: float = 30.0
 
 
 class AlertsSettings(Section, frozen=True, kw_only=True):
@@ -132,6 +208,8 @@ class Settings(Section, frozen=True, kw_only=True):
     objects: ObjectsSettings = ObjectsSettings()
     tables: TablesSettings = TablesSettings()
     online: OnlineSettings = OnlineSettings()
+    queue: QueueSettings = QueueSettings()
+    jobs: JobsSettings = JobsSettings()
     compute: ComputeSettings = ComputeSettings()
     serving: ServingSettings = ServingSettings()
     alerts: AlertsSettings = AlertsSettings()
@@ -298,7 +376,7 @@ def _section(kind: type[Section], name: str, values: dict[str, Any], origin: dic
         try:
             checked[key] = msgspec.convert(value, types[key], strict=not isinstance(value, str))
         except msgspec.ValidationError as error:
-            shown = "***" if key in {"token", "secret"} else repr(value)[:_LONGEST_SHOWN]
+            shown = "***" if key in {"token", "secret", "redact_key"} else repr(value)[:_LONGEST_SHOWN]
             msg = f"Setting {name}.{key} = {shown} in {origin[f'{name}.{key}']}: {error}"
             raise SettingsError(msg) from error
     return kind(**checked)

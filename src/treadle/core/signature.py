@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
+from treadle.core.answering import Answering
 from treadle.core.errors import InvalidInput, closest
 
 if TYPE_CHECKING:
@@ -64,13 +65,27 @@ class Field(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return "int64"
 
 
-class Signature(msgspec.Struct, frozen=True, kw_only=True):
+class OnlineView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A feature view that some inputs are read from, for callers that send the entity instead."""
+
+    view: str
+    #: The columns that say whose values they are: one request column each.
+    entities: tuple[Field, ...]
+    #: The inputs that it gives.
+    fields: tuple[str, ...]
+
+
+class Signature(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The inputs that a model takes and the outputs that it gives."""
 
     #: The columns of a request, in the order in which the model takes them.
     inputs: tuple[Field, ...]
     #: The columns of an answer; the last one is scored, and the others follow from it: see `core.answers`.
     outputs: tuple[Field, ...] = ()
+    #: What an answer holds besides; None: nothing.
+    answering: Answering | None = None
+    #: The feature views that inputs come from.
+    views: tuple[OnlineView, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from treadle.evaluation.arrays import Floats, vector
 from treadle.evaluation.declared import is_number
 from treadle.evaluation.quantiles import at_most, wilson
 
-Instead = Literal["abstain", "person", "ask"]
+Instead = Literal["abstain", "review", "ask"]
 ANSWER = "answer"
 #: Confidences that are tried for a risk; each pays for the others.
 _TRIED = 20
@@ -24,13 +24,13 @@ _SHOWN = 200
 
 @dataclass(frozen=True, kw_only=True)
 class Abstain:
-    """Do something else than answer below a confidence: `abstain`, hand it to a `person`, or `ask` for more.
+    """Do something else than answer below a confidence: `abstain`, hand it to a person for `review`, or `ask` for more.
 
     Of several, the one with the lowest `below` that a row is below counts.
 
-    >>> steps = [Abstain(below=0.9, then="ask"), Abstain(below=0.6, then="person")]
+    >>> steps = [Abstain(below=0.9, then="ask"), Abstain(below=0.6, then="review")]
     >>> actions(np.array([0.95, 0.7, 0.55]), steps).tolist()
-    ['answer', 'ask', 'person']
+    ['answer', 'ask', 'review']
 
     Raises:
         InvalidDeclaration: `below` is no number, or `then` is none of the three.
@@ -44,9 +44,7 @@ class Abstain:
         if not is_number(self.below) or self.below != self.below:
             msg = f"Abstain(below={self.below!r}): expected a confidence, as 0.8."
             raise InvalidDeclaration(msg, field="below")
-        if self.then not in get_args(Instead):
-            msg = f"Abstain(then={self.then!r}): expected one of {', '.join(get_args(Instead))}."
-            raise InvalidDeclaration(msg, field="then")
+        _check_then(self, self.then)
 
     @classmethod
     def at_risk(
@@ -81,6 +79,65 @@ class Abstain:
         return {"below": float(self.below), "then": self.then}
 
 
+@dataclass(frozen=True, kw_only=True)
+class AtRisk:
+    """Do something else than answer where answers would be wrong more often than `most`: a confidence settled in training.
+
+    It is `Abstain.at_risk` on the validation rows of each version.
+
+    Raises:
+        InvalidDeclaration: `most` or `chance` is no share, or `then` is none of the three.
+    """
+
+    most: float
+    then: Instead = "abstain"
+    chance: float = 0.05
+
+    def __post_init__(self) -> None:
+        """Check what was declared."""
+        for name in ("most", "chance"):
+            value = getattr(self, name)
+            if not is_number(value) or not 0 < value < 1:
+                msg = f"AtRisk({name}={value!r}): expected more than 0 and less than 1, as 0.05."
+                raise InvalidDeclaration(msg, field=name)
+        _check_then(self, self.then)
+
+    def spec(self) -> dict[str, Any]:
+        """Return the declaration as plain values."""
+        return {"most": float(self.most), "then": self.then, "chance": float(self.chance)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wider:
+    """Do something else than answer where the conformal interval is wider `than` so much, or the set has more classes.
+
+    A set without any class, of a row that is like none before, counts as too wide.
+
+    Raises:
+        InvalidDeclaration: `than` is no positive number, or `then` is none of the three.
+    """
+
+    than: float
+    then: Instead = "review"
+
+    def __post_init__(self) -> None:
+        """Check what was declared."""
+        if not is_number(self.than) or not self.than > 0:
+            msg = f"Wider(than={self.than!r}): expected a width in the target's unit, or a number of classes, as 1."
+            raise InvalidDeclaration(msg, field="than")
+        _check_then(self, self.then)
+
+    def spec(self) -> dict[str, Any]:
+        """Return the declaration as plain values."""
+        return {"wider": float(self.than), "then": self.then}
+
+
+def _check_then(declared: object, then: object) -> None:
+    if then not in get_args(Instead):
+        msg = f"{type(declared).__name__}(then={then!r}): expected one of {', '.join(get_args(Instead))}."
+        raise InvalidDeclaration(msg, field="then")
+
+
 def confidence(p: npt.ArrayLike) -> Floats:
     """Return the probability of the most probable class: of shape (rows,) from (rows,) for two classes, or (rows, classes).
 
@@ -105,9 +162,9 @@ def measured(
 ) -> pl.DataFrame:
     """Return, for each action, `share` of the rows and `risk`, how often an answer would be wrong, with its ends.
 
-    >>> found = measured([0, 0, 1, 1], [0.9, 0.8, 0.6, 0.7], [Abstain(below=0.75, then="person")])
+    >>> found = measured([0, 0, 1, 1], [0.9, 0.8, 0.6, 0.7], [Abstain(below=0.75, then="review")])
     >>> found.select("action", "share", "risk").rows()
-    [('answer', 0.5, 0.0), ('person', 0.5, 1.0)]
+    [('answer', 0.5, 0.0), ('review', 0.5, 1.0)]
     """
     errors, levels = _checked(wrong, sure)
     taken = actions(levels, steps)

@@ -108,8 +108,9 @@ def contributions(
     forest: Forest | None = None,
     own: Own | None = None,
     seed: int = 0,
+    exact: bool = False,
 ) -> Contributions:
-    """Return the Shapley values of a model's answers, exactly where its form allows it.
+    """Return the Shapley values of a model's answers, exactly where its form allows it; with `exact`, only there.
 
     `predict` answers a frame with float64 of shape (rows,), or (rows, outputs); `likely` says that these are probabilities. `background`
     are rows that an input that is not known is taken from, such as 200 of the training rows. Slices are those of `said`, the same rows
@@ -123,7 +124,7 @@ def contributions(
     ('additive', [-4.0], [[-2.0, 1.0], [0.0, 1.0], [2.0, -2.0]])
 
     Raises:
-        InvalidInput: there are no rows or no background, or a column is not there.
+        InvalidInput: there are no rows or no background, a column is not there, or only an estimate could be given.
     """
     names = tuple(inputs if inputs is not None else background.columns)
     sliced = columns_of(by, where="contributions")
@@ -133,7 +134,7 @@ def contributions(
     _check(known, sliced, what="rows to explain")
     taken = rows.select(names)
     game = Game(predict, taken, background.select(names).cast(taken.schema), names)
-    shares = _shares(game, likely=likely, forest=forest, own=own, seed=seed)
+    shares = _shares(game, likely=likely, forest=forest, own=own, seed=None if exact else seed)
     slices = {"": np.arange(rows.height), **(parts(known, sliced) if sliced else {})}
     return Contributions(
         inputs=names,
@@ -147,7 +148,7 @@ def contributions(
     )
 
 
-def _shares(game: Game, *, likely: bool, forest: Forest | None, own: Own | None, seed: int) -> Shares:
+def _shares(game: Game, *, likely: bool, forest: Forest | None, own: Own | None, seed: int | None) -> Shares:
     wanted = scales(likely=likely)
     for scale in wanted:
         found = additive(game, scale)
@@ -157,6 +158,9 @@ def _shares(game: Game, *, likely: bool, forest: Forest | None, own: Own | None,
             found = _owned(game, scale, own)
         if found is not None:
             return found
+    if seed is None:
+        msg = "What the inputs add to this model's answers can only be estimated. Exact are linear models, trees, and libraries that say it themselves."
+        raise InvalidInput(msg, field="explain")
     # Odds have no end where a probability is 0 or 1, so an estimate is made of the answers as they are.
     return permutations(game, wanted[1] if likely else wanted[0], seed=seed)
 

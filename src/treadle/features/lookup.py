@@ -88,6 +88,10 @@ class OnlineRows(msgspec.Struct, frozen=True, kw_only=True):
         """How old the values of each view are."""
         return {} if self.lookup is None else self.lookup.freshness(self)
 
+    def lacking(self) -> list[dict[str, str]]:
+        """Return of each row which views had no value for it: `missing`, or `stale` where it was too old or too new."""
+        return [{} for _ in self.rows] if self.lookup is None else self.lookup.lacking(self)
+
     def frame(self) -> pl.DataFrame:
         """Return the features as a frame, in the types that the view's rows have."""
         return pl.DataFrame(self.columns, schema=dict(self.schema))
@@ -130,6 +134,8 @@ class Lookup:
             msg = "There is no feature view to be read. Expected at least one, as ['weather']."
             raise InvalidInput(msg, field="views")
         self.names = tuple(part.name for part in parts)
+        #: Places of what is one packed row of fields, and of which view.
+        self._fields = [(place, part.view.name) for place, part in enumerate(parts) if part.kind == "fields"]
         self.schema: dict[str, pl.DataType | None] = _schema(parts)
         # Views of the same entity share its bytes.
         encoders = {part.layout.entities: part.layout.encoder for part in parts}
@@ -190,6 +196,19 @@ class Lookup:
             name: _freshness(name, step, rows.values[number :: len(self._steps)], now=micros(rows.at))
             for number, (name, step) in enumerate(zip(self.names, self._steps, strict=True))
         }
+
+    def lacking(self, rows: OnlineRows) -> list[dict[str, str]]:
+        """Return of each row which views had no value for it; an entity without events has aggregates all the same."""
+        now, width = micros(rows.at), len(self._steps)
+        told: list[dict[str, str]] = []
+        for begin in range(0, len(rows.values), width):
+            found = {}
+            for place, view in self._fields:
+                value = rows.values[begin + place]
+                if value is None or not self._steps[place].is_usable(value, now=now):
+                    found[view] = "missing" if value is None else "stale"
+            told.append(found)
+        return told
 
     def _keys_of(self, columns: Mapping[str, Sequence[Any]]) -> list[bytes]:
         """Return the keys of each row's entities, row by row."""

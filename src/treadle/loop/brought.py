@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypedDict
@@ -85,6 +85,25 @@ class Fit:
     window: Window | None = None
     forward: Window | None = None
     baselines: tuple[Lookup, ...] = ()
+    #: The declaration, and the rows that its answers are settled on; None: nothing is declared, or there are no rows.
+    declared: Model | None = None
+    learnt: TrainingData | None = None
+
+    def promised(self, predict: Callable[[pl.DataFrame], np.ndarray]) -> Fit:
+        """Return it with what its answers hold besides the prediction, given how the model answers encoded rows.
+
+        Raises:
+            InvalidInput: what is declared of the answers cannot be settled.
+        """
+        if self.declared is None:
+            return self
+        if self.learnt is None and self.declared.answers is not None:
+            msg = f"What is declared of the answers of {self.declared.name!r} is settled on validation rows, and its dataset has none."
+            raise InvalidInput(msg, field="answers")
+        if self.learnt is None:
+            return self
+        data = replace(self.learnt, task=self.task, inputs=self.signature.names, signature=self.signature)
+        return replace(self, signature=fitting.promised(self.declared, data, predict))
 
     def settled(self, answers: np.ndarray) -> Fit:
         """Return it with what the question has to know of the model's answers to the golden rows, as the bound of anomalies."""
@@ -116,7 +135,8 @@ def fit_of(found: Foreign, brought: Brought, declared: Model | None, rooms: Room
         if brought.sample is None:
             msg = f"{error} Until then an import needs a sample of the rows that the model answers."
             raise NotFound(msg) from error
-        return _as_given(found, brought, task=_about(found, declared.task), known=declared.inputs)
+        given = _as_given(found, brought, task=_about(found, declared.task), known=declared.inputs)
+        return replace(given, declared=declared)
     rows = frames.rows(declared, versions=versions, window=window)
     learnt = apart(declared, rows, until=window.end)
     learnt = learnt.filter(pl.col("_split").is_in(["train", "validation"]))
@@ -131,6 +151,8 @@ def fit_of(found: Foreign, brought: Brought, declared: Model | None, rooms: Room
         window=window,
         forward=forward,
         baselines=fitting.baselines_of(declared, data),
+        declared=declared,
+        learnt=data,
     )
 
 

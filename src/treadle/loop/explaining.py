@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 import numpy as np
 import polars as pl
 
@@ -14,7 +17,9 @@ from treadle.evaluation.lookups import By
 from treadle.loop import judging
 from treadle.loop.models import Model
 from treadle.loop.rooms import Rooms
+from treadle.registry.models import Models
 
+Columns = Mapping[str, np.ndarray]
 #: Rows that are taken of the test rows, and of the package's golden rows as background.
 ROWS, BACKGROUND = 1_000, 200
 #: Rows that are taken for a card.
@@ -73,6 +78,50 @@ def explain(
         own=insides.own,
         seed=seed,
     )
+
+
+def explainer(version: ModelVersion, models: Models) -> Callable[[Columns], list[dict[str, Any]]]:
+    """Return what explains a version's answers to encoded rows, as `explain` does; only exact explanations are given.
+
+    Raises:
+        InvalidInput: the answers are names.
+        PackageRefused: the package is damaged or gone.
+    """
+    if not is_explained(version.signature):
+        msg = f"{version.ref} answers with the number of a cluster, which is a name: nothing adds to it."
+        raise InvalidInput(msg, field="explain")
+    insides, signature = models.insides(version), version.signature
+    last, background = scored(signature), spread(insides.golden, BACKGROUND)
+
+    def predict(frame: pl.DataFrame) -> np.ndarray:
+        return numbers(insides.servable.predict(_columns(frame, signature)), signature)
+
+    def explained(columns: Columns) -> list[dict[str, Any]]:
+        found = contributions(
+            predict,
+            decode_frame(signature.inputs, columns),
+            background,
+            inputs=signature.names,
+            outputs=last.columns,
+            likely=last.name in {"probability", "probabilities"},
+            forest=insides.forest,
+            own=insides.own,
+            exact=True,
+        )
+        return [_told(found, row) for row in range(len(found.values))]
+
+    return explained
+
+
+def _told(found: Contributions, row: int) -> dict[str, Any]:
+    """Return one row's explanation as plain values; of several numbers each by its name."""
+
+    def named(values: np.ndarray) -> Any:
+        numbers_ = values.tolist()
+        return dict(zip(found.outputs, numbers_, strict=True)) if found.outputs else numbers_[0]
+
+    inputs = {name: named(found.values[row, place]) for place, name in enumerate(found.inputs)}
+    return {"scale": found.scale, "method": found.method, "base": named(found.base), "inputs": inputs}
 
 
 def is_explained(signature: Signature) -> bool:

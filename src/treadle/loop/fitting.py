@@ -23,6 +23,8 @@ from treadle.core.errors import (
     TreadleError,
 )
 from treadle.core.records import Lookup, Run, Window
+from treadle.core.signature import Signature
+from treadle.loop import answering
 from treadle.loop.ahead import apart
 from treadle.loop.frames import Frames
 from treadle.loop.models import Model
@@ -178,7 +180,9 @@ def packed(
     package = packages.pack(
         data.task.packaged(estimator),
         task=model.task.name,
-        signature=data.signature,
+        signature=promised(
+            model, data, lambda rows: data.task.predictions(_asked(model, estimator, data), rows)
+        ),
         golden=golden,
         expected=expected,
         objects=objects,
@@ -190,6 +194,17 @@ def packed(
         metrics=metrics,
         rows=len(data.train),
     )
+
+
+def promised(model: Model, data: TrainingData, predict: Callable[[pl.DataFrame], np.ndarray]) -> Signature:
+    """Return the signature with what answers hold besides, settled on the validation rows, and the views that inputs come from."""
+    views = answering.online_views(model.features, data)
+    held = None
+    if model.answers is not None:
+        # Without validation rows nothing can be settled, and the reason why is said there.
+        p = predict(data.validation.X.select(data.signature.names)) if len(data.validation) else np.empty(0)
+        held = answering.settled(model.answers, data, p)
+    return msgspec.structs.replace(data.signature, answering=held, views=views)
 
 
 def baselines_of(model: Model, data: TrainingData) -> tuple[Lookup, ...]:

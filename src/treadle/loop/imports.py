@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -80,6 +80,7 @@ def _prepared(found: Foreign, brought: Brought, fit: Fit, *, allows: bool) -> tu
     if expected is None:
         expected = _answers(model, fit, allows=allows)
     fit = fit.settled(expected)
+    fit = fit.promised(lambda rows: _answers(model, replace(fit, golden=rows), allows=allows))
     return fit, packages.prepare(
         fit.task.packaged(model),
         task=fit.task.name,

@@ -73,6 +73,39 @@ def scores(
     Raises:
         InvalidInput: the metric is not for this task.
     """
+    asked, found, known = _measured(known, task=task, measure=measure, signature=signature)
+    # Errors of neighbouring forecasts overlap: an interval as if they did not would be too narrow.
+    per_row = None if asked.name == "forecast" else found.per_row
+    wanted = Measure(name=found.name, value=found.value, per_row=per_row)
+    return performance.performance(known, [wanted], prediction="answer", every=every)
+
+
+def losses(
+    known: pl.DataFrame, *, task: str | Task, metric: str, signature: Signature
+) -> tuple[str, pl.DataFrame]:
+    """Return a metric's name and the rows with `loss`, which is bad when large: what the metric says of each row.
+
+    Raises:
+        InvalidInput: the metric is not for this task, or is no mean over rows.
+    """
+    _, found, rows = _measured(known, task=task, measure=metric, signature=signature)
+    if found.per_row is None:
+        msg = f"{found.name} is no mean over rows, so rows of two variants cannot be compared. Take another, as log_loss or mae."
+        raise InvalidInput(msg, field="metric")
+    if known.is_empty():
+        return found.name, known.with_columns(pl.lit(None, pl.Float64).alias("loss"))
+    numbers = [
+        column if isinstance(column.dtype, pl.Array) else column.cast(pl.Float64)
+        for column in (rows["outcome"], rows["answer"])
+    ]
+    said = found.per_row(numbers[0].to_numpy(), numbers[1].to_numpy())
+    return found.name, known.with_columns(pl.Series("loss", -said if found.greater_is_better else said))
+
+
+def _measured(
+    known: pl.DataFrame, *, task: str | Task, measure: str, signature: Signature | None
+) -> tuple[Any, Any, pl.DataFrame]:
+    """Return the question, the metric, and the rows with outcomes and answers as the metric takes them."""
     asked = _answered(question(task))
     found = measure_of(measure or asked.metric, asked)
     if hasattr(asked, "told") and found.name not in asked.metrics:
@@ -89,10 +122,7 @@ def scores(
         found = found.over(columns)
     if asked.ties:
         known = known.with_columns(_by_request(known))
-    # Errors of neighbouring forecasts overlap: an interval as if they did not would be too narrow.
-    per_row = None if asked.name == "forecast" else found.per_row
-    wanted = Measure(name=found.name, value=found.value, per_row=per_row)
-    return performance.performance(known, [wanted], prediction="answer", every=every)
+    return asked, found, known
 
 
 def _answered(asked: Any) -> Any:

@@ -17,6 +17,7 @@ from treadle.data.trees import Tree
 from treadle.evaluation.declared import check_metrics
 from treadle.features.on_demand import OnDemand
 from treadle.features.views import FeatureView
+from treadle.loop.answering import Answers
 from treadle.loop.policies import Policy
 from treadle.training.context import RunContext
 from treadle.training.data import TrainingData
@@ -59,6 +60,8 @@ class Model:
     allow_pickle: bool = False
     #: A search for hyper-parameters; None: the function is called once, with `params`.
     search: Search | None = None
+    #: What answers hold besides the prediction; None: nothing.
+    answers: Answers | None = None
     #: What the training needs of its machine: the first place, and where it moves when it has lost that too often.
     resources: tuple[Resources, ...] = ()
 
@@ -109,6 +112,7 @@ class Model:
             "params": dict(self.params),
             "forward": self.forward,
             **({"search": self.search.spec()} if self.search is not None else {}),
+            **({"answers": self.answers.spec()} if self.answers is not None else {}),
         }
 
     def judging(self) -> dict[str, Any]:
@@ -137,6 +141,7 @@ def model(
     search: Search | None = None,
     resources: Resources | Sequence[Resources] = (),
     name: str = "",
+    answers: Answers | None = None,
     allow_pickle: bool = False,
 ) -> Callable[[TrainingFunction], Model]:
     """Declare a model round a training function `f(data, params, run)` that returns a fitted estimator.
@@ -146,6 +151,7 @@ def model(
     each checked out at `data.trees[name]`. A question about the inputs alone, as `td.Density()`, has no `target`. With
     `search` the function is called for many sets of hyper-parameters, and the best one's model is the candidate.
     `resources` say what a worker needs of its machine; of several places the next is taken when one was lost too often.
+    `answers` (td.Answers) says what answers hold besides the prediction: intervals or sets, and what is to be done with a row.
 
     The model's name is the function's unless `name` says otherwise. Without gates every version that trains is
     released, and `status` says so. `allow_pickle` lets an object that no safe format takes – a plain function, an estimator of
@@ -173,6 +179,7 @@ def model(
             timeout=timeout,
             params=dict(params or {}),
             allow_pickle=allow_pickle,
+            answers=answers,
             search=search,
             resources=(resources,) if isinstance(resources, Resources) else tuple(resources),
         )
@@ -223,6 +230,7 @@ def _check(declared: Model) -> None:
     if not hasattr(declared.task, "predictions"):
         msg = f"{where}: task is {declared.task!r}; expected for example td.Classification() or td.Regression()."
         raise InvalidDeclaration(msg, field="task")
+    _check_answers(declared, where)
     _check_judging(declared)
     _check_search(declared, where)
     _check_forecast(declared, where)
@@ -254,6 +262,16 @@ def _check_forecast(declared: Model, where: str) -> None:
             "Leave outcome= and outcomes= out."
         )
         raise InvalidDeclaration(msg, field="data")
+
+
+def _check_answers(declared: Model, where: str) -> None:
+    given: object = declared.answers
+    if given is None:
+        return
+    if not isinstance(given, Answers):
+        msg = f"{where}: answers is {given!r}; expected td.Answers(coverage=0.9, …)."
+        raise InvalidDeclaration(msg, field="answers")
+    given.check(declared.task, where=where)
 
 
 def _check_judging(declared: Model) -> None:

@@ -13,6 +13,7 @@ from treadle.core.errors import InvalidDeclaration, closest
 from treadle.core.records import Decision
 from treadle.data.windows import Expanding, WindowRule
 from treadle.loop.facts import Facts, Finding
+from treadle.serving.plan import Rollout
 
 
 class Trigger(Protocol):
@@ -33,7 +34,8 @@ class Policy:
 
     The model is due when any trigger fires, there is something new to learn from, and the last run was started
     at least `cooldown` ago. `action` is what becomes of a version that passed its gates: `replace` (it answers
-    from now on), `challenger` (it gets that alias and no traffic) or `alert` (a person is told).
+    from now on), `canary` (it gets its traffic step by step, as the plan `rollout` says), `shadow` (it is asked beside the
+    answer, until a person decides), `challenger` (it gets that alias and no traffic) or `alert` (a person is told).
     With `approval` that waits until a person has approved the version: `treadle models approve delay/7 --reason "..."`.
     Without triggers the model is only trained when somebody asks.
 
@@ -45,6 +47,7 @@ class Policy:
     window: WindowRule = field(default_factory=Expanding)
     cooldown: str = "0s"
     action: str = "replace"
+    rollout: Rollout | None = None
     approval: bool = False
     stale_after: str = ""
     data_stale_after: str = ""
@@ -57,6 +60,9 @@ class Policy:
         if self.action not in plugins.available("action"):
             msg = f"No action named {self.action!r}. {closest(self.action, plugins.available('action'))}"
             raise InvalidDeclaration(msg, field="action")
+        if self.rollout is not None and self.action not in {"canary", "shadow"}:
+            msg = f"Policy(action={self.action!r}, rollout=…): the plan would never be used. Expected action='canary' or 'shadow'."
+            raise InvalidDeclaration(msg, field="rollout")
         if self.approval and self.action == "alert":
             msg = "Policy(action='alert', approval=True): an alert needs no approval. Expected action='replace' or 'challenger'."
             raise InvalidDeclaration(msg, field="approval")

@@ -17,6 +17,8 @@ from treadle.loop.projects import Project
 from treadle.monitoring.alerts import Alerts
 from treadle.registry.models import Models
 from treadle.serving.endpoints import Endpoints
+from treadle.serving.predictions import Outcomes, Predictions
+from treadle.serving.rollouts import Rollouts
 from treadle.store.ledger.ledger import Ledger
 from treadle.store.objects.objects import Objects
 from treadle.training.runs import Runs
@@ -41,6 +43,10 @@ class Rooms:
     models: Models
     verdicts: Verdicts
     endpoints: Endpoints
+    rollouts: Rollouts
+    #: Open the logs of predictions and outcomes.
+    predictions: Callable[[], Predictions]
+    outcomes: Callable[[], Outcomes]
     alerts: Alerts
     #: The compute engine that training functions run on.
     engine: Any

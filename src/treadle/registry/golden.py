@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import msgspec
 import numpy as np
 
 from treadle.core.errors import PackageRefused
+from treadle.core.servable import Servable
 from treadle.core.signature import Signature
 from treadle.registry.format import TOLERANCE, Trial, differences, worst_rows
 
@@ -78,3 +81,11 @@ def check(trial: Trial, given: np.ndarray) -> None:
             f"{worst_rows(trial, given, off)}. Compare the versions of its libraries with those of its run."
         )
         raise PackageRefused(msg)
+
+
+def sampled(model: Servable, trial: Trial) -> Servable:
+    """Return the model with its golden rows at hand, where its class has room for them, and packed where it can be."""
+    with suppress(AttributeError):
+        model.samples = trial.columns  # type: ignore[attr-defined]
+        model.pack()  # type: ignore[attr-defined]
+    return model

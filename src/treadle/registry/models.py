@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from pathlib import Path
 
@@ -64,7 +63,7 @@ class Models:
         made = _described(
             model, package, run, dataset, metrics=metrics, baselines=baselines, window=window or run.window
         )
-        with self._write(connection) as ledger:
+        with self._ledger.write(connection) as ledger:
             # In here: whoever collects packages has done so before, or finds this version.
             self._check_objects(model, package)
             known = rows.of_run(ledger, run.id)
@@ -79,7 +78,7 @@ class Models:
             NotFound: there is no such model, version or alias; the message lists those that exist.
         """
         wanted = parse(reference)
-        with self._read(connection) as ledger:
+        with self._ledger.read(connection) as ledger:
             number = wanted.version
             if number is None:
                 known = self.aliases(wanted.model, connection=ledger)
@@ -95,7 +94,7 @@ class Models:
             NotFound: there is no such model.
         """
         chosen = select(model_versions.c.body).where(model_versions.c.model == model)
-        with self._read(None) as ledger:
+        with self._ledger.read(None) as ledger:
             found = ledger.execute(chosen.order_by(model_versions.c.version)).scalars().all()
             if not found:
                 raise not_found("model", model, rows.names(ledger))
@@ -103,7 +102,7 @@ class Models:
 
     def names(self) -> list[str]:
         """Return the names of all models, sorted."""
-        with self._read(None) as ledger:
+        with self._ledger.read(None) as ledger:
             return rows.names(ledger)
 
     def alias(
@@ -125,7 +124,7 @@ class Models:
             PackageRefused: its package was collected.
         """
         check_name(alias, noun="alias")
-        with self._write(connection) as ledger:
+        with self._ledger.write(connection) as ledger:
             refuse_collected(rows.version(ledger, model, version))
             before = ledger.execute(
                 select(aliases.c.body).where(aliases.c.model == model, aliases.c.alias == alias)
@@ -155,7 +154,7 @@ class Models:
     def aliases(self, model: str, *, connection: Connection | None = None) -> dict[str, int]:
         """Return the aliases of a model and the versions they point at; none for a model without."""
         chosen = select(aliases.c.alias, aliases.c.version).where(aliases.c.model == model)
-        with self._read(connection) as ledger:
+        with self._ledger.read(connection) as ledger:
             found = ledger.execute(chosen.order_by(aliases.c.alias)).all()
         return {row.alias: row.version for row in found}
 
@@ -164,7 +163,7 @@ class Models:
         chosen = select(alias_history.c.body).where(alias_history.c.model == model)
         if alias is not None:
             chosen = chosen.where(alias_history.c.alias == alias)
-        with self._read(None) as ledger:
+        with self._ledger.read(None) as ledger:
             found = ledger.execute(chosen.order_by(alias_history.c.at, alias_history.c.id)).scalars().all()
         return [from_json(body, Alias) for body in found]
 
@@ -273,12 +272,6 @@ class Models:
             f"name one with {model}/{numbers[-1]}."
         )
         return NotFound(msg)
-
-    def _write(self, connection: Connection | None) -> AbstractContextManager[Connection]:
-        return self._ledger.write() if connection is None else nullcontext(connection)
-
-    def _read(self, connection: Connection | None) -> AbstractContextManager[Connection]:
-        return self._ledger.read() if connection is None else nullcontext(connection)
 
 
 def _described(

@@ -280,7 +280,7 @@ def ready(manifest: Manifest, contents: Mapping[str, bytes], *, allow_pickle: bo
         msg = f"The package does not load as {manifest.format}: {type(error).__name__}: {str(error)[:300]}"
         raise PackageRefused(msg) from error
     rows.check(trial, given)
-    return model
+    return rows.sampled(model, trial)
 
 
 def _saved(model: Any, *, task: str, signature: Signature, trial: Trial, allow_pickle: bool) -> Saved:

@@ -45,14 +45,14 @@ def _external(message: memoryview, kind: str, depth: int) -> Iterator[bool]:
         msg = "nested too deeply"
         raise ValueError(msg)
     inner = _HOLDS.get(kind, {})
-    for number, wire, value in _fields(message):
+    for number, wire, value in fields(message):
         if kind == "tensor":
             yield number in {_EXTERNAL_DATA, _DATA_LOCATION} and value != 0
         elif number in inner and wire == _BYTES and isinstance(value, memoryview):
             yield from _external(value, inner[number], depth + 1)
 
 
-def _fields(message: memoryview) -> Iterator[tuple[int, int, int | memoryview]]:
+def fields(message: memoryview) -> Iterator[tuple[int, int, int | memoryview]]:
     """Yield the number, wire type and value of each field (Protocol Buffers, encoding specification)."""
     at, end = 0, len(message)
     while at < end:

@@ -4,17 +4,49 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from treadle.core.clock import Clock
 from treadle.core.settings import ServingSettings
+from treadle.serving.access import Access
 from treadle.serving.dataplane import Dataplane, Loader
+from treadle.serving.discretion import discretion
 from treadle.serving.endpoints import Endpoints
+from treadle.serving.explanations import Explainer, Explanations
+from treadle.serving.filled import OnlineRead
 from treadle.serving.follower import Follower, server_name
+from treadle.serving.jobs.routes import JobRoutes
 from treadle.serving.log import PredictionLog
+from treadle.serving.lookout import Lookout
 from treadle.serving.predictor import Predictor
+from treadle.serving.rollouts import Rollouts
 from treadle.serving.server import Application
 from treadle.serving.shipping import ShippingThread
+from treadle.serving.tokens import Tokens
 from treadle.store.tables.tables import Tables
+
+#: Seconds that the first look at the endpoints is waited for.
+_FIRST_LOOK = 10.0
+
+
+class WorkerParts(NamedTuple):
+    """The parts of a process that does jobs; `with` starts and ends them."""
+
+    plane: Dataplane
+    log: PredictionLog
+    follower: Follower
+    shipping: ShippingThread
+
+    def __enter__(self) -> WorkerParts:
+        self.log.start()
+        self.follower.start(wait=_FIRST_LOOK)
+        self.shipping.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.follower.stop()
+        self.log.close()
+        self.shipping.stop()
 
 
 def application(
@@ -25,13 +57,17 @@ def application(
     tables: Callable[[], Tables],
     settings: ServingSettings,
     clock: Clock,
+    online: OnlineRead | None = None,
+    jobs: JobRoutes | None = None,
+    explainer: Explainer | None = None,
 ) -> Application:
     """Return the server's application for one worker process.
 
-    `loader` loads and verifies a version; `tables` opens the tables, in the thread that ships the log.
+    `loader` loads and verifies a version; `tables` opens the tables, in the thread that ships the log; `online` reads
+    the features that callers do not send; `explainer` opens a version for explaining.
     """
     server = server_name()
-    plane = Dataplane(endpoints.current, loader, clock=clock, max_rows=settings.max_rows)
+    plane = Dataplane(endpoints.current, loader, clock=clock, max_rows=settings.max_rows, online=online)
     return Application(
         plane,
         _log(root, server, settings),
@@ -42,10 +78,36 @@ def application(
             clock=clock,
             poll_interval=settings.poll_interval,
             siblings=settings.workers > 1,
+            lookout=_lookout(plane, endpoints, server, clock),
         ),
         shipping=ShippingThread(root, tables, server=server),
         settings=settings,
         clock=clock,
+        access=Access(settings.token, Tokens(root / settings.tokens), clock=clock),
+        root=root,
+        jobs=jobs,
+        explainer=explainer,
+    )
+
+
+def job_worker(
+    root: Path,
+    endpoints: Endpoints,
+    *,
+    loader: Loader,
+    tables: Callable[[], Tables],
+    settings: ServingSettings,
+    clock: Clock,
+    online: OnlineRead | None = None,
+) -> WorkerParts:
+    """Return what answers jobs in this process, with the server's checks and log."""
+    server = server_name()
+    plane = Dataplane(endpoints.current, loader, clock=clock, max_rows=settings.max_rows, online=online)
+    return WorkerParts(
+        plane=plane,
+        log=_log(root, server, settings),
+        follower=Follower(plane, endpoints, server=server, clock=clock, poll_interval=settings.poll_interval),
+        shipping=ShippingThread(root, tables, server=server),
     )
 
 
@@ -57,6 +119,8 @@ def predictor(
     loader: Loader,
     settings: ServingSettings,
     clock: Clock,
+    online: OnlineRead | None = None,
+    explainer: Explainer | None = None,
 ) -> Predictor:
     """Return an endpoint's predictor in this process; what it logs is shipped by the next server that starts.
 
@@ -66,12 +130,33 @@ def predictor(
         StoreUnavailable: the ledger does not answer.
     """
     server = server_name()
-    plane = Dataplane(endpoints.current, loader, clock=clock, max_rows=settings.max_rows)
-    follower = Follower(plane, endpoints, server=server, clock=clock, poll_interval=settings.poll_interval)
-    return Predictor(endpoint, plane, log=_log(root, server, settings), follower=follower)
+    plane = Dataplane(endpoints.current, loader, clock=clock, max_rows=settings.max_rows, online=online)
+    follower = Follower(
+        plane,
+        endpoints,
+        server=server,
+        clock=clock,
+        poll_interval=settings.poll_interval,
+        lookout=_lookout(plane, endpoints, server, clock),
+    )
+    return Predictor(
+        endpoint,
+        plane,
+        log=_log(root, server, settings),
+        follower=follower,
+        explanations=Explanations(explainer, max_rows=settings.explain_rows),
+    )
+
+
+def _lookout(plane: Dataplane, endpoints: Endpoints, server: str, clock: Clock) -> Lookout:
+    return Lookout(plane, Rollouts(endpoints.ledger, endpoints, clock), server=server)
 
 
 def _log(root: Path, server: str, settings: ServingSettings) -> PredictionLog:
     return PredictionLog(
-        root, server=server, durability=settings.durability, flush_interval=settings.flush_interval
+        root,
+        server=server,
+        durability=settings.durability,
+        flush_interval=settings.flush_interval,
+        discretion=discretion(settings),
     )

@@ -9,18 +9,16 @@ from contextlib import suppress
 from typing import Protocol
 
 from treadle.core.clock import monotonic
-from treadle.core.errors import InvalidInput, TooLarge, WrongMediaType
+from treadle.core.errors import CallerGone, InvalidInput, TooLarge, TreadleError, WrongMediaType
 
 #: How much of a body that is too large is read and thrown away, so that the caller gets to read the refusal.
 _DISCARD_BYTES, _DISCARD_SECONDS = 256 * 1024 * 1024, 3.0
-#: What bodies may be said to be; curl and urllib say the last one of everything that they are not told about.
-_MEDIA_TYPES = {
-    "",
-    "application/json",
-    "text/json",
-    "application/octet-stream",
-    "application/x-www-form-urlencoded",
-}
+#: Smaller bodies are taken in one piece.
+_AT_ONCE = 64 * 1024
+#: What Granian raises then; it is not imported where nothing is served.
+_GONE = {"RSGIProtocolClosed", "RSGIProtocolError"}
+#: Bodies of fewer digits in their length are taken without being counted.
+_FEW_DIGITS = 5
 _EITHER_HEADER = 47  # zlib's word for "gzip or deflate, look at the header"
 
 
@@ -36,62 +34,120 @@ class Incoming(Protocol):
         ...
 
 
-def check_media_type(given: str) -> None:
-    """Refuse a body that is said to be what it cannot be read as; one that says nothing is tried.
+class Meter(Protocol):
+    """Is told what a body takes."""
 
-    Raises:
-        WrongMediaType: as the name says.
-    """
-    media = given.partition(";")[0].strip().lower()
-    if media in _MEDIA_TYPES or media.endswith("+json"):
-        return
-    msg = f"The body is said to be {media[:60]!r}. Expected the header 'Content-Type: application/json'."
-    raise WrongMediaType(msg, field="content-type")
+    def reserve(self, count: int) -> None:
+        """Hold so many bytes more; raise where that is too much."""
+        ...
+
+    def arrived(self, count: int) -> None:
+        """Note that so many bytes have come."""
+        ...
 
 
-async def read(incoming: Incoming, headers: Mapping[str, str], *, limit: int) -> bytes:
-    """Return the body, unpacked where it came compressed.
+class Unmetered:
+    """Lets everything pass."""
+
+    def reserve(self, count: int) -> None:
+        """Hold so many bytes more."""
+
+    def arrived(self, count: int) -> None:
+        """Note that so many bytes have come."""
+
+
+_UNMETERED = Unmetered()
+
+
+async def read(
+    incoming: Incoming, headers: Mapping[str, str], *, limit: int, meter: Meter | None = None
+) -> bytes:
+    """Return the body, unpacked where it came compressed; `meter` is asked before any of it is in memory.
 
     Raises:
         TooLarge: it has more than `limit` bytes, as it is sent or unpacked.
-        InvalidInput: it is compressed in another way than gzip or deflate, or damaged.
+        WrongMediaType: it is compressed in another way than gzip or deflate.
+        InvalidInput: it is damaged.
+        CallerGone: it ended before all of it had come.
     """
+    meter = meter or _UNMETERED
     length = headers.get("content-length")
-    if length is not None and length.isascii() and length.isdecimal():
-        if int(length[:20]) > limit:
-            if headers.get("expect") is None:
-                with suppress(TimeoutError):  # a caller that sends none of it is not waited for
-                    await asyncio.wait_for(_pieces(incoming, 0), _DISCARD_SECONDS)
-            raise _too_large(limit, f"{length[:20]} bytes")
-        data = await incoming()
-    else:
-        collected = await _pieces(incoming, limit)
-        if collected is None:
-            raise _too_large(limit, f"more than {limit} bytes")
-        data = collected
+    try:
+        if length is not None and length.isascii() and length.isdecimal():
+            is_small = len(length) < _FEW_DIGITS and int(length) <= limit
+            data = await incoming() if is_small else await _sized(incoming, headers, limit=limit, meter=meter)
+        else:
+            data = await _unsized(incoming, limit=limit, meter=meter)
+    except RuntimeError as error:
+        if type(error).__name__ not in _GONE:
+            raise
+        msg = "The caller went away before all of the body had come."
+        raise CallerGone(msg) from error
     encoding = headers.get("content-encoding", "identity")
-    return data if encoding == "identity" else _unpacked(data, encoding, limit)
+    return data if encoding == "identity" else _unpacked(data, encoding, limit, meter)
 
 
-async def _pieces(incoming: Incoming, limit: int) -> bytes | None:
-    """Return the body; None: it has more than `limit` bytes, of which most were read and thrown away."""
+async def _sized(incoming: Incoming, headers: Mapping[str, str], *, limit: int, meter: Meter) -> bytes:
+    length = int(headers["content-length"][:20])
+    try:
+        if length > limit:
+            raise _too_large(limit, f"{length} bytes")
+        meter.reserve(length)
+    except TreadleError:
+        await discard(incoming, headers)
+        raise
+    found = bytearray()
+    async for piece in incoming:
+        meter.arrived(len(piece))
+        found += piece
+    return bytes(found)
+
+
+async def _unsized(incoming: Incoming, *, limit: int, meter: Meter) -> bytes:
+    """Return the body; of one that is not taken, most is read and thrown away, so that the caller gets to read why."""
     found, seen, end = bytearray(), 0, 0.0
+    problem: TreadleError | None = None
     async for piece in incoming:
         seen += len(piece)
-        if seen <= limit:
-            found += piece
-            continue
-        found.clear()
-        end = end or monotonic() + _DISCARD_SECONDS
-        if seen > limit + _DISCARD_BYTES or monotonic() > end:
+        if problem is None:
+            meter.arrived(len(piece))
+            try:
+                if seen > limit:
+                    raise _too_large(limit, f"more than {limit} bytes")
+                meter.reserve(len(piece))
+                found += piece
+            except TreadleError as error:
+                problem, end = error, monotonic() + _DISCARD_SECONDS
+                found.clear()
+        elif seen > limit + _DISCARD_BYTES or monotonic() > end:
             break
-    return bytes(found) if seen <= limit else None
+    if problem:
+        raise problem
+    return bytes(found)
 
 
-def _unpacked(data: bytes, encoding: str, limit: int) -> bytes:
+async def discard(incoming: Incoming, headers: Mapping[str, str]) -> None:
+    """Read a large body that is not wanted and throw it away, so that the caller gets to read the refusal."""
+    length = headers.get("content-length", "")
+    # What is small has come already, and the HTTP server passes over it.
+    is_small = length.isascii() and length.isdecimal() and int(length[:20]) <= _AT_ONCE
+    if headers.get("expect") is None and not is_small:
+        with suppress(TimeoutError):  # a caller that sends none of it is not waited for
+            await asyncio.wait_for(_throw_away(incoming), _DISCARD_SECONDS)
+
+
+async def _throw_away(incoming: Incoming) -> None:
+    seen = 0
+    async for piece in incoming:
+        seen += len(piece)
+        if seen > _DISCARD_BYTES:
+            break
+
+
+def _unpacked(data: bytes, encoding: str, limit: int, meter: Meter) -> bytes:
     if encoding not in {"gzip", "deflate"}:
         msg = f"The body is compressed as {encoding[:20]!r}. Expected gzip, deflate or nothing."
-        raise InvalidInput(msg)
+        raise WrongMediaType(msg, field="content-encoding")
     unpacker = zlib.decompressobj(_EITHER_HEADER)
     try:
         found = unpacker.decompress(data, limit + 1)
@@ -100,6 +156,11 @@ def _unpacked(data: bytes, encoding: str, limit: int) -> bytes:
         raise InvalidInput(msg) from error
     if len(found) > limit:
         raise _too_large(limit, f"more than {limit} bytes when it is unpacked")
+    if not unpacker.eof or unpacker.unused_data:
+        where = "has more behind" if unpacker.eof else "ends in the middle of"
+        msg = f"The body {where} its {encoding}. Expected it whole, and compressed in one piece."
+        raise InvalidInput(msg)
+    meter.reserve(len(found))
     return found
 
 

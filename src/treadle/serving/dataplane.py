@@ -8,36 +8,36 @@ one goes on.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import msgspec
 import numpy as np
 
-from treadle.core.answers import shape_of
 from treadle.core.clock import Clock, monotonic
 from treadle.core.errors import (
     InvalidInput,
     ModelFailed,
-    NotFound,
     NotLoaded,
-    PackageRefused,
     TreadleError,
     not_found,
 )
-from treadle.core.ids import new_id
 from treadle.core.records import Revision, Variant
 from treadle.core.servable import Servable
-from treadle.serving.encoding import micros
-from treadle.serving.entries import PredictionEntry
+from treadle.serving import mixture
+from treadle.serving.answer import Answer
+from treadle.serving.answering import with_answers
+from treadle.serving.bandit import router_of
+from treadle.serving.filled import OnlineRead, reader_of
+from treadle.serving.preparing import assign, checked_id, of_version, read
 from treadle.serving.requests import Batch, Reader
-from treadle.serving.variants import choose
+from treadle.serving.runtime import Outputs, Ready, lists_of, make_ready, resident, run, run_together
+from treadle.serving.variants import Choice, Router
 
 Loader = Callable[[Variant], Servable]
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 2.0, 300.0
-_LONGEST_ID = 200
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,70 +55,10 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     version: int | None = None
     #: Monotonic seconds at which the request came.
     received: float
+    #: Whether the caller wants to know what each input adds to the answer.
+    explain: bool = False
     #: What the protocol needs to know again when it renders the answer.
     asked: Any = None
-
-
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """The predictions for one request, and where they came from."""
-
-    id: str
-    endpoint: str
-    revision: int
-    variant: Variant
-    #: Why this variant.
-    assignment: str
-    subject: str | None
-    keys: list[str] | None
-    at: datetime
-    #: Seconds since the request came.
-    latency: float
-    batch: Batch
-    #: `prediction` and what else the signature says; arrays of shape (rows,), or (rows, columns).
-    outputs: dict[str, np.ndarray]
-    #: By output, what its columns are called, of those that have several.
-    columns: dict[str, tuple[str, ...]]
-    #: Outputs whose numbers are probabilities of labels, each by itself.
-    independent: frozenset[str] = frozenset()
-
-    def rows(self) -> list[dict[str, Any]]:
-        """Return the answer to each row as plain values; several numbers by their columns' names."""
-        found = [_plain(values, self.columns.get(name)) for name, values in self.outputs.items()]
-        return [dict(zip(self.outputs, row, strict=True)) for row in zip(*found, strict=True)]
-
-    def _sure(self, shares: np.ndarray) -> np.ndarray:
-        """Return how probable what is said is; of a set of labels, what is said of the one that is least sure."""
-        if "probabilities" in self.independent:
-            return np.asarray(np.maximum(shares, 1 - shares).min(axis=1))
-        return np.asarray(shares.max(axis=1))
-
-    def entry(self) -> PredictionEntry:
-        """Return what the log keeps of it."""
-        probability, shares = self.outputs.get("probability"), self.outputs.get("probabilities")
-        said = self.outputs["prediction"]
-        # A prediction that is text or several numbers, and outputs beside the two usual ones, are kept as JSON.
-        plain = (
-            said.ndim == 1 and said.dtype != object and not set(self.outputs) - {"prediction", "probability"}
-        )
-        number = said.ndim == 1 and said.dtype != object
-        return PredictionEntry(
-            request_id=self.id,
-            endpoint=self.endpoint,
-            revision=self.revision,
-            model=self.variant.model,
-            version=self.variant.version,
-            variant=self.variant.name,
-            assignment=self.assignment,
-            subject=self.subject,
-            at=micros(self.at),
-            latency=self.latency,
-            inputs=self.batch.values,
-            keys=self.keys,
-            predictions=said.astype(np.float64).tolist() if number else [None] * self.batch.rows,
-            probabilities=None if probability is None else probability.tolist(),
-            outputs=None if plain else [msgspec.json.encode(row).decode() for row in self.rows()],
-            confidences=None if shares is None else self._sure(shares).tolist(),
-        )
 
 
 class Prepared(msgspec.Struct, frozen=True):
@@ -126,18 +66,12 @@ class Prepared(msgspec.Struct, frozen=True):
 
     id: str
     revision: Revision
-    variant: Variant
-    assignment: str
-    servable: Servable
+    choice: Choice
+    ready: Ready
     batch: Batch
     call: Call
-
-
-class Ready(msgspec.Struct, frozen=True):
-    """A model version in memory and the reader of its requests."""
-
-    servable: Servable
-    reader: Reader
+    #: What was loaded when the request came.
+    loaded: Loaded
 
 
 class Loaded(msgspec.Struct, frozen=True):
@@ -146,6 +80,9 @@ class Loaded(msgspec.Struct, frozen=True):
     revision: Revision
     #: (model, version) → what answers.
     ready: dict[tuple[str, int], Ready]
+    router: Router
+    #: What answers for all variants together, and as whom; None: each answers by itself.
+    mixture: tuple[Ready, Choice] | None = None
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -168,9 +105,14 @@ class Dataplane:
         *,
         clock: Clock,
         max_rows: int = 10_000,
+        online: OnlineRead | None = None,
     ) -> None:
-        """Prepare an empty plane; `current` reads the newest revisions, `loader` loads and verifies a version."""
+        """Prepare an empty plane; `current` reads the newest revisions, `loader` loads and verifies a version.
+
+        `online` reads features that callers do not send.
+        """
         self._current, self._loader, self._clock, self._max_rows = current, loader, clock, max_rows
+        self._online = online
         self._loaded: dict[str, Loaded] = {}
         self._refused: dict[str, Refusal] = {}
         self._refreshing = threading.Lock()
@@ -217,7 +159,10 @@ class Dataplane:
             NotLoaded: no revision of it could be loaded yet.
         """
         loaded = self._find(endpoint)
-        variant = loaded.revision.variants[0] if version is None else _of_version(loaded, version)
+        if version is None and loaded.mixture is not None:
+            ready, choice = loaded.mixture
+            return loaded, choice.variant, ready.reader
+        variant = loaded.revision.variants[0] if version is None else of_version(loaded, version)
         return loaded, variant, loaded.ready[variant.model, variant.version].reader
 
     def predict(self, endpoint: str, call: Call) -> Answer:
@@ -237,47 +182,98 @@ class Dataplane:
             NotFound, NotLoaded, InvalidInput: as for `predict`.
         """
         loaded = self._find(endpoint)
-        request = _checked_id(call.id)
-        variant, assignment = self._assign(loaded, call, request)
-        ready = loaded.ready[variant.model, variant.version]
-        batch = call.read(ready.reader)
+        request = checked_id(call.id)
+        choice, ready, batch = read(loaded, assign(loaded, call, request), call)
         if call.keys is not None and len(call.keys) != batch.rows:
             msg = f"There are {len(call.keys)} keys for {batch.rows} rows. Expected one for each row."
             raise InvalidInput(msg, field="keys")
-        return Prepared(request, loaded.revision, variant, assignment, ready.servable, batch, call)
+        return Prepared(request, loaded.revision, choice, ready, batch, call, loaded)
 
     def run(self, prepared: Prepared) -> Answer:
-        """Call the model for a prepared request.
+        """Call the model for a prepared request; where the challenger of a rollout fails, the first variant answers.
 
         Raises:
-            ModelFailed: as for `predict`.
+            InvalidInput, ModelFailed: as for `predict`.
         """
-        call, variant = prepared.call, prepared.variant
-        outputs = _run(prepared.servable, prepared.batch, variant)
+        try:
+            outputs = run(prepared.ready, prepared.batch, prepared.choice.variant)
+        except ModelFailed:
+            if prepared.choice.tally is not None:
+                prepared.choice.tally.missed()
+            if not prepared.choice.on_trial:
+                raise
+            return self.instead(prepared, "failed")
+        return self._answer(prepared, outputs, self._clock.now(), monotonic())
+
+    def instead(self, prepared: Prepared, why: str) -> Answer:
+        """Answer a request by the first variant, since the challenger of a rollout did not: `why` says how so.
+
+        Raises:
+            InvalidInput, ModelFailed: as for `predict`.
+        """
+        loaded, call = prepared.loaded, prepared.call
+        choice = loaded.router.instead(prepared.choice, why)
+        ready = loaded.ready[choice.variant.model, choice.variant.version]
+        batch = call.read(ready.reader)
+        return self.run(Prepared(prepared.id, loaded.revision, choice, ready, batch, call, loaded))
+
+    def run_together(self, several: Sequence[Prepared]) -> list[Answer | TreadleError]:
+        """Call a model once for prepared requests that the same version answers; return what became of each."""
+        first = several[0]
+        found = run_together(first.ready, [one.batch for one in several], first.choice.variant)
+        at, now = self._clock.now(), monotonic()
+        return [
+            self._failed(one, outputs)
+            if isinstance(outputs, TreadleError)
+            else self._answer(one, outputs, at, now)
+            for one, outputs in zip(several, found, strict=True)
+        ]
+
+    def run_all(self, several: Sequence[Prepared]) -> list[Answer | TreadleError]:
+        """Answer prepared requests of whatever variants, those of one version together; return what became of each."""
+        places: dict[int, list[int]] = {}
+        for place, one in enumerate(several):
+            places.setdefault(id(one.ready), []).append(place)
+        found: dict[int, Answer | TreadleError] = {}
+        for of_one in places.values():
+            found |= zip(of_one, self.run_together([several[place] for place in of_one]), strict=True)
+        return [found[place] for place in range(len(several))]
+
+    def _failed(self, prepared: Prepared, error: TreadleError) -> Answer | TreadleError:
+        choice = prepared.choice
+        if choice.tally is not None and isinstance(error, ModelFailed):
+            choice.tally.missed()
+        if not choice.on_trial:
+            return error
+        try:
+            return self.instead(prepared, "failed")
+        except TreadleError as also:  # the matter of this request, and not of those that ran together with it
+            return also
+
+    def _answer(self, prepared: Prepared, outputs: Outputs, at: datetime, now: float) -> Answer:
+        call, choice, ready = prepared.call, prepared.choice, prepared.ready
+        if choice.tally is not None:
+            choice.tally.answered(now - call.received)
+        if prepared.batch.lacking:
+            outputs["features"] = np.array(prepared.batch.lacking, dtype=object)
         return Answer(
             id=prepared.id,
             endpoint=prepared.revision.endpoint,
             revision=prepared.revision.revision,
-            variant=variant,
-            assignment=prepared.assignment,
+            variant=choice.variant,
+            assignment=choice.reason,
+            propensity=choice.propensity,
             subject=call.subject,
             keys=call.keys,
-            at=self._clock.now(),
-            latency=monotonic() - call.received,
+            at=prepared.batch.as_of or at,
+            latency=now - call.received,
             batch=prepared.batch,
             outputs=outputs,
-            columns={f.name: f.columns for f in prepared.servable.signature.outputs if f.columns},
-            independent=frozenset(f.name for f in prepared.servable.signature.outputs if f.independent),
+            columns=ready.columns,
+            independent=ready.independent,
+            members=ready.members,
+            lists=getattr(outputs, "lists", None) or lists_of(outputs),
         )
-
-    def _assign(self, loaded: Loaded, call: Call, request: str) -> tuple[Variant, str]:
-        if call.version is not None:
-            return _of_version(loaded, call.version), "asked for by version"
-        if call.subject is not None:
-            variant, reason = choose(loaded.revision, call.subject)
-            return variant, reason if len(loaded.revision.variants) == 1 else f"subject: {reason}"
-        variant, reason = choose(loaded.revision, request)
-        return variant, reason if len(loaded.revision.variants) == 1 else f"request: {reason}"
 
     def _find(self, endpoint: str) -> Loaded:
         found = self._loaded.get(endpoint)
@@ -304,19 +300,44 @@ class Dataplane:
         before = self._loaded.get(name)
         try:
             ready = {key: self._ready(before, key, variant) for key, variant in _versions(revision).items()}
+            together = self._mixture(revision, ready)
         except Exception as error:  # noqa: BLE001 - a model is foreign code: whatever it raises, the old one goes on
             self._refused = {**self._refused, name: self._refusal(name, revision, error)}
             return
-        self._loaded = {**self._loaded, name: Loaded(revision, ready)}
+        self._loaded = {**self._loaded, name: Loaded(revision, ready, router_of(revision), together)}
         self._refused = {key: value for key, value in self._refused.items() if key != name}
 
     def _ready(self, before: Loaded | None, key: tuple[str, int], variant: Variant) -> Ready:
-        if before and key in before.ready:
-            return before.ready[key]
-        servable = self._loader(variant)
-        ready = Ready(servable, Reader(servable.signature, max_rows=self._max_rows))
-        _warm(ready, variant)
-        return ready
+        for there in (before, *self._loaded.values()):
+            if there and key in there.ready:
+                return there.ready[key]
+        held = resident()
+        loaded = self._loader(variant)
+        servable = with_answers(loaded)
+        reader = reader_of(servable.signature, max_rows=self._max_rows, online=self._online)
+        made = make_ready(servable, variant, reader=reader, samples=getattr(loaded, "samples", None))
+        return msgspec.structs.replace(
+            made,
+            memory=max(0, resident() - held),
+            provider=getattr(loaded, "provider", "native"),
+            fallback=getattr(loaded, "fallback", ""),
+        )
+
+    def _mixture(
+        self, revision: Revision, ready: Mapping[tuple[str, int], Ready]
+    ) -> tuple[Ready, Choice] | None:
+        if not mixture.is_mixture(revision.traffic):
+            return None
+        variants = mixture.members_of(revision.traffic, revision.variants)
+        servable = mixture.mixed(
+            revision.traffic, [(v, ready[v.model, v.version].servable) for v in variants]
+        )
+        variant, reason = mixture.named(revision.traffic, variants)
+        reader = reader_of(servable.signature, max_rows=self._max_rows, online=self._online)
+        made = make_ready(servable, variant, reader=reader, samples=getattr(servable, "samples", None))
+        by_name = {v.name: (v.model, v.version, v.name) for v in variants}
+        propensity = 1 - revision.holdout
+        return msgspec.structs.replace(made, members=by_name), Choice(variant, reason, propensity)
 
     def _refusal(self, name: str, revision: Revision, error: Exception) -> Refusal:
         last = self._refused.get(name)
@@ -329,66 +350,3 @@ class Dataplane:
 
 def _versions(revision: Revision) -> dict[tuple[str, int], Variant]:
     return {(variant.model, variant.version): variant for variant in revision.variants}
-
-
-def _of_version(loaded: Loaded, version: int) -> Variant:
-    for variant in loaded.revision.variants:
-        if variant.version == version:
-            return variant
-    known = ", ".join(str(variant.version) for variant in loaded.revision.variants)
-    msg = f"Endpoint {loaded.revision.endpoint} has no version {version} loaded. Loaded: {known}."
-    raise NotFound(msg)
-
-
-def _checked_id(given: str) -> str:
-    if len(given) > _LONGEST_ID or not given.isprintable():
-        msg = f"The id has {len(given)} characters. Expected at most {_LONGEST_ID} printable ones, or none."
-        raise InvalidInput(msg, field="id")
-    return given or new_id()
-
-
-def _run(servable: Servable, batch: Batch, variant: Variant) -> dict[str, np.ndarray]:
-    try:
-        outputs = servable.predict(batch.columns)
-    except Exception as error:
-        msg = f"Model {variant.model}/{variant.version} failed: {type(error).__name__}: {error}"
-        raise ModelFailed(msg) from error
-    columns = {field.name: field.columns for field in servable.signature.outputs}
-    for name, values in outputs.items():
-        if values.shape != shape_of(columns.get(name, ()), batch.rows):
-            msg = f"Model {variant.model}/{variant.version} gave {name} of shape {values.shape} for {batch.rows} rows."
-            raise ModelFailed(msg)
-        if values.dtype.kind == "f" and not np.isfinite(values).all():
-            row = int(np.argwhere(~np.isfinite(values))[0][0])
-            bad = values[row] if values.ndim == 1 else values[row].tolist()
-            msg = f"Model {variant.model}/{variant.version} gave {name} {bad} for row {row}."
-            raise ModelFailed(msg)
-    if "prediction" not in outputs:
-        msg = f"Model {variant.model}/{variant.version} gave no 'prediction', only {', '.join(outputs)}."
-        raise ModelFailed(msg)
-    return outputs
-
-
-def _plain(values: np.ndarray, columns: tuple[str, ...] | None) -> list[Any]:
-    if columns is None:
-        return list(values.tolist())
-    return [dict(zip(columns, row, strict=True)) for row in values.tolist()]
-
-
-_NEUTRAL = {"float32": np.float32(0), "int64": np.int64(0), "string": ""}
-
-
-def _warm(ready: Ready, variant: Variant) -> None:
-    """Run the model once on one row and once on several, so that the first caller does not wait for it."""
-    for rows in (1, 2):
-        columns = {
-            field.name: np.full(
-                rows, _NEUTRAL[field.tensor], dtype=object if field.tensor == "string" else None
-            )
-            for field in ready.reader.signature.inputs
-        }
-        try:
-            _run(ready.servable, Batch(rows, columns, {}), variant)
-        except ModelFailed as error:
-            msg = f"The first call of it failed: {error}"
-            raise PackageRefused(msg) from error

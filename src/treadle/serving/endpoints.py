@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from threading import Event
 
 import msgspec
@@ -14,6 +13,8 @@ from sqlalchemy import Connection, func, select
 from treadle.core.clock import Clock, monotonic
 from treadle.core.errors import Busy, Conflict, InvalidInput, PackageRefused, not_found
 from treadle.core.records import Revision, ServerState, Variant, from_json, to_json
+from treadle.core.traffic import Split, Traffic
+from treadle.serving import bandit, mixture
 from treadle.store.ledger import processes, tables
 from treadle.store.ledger.ledger import Ledger
 
@@ -21,6 +22,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 #: Seconds after which a server of another machine that has not reported counts as dead.
 SILENCE = 90.0
 _LOOK = 0.05
+_SPLIT = Split()
 
 
 class Endpoints:
@@ -31,6 +33,8 @@ class Endpoints:
     """
 
     def __init__(self, ledger: Ledger, clock: Clock) -> None:
+        #: Where they are kept.
+        self.ledger = ledger
         self._ledger = ledger
         self._clock = clock
 
@@ -40,14 +44,14 @@ class Endpoints:
         with self._ledger.read() as connection:
             return list(connection.scalars(query))
 
-    def get(self, name: str) -> Revision:
-        """Return the current revision of an endpoint.
+    def get(self, name: str, *, connection: Connection | None = None) -> Revision:
+        """Return the current revision of an endpoint; with `connection`, as that transaction sees it.
 
         Raises:
             NotFound: there is no endpoint of that name.
         """
-        with self._ledger.read() as connection:
-            found = _current(connection, name)
+        with self._ledger.read(connection) as reader:
+            found = _current(reader, name)
         if found is None:
             raise not_found("endpoint", name, self.names())
         return found
@@ -85,19 +89,26 @@ class Endpoints:
         actor: str,
         reason: str,
         expected: int | None,
+        traffic: Traffic = _SPLIT,
+        holdout: float | None = None,
+        rollout: str = "",
         connection: Connection | None = None,
     ) -> Revision:
         """Make a new revision; servers load it within their `poll_interval`.
 
         `expected` is the revision that the caller has looked at (0: there is none yet; None: whatever there is).
+        `holdout` is the share of the subjects that stay with the first variant; None: as before. `rollout` is the id of the
+        rollout that asks.
         With `connection`, the change is part of that write transaction.
 
         Raises:
             InvalidInput: the name or the variants are not valid.
             Conflict: the current revision is another than `expected`.
         """
-        _check(name, variants)
-        with self._writing(connection) as writer:
+        _check(name, variants, holdout)
+        mixture.check(traffic, variants)
+        bandit.check(traffic, variants)
+        with self._ledger.write(connection) as writer:
             before = _current(writer, name)
             number = before.revision if before else 0
             if expected is not None and number != expected:
@@ -106,6 +117,9 @@ class Endpoints:
                 endpoint=name,
                 revision=number + 1,
                 variants=tuple(variants),
+                traffic=traffic,
+                rollout=rollout,
+                holdout=holdout if holdout is not None else before.holdout if before else 0.0,
                 created_at=self._clock.now(),
                 actor=actor,
                 reason=reason,
@@ -177,14 +191,6 @@ class Endpoints:
                 raise Busy(msg)
             pause.wait(_LOOK)
 
-    @contextmanager
-    def _writing(self, connection: Connection | None) -> Iterator[Connection]:
-        if connection is not None:
-            yield connection
-            return
-        with self._ledger.write() as own:
-            yield own
-
 
 def _current(connection: Connection, name: str) -> Revision | None:
     query = select(tables.revisions.c.body).where(tables.revisions.c.endpoint == name)
@@ -192,7 +198,7 @@ def _current(connection: Connection, name: str) -> Revision | None:
     return None if body is None else from_json(body, Revision)
 
 
-def _check(name: str, variants: Sequence[Variant]) -> None:
+def _check(name: str, variants: Sequence[Variant], holdout: float | None) -> None:
     if not _NAME.fullmatch(name):
         msg = f"{name!r} cannot name an endpoint. Expected up to 100 letters, digits, '_', '.' and '-', as 'delay'."
         raise InvalidInput(msg, field="name")
@@ -204,6 +210,19 @@ def _check(name: str, variants: Sequence[Variant]) -> None:
     if not all(0 <= weight <= 1 for weight in weights) or not math.isclose(sum(weights), 1, abs_tol=1e-6):
         msg = f"The variants' weights are {', '.join(map(str, weights))}. Expected shares that add up to 1."
         raise InvalidInput(msg, field="variants")
+    for variant in variants:
+        if not 0 <= variant.shadow <= 1 or (variant.shadow and variant.weight):
+            msg = (
+                f"Variant {variant.name} has shadow={variant.shadow} and weight={variant.weight}. Expected a shadow of "
+                "0 to 1, and the weight 0 where there is one: a shadow does not answer."
+            )
+            raise InvalidInput(msg, field="variants")
+    if variants[0].shadow:
+        msg = f"The first variant, {variants[0].name}, is a shadow. Expected one that answers: name it first."
+        raise InvalidInput(msg, field="variants")
+    if holdout is not None and not 0 <= holdout < 1:
+        msg = f"The holdout is {holdout}. Expected a share of the subjects: 0 or more, and less than 1."
+        raise InvalidInput(msg, field="holdout")
 
 
 def _conflict(name: str, now: Revision | None, expected: int) -> Conflict:

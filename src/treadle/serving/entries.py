@@ -10,7 +10,7 @@ import msgspec
 from treadle.core.ids import canonical
 
 
-class PredictionEntry(msgspec.Struct, frozen=True, kw_only=True, tag="p", array_like=True):
+class PredictionEntry(msgspec.Struct, frozen=True, kw_only=True, tag="p", array_like=True, gc=False):
     """The answer to one request."""
 
     request_id: str
@@ -37,9 +37,19 @@ class PredictionEntry(msgspec.Struct, frozen=True, kw_only=True, tag="p", array_
     outputs: list[str] | None = None
     #: Probability of the predicted class of several.
     confidences: list[float] | None = None
+    #: How probable it was that this variant would be chosen for the request; 1: there was nothing to choose.
+    propensity: float = 1.0
+    #: Whether it was made beside the answer, which another variant gave.
+    shadow: bool = False
+    #: The fraction of the requests that is logged.
+    sampled: float = 1.0
+    #: Of each row: answer, abstain, review or ask; None: nothing was to be decided.
+    decisions: list[str] | None = None
+    #: Of each row, the model, version and variant that answered it, where these are several.
+    answered_by: list[tuple[str, int, str]] | None = None
 
 
-class OutcomeEntry(msgspec.Struct, frozen=True, kw_only=True, tag="o", array_like=True):
+class OutcomeEntry(msgspec.Struct, frozen=True, kw_only=True, tag="o", array_like=True, gc=False):
     """Outcomes that one request reported."""
 
     request_id: str

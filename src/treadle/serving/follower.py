@@ -15,6 +15,7 @@ from treadle.core.ids import new_id
 from treadle.core.records import ServerState
 from treadle.serving.dataplane import Dataplane
 from treadle.serving.endpoints import Endpoints
+from treadle.serving.lookout import Lookout
 from treadle.store.ledger import processes
 
 _log = logging.getLogger("treadle.serving")
@@ -40,11 +41,12 @@ class Follower:
         clock: Clock,
         poll_interval: float = 0.5,
         siblings: bool = False,
+        lookout: Lookout | None = None,
     ) -> None:
-        """Prepare it; with `siblings`, other processes answer on the same address."""
+        """Prepare it; with `siblings`, other processes answer on the same address. `lookout` looks after rollouts."""
         self._plane, self._endpoints = plane, endpoints
         self._server, self._clock, self._interval = server, clock, poll_interval
-        self._siblings = siblings
+        self._siblings, self._lookout = siblings, lookout
         self._process = msgspec.json.encode(processes.this()).decode()
         self._reported: dict[str, tuple[int, int | None]] = {}
         self._spoke = 0.0
@@ -92,11 +94,15 @@ class Follower:
     def _run(self) -> None:
         swept = False
         while not self._stop.is_set():
-            with suppress(StoreUnavailable):
+            try:
                 self.look(force=False)
                 if not swept:
                     self._endpoints.sweep()
                     swept = True
+            except StoreUnavailable:
+                pass  # it is logged, and tried again
+            except Exception:  # noqa: BLE001 - a record that cannot be read here ends neither loading nor guarding
+                _log.exception("looking for new revisions failed")
             self._tried.set()
             self._stop.wait(self._interval)
 
@@ -109,6 +115,8 @@ class Follower:
         try:
             self._plane.refresh(force=force)
             self._report()
+            if self._lookout:
+                self._lookout.look()
         except StoreUnavailable as error:
             if self.problem is None:
                 _log.warning("loaded endpoints go on, but new revisions cannot be read: %s", error)

@@ -16,9 +16,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
-from treadle.core.clock import monotonic
+from treadle.core.clock import SystemClock, monotonic
 from treadle.core.errors import StoreUnavailable
 from treadle.serving import wal
+from treadle.serving.discretion import Discretion
 from treadle.serving.entries import Entry, pack
 from treadle.store.failures import of_os_error
 from treadle.store.files import make_folder
@@ -48,14 +49,19 @@ class PredictionLog:
         durability: Literal["async", "sync"] = "async",
         flush_interval: float = 0.5,
         buffer: int = 32 * 1024 * 1024,
-        seal_bytes: int = 16 * 1024 * 1024,
+        seal_bytes: int = 2 * 1024 * 1024,
         seal_after: float = 30.0,
+        discretion: Discretion | None = None,
     ) -> None:
-        """Prepare a log for the project at `root`; `buffer` and `seal_bytes` are bytes, the rest seconds."""
+        """Prepare a log for the project at `root`; `buffer` and `seal_bytes` are bytes, the rest seconds.
+
+        `discretion` says what of an entry is kept; None: everything.
+        """
         self.server, self.folder = server, root / LOGS / server
         self.durability = durability
         self._flush_interval, self._limit = flush_interval, buffer
         self._seal_bytes, self._seal_after = seal_bytes, seal_after
+        self._discretion = discretion
         self._changed = threading.Condition()
         self._waiting: list[Item] = []
         self._waiting_bytes = 0
@@ -67,6 +73,8 @@ class PredictionLog:
         self._thread: threading.Thread | None = None
         #: Entries that were given up because the buffer was full, since the start.
         self.dropped = 0
+        #: Requests that were not in the sample, since the start.
+        self.left_out = 0
         #: What keeps the log from being written now; None: it is written.
         self.problem: StoreUnavailable | None = None
 
@@ -82,6 +90,14 @@ class PredictionLog:
             return sum(path.stat().st_size for path in wal.segments(self.folder))
         return 0
 
+    @property
+    def lag(self) -> float:
+        """Seconds since the oldest complete segment that has not been shipped was written; 0: there is none."""
+        with suppress(FileNotFoundError, StopIteration):
+            oldest = next(path for path in wal.segments(self.folder) if path.suffix == wal.SEALED)
+            return max(0.0, SystemClock().now().timestamp() - oldest.stat().st_mtime)
+        return 0.0
+
     def start(self) -> None:
         """Start the thread that writes."""
         self._write_out([_PROBE], [])
@@ -90,7 +106,9 @@ class PredictionLog:
 
     def put(self, entry: Entry) -> bool:
         """Buffer an entry and return at once; False: the buffer is full and the entry was dropped."""
-        payload = pack(entry)
+        payload = self._payload(entry)
+        if payload is None:
+            return True
         with self._changed:
             if self._closing or self._waiting_bytes + len(payload) > self._limit:
                 self.dropped += 1
@@ -104,7 +122,10 @@ class PredictionLog:
         Raises:
             StoreUnavailable: the buffer is full, or the log is closed.
         """
-        payload = pack(entry)
+        payload = self._payload(entry)
+        if payload is None:
+            done(None)
+            return
         with self._changed:
             if self._closing or self._waiting_bytes + len(payload) > self._limit:
                 self.dropped += 1
@@ -127,6 +148,16 @@ class PredictionLog:
         if self._thread:
             self._thread.join(timeout)
         self._release()
+
+    def _payload(self, entry: Entry) -> bytes | None:
+        """Return an entry's bytes; None: its request is not in the sample."""
+        if self._discretion is None:
+            return pack(entry)
+        kept = self._discretion.of(entry)
+        if kept is None:
+            self.left_out += 1
+            return None
+        return pack(kept)
 
     def _release(self) -> None:
         if self._lock >= 0:

@@ -60,7 +60,7 @@ def parse(body: bytes, *, endpoint: str, at: datetime, max_rows: int, signature:
         if (outcome.prediction_id is None) == (outcome.key is None):
             msg = "An outcome needs one of 'prediction_id' and 'key', to say what it is the outcome of."
             raise InvalidInput(msg, field=f"outcomes[{number}]")
-        if isinstance(outcome.value, str) != named:
+        if isinstance(outcome.value, str) != named or _is_huge(outcome.value):
             expected = _TEXT if named else "a number, or true or false"
             msg = f"The outcome is {shown(outcome.value)}. Expected {expected}."
             raise InvalidInput(msg, field=f"outcomes[{number}].value")
@@ -73,3 +73,8 @@ def parse(body: bytes, *, endpoint: str, at: datetime, max_rows: int, signature:
         values=[None if isinstance(o.value, str) else float(o.value) for o in found.outcomes],
         texts=[o.value if isinstance(o.value, str) else None for o in found.outcomes],
     )
+
+
+def _is_huge(value: bool | float | str) -> bool:
+    """Whether a whole number is larger than any float."""
+    return isinstance(value, int) and value.bit_length() > 1023

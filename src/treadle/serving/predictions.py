@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from treadle.core.errors import NotFound
-from treadle.serving.frames import OUTCOMES, PREDICTIONS
+from treadle.serving.frames import BEFORE, OUTCOMES, PREDICTIONS
 from treadle.serving.shipping import unshipped
 from treadle.store.tables.tables import Tables
 
@@ -28,11 +28,19 @@ class Predictions:
         return [name[1] for name in names if name[0] == "predictions" and len(name) == 2]
 
     def scan(self, endpoint: str) -> pl.LazyFrame:
-        """Return the predictions of an endpoint, with the columns of `frames.PREDICTIONS`; empty: there are none.
+        """Return the answers of an endpoint, with the columns of `frames.PREDICTIONS`; empty: there are none.
 
         A request that was sent twice with the same id is there once.
         """
-        return _scan(self._tables, self._root, f"predictions/{endpoint}", PREDICTIONS, "prediction_id")
+        return self._all(endpoint).filter(~pl.col("shadow"))
+
+    def shadows(self, endpoint: str) -> pl.LazyFrame:
+        """Return what shadows would have answered; `request_id` and `row` are those of the answer."""
+        return self._all(endpoint).filter("shadow")
+
+    def _all(self, endpoint: str) -> pl.LazyFrame:
+        found = _scan(self._tables, self._root, f"predictions/{endpoint}", PREDICTIONS, "prediction_id")
+        return found.with_columns(pl.col(name).fill_null(value) for name, value in BEFORE.items())
 
 
 class Outcomes:

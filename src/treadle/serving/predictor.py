@@ -9,12 +9,15 @@ from typing import Any, Self, overload
 import numpy as np
 
 from treadle.core.clock import monotonic
-from treadle.serving.dataplane import Answer, Call, Dataplane
+from treadle.serving.answer import Answer
+from treadle.serving.dataplane import Call, Dataplane
 from treadle.serving.entries import key_text
+from treadle.serving.explanations import Explanations
 from treadle.serving.follower import Follower
 from treadle.serving.log import PredictionLog
 from treadle.serving.protocols.rows import predictions
 from treadle.serving.requests import Batch, Reader
+from treadle.serving.shadows import Shadows
 
 Row = Mapping[str, Any]
 
@@ -36,6 +39,7 @@ class Predictor:
         *,
         log: PredictionLog | None,
         follower: Follower | None,
+        explanations: Explanations | None = None,
     ) -> None:
         """Load the endpoint's newest revision and start to follow it; without `log` nothing is written down.
 
@@ -45,10 +49,12 @@ class Predictor:
             StoreUnavailable: the ledger does not answer.
         """
         self._endpoint, self._plane, self._log, self._follower = endpoint, plane, log, follower
+        self._explanations = explanations or Explanations(None, max_rows=0)
         if follower:
             follower.look()
         else:
             plane.refresh()
+        self._shadows = Shadows(log.put) if log else None
         plane.reader(endpoint)
         if log:
             log.start()
@@ -66,10 +72,17 @@ class Predictor:
         return self._plane.reader(self._endpoint)[0].revision.revision
 
     @overload
-    def predict(self, rows: Row, *, subject: str | None = ..., key: Row | None = ...) -> dict[str, Any]: ...
+    def predict(
+        self, rows: Row, *, subject: str | None = ..., key: Row | None = ..., explain: bool = ...
+    ) -> dict[str, Any]: ...
     @overload
     def predict(
-        self, rows: Sequence[Row], *, subject: str | None = ..., key: Sequence[Row] | None = ...
+        self,
+        rows: Sequence[Row],
+        *,
+        subject: str | None = ...,
+        key: Sequence[Row] | None = ...,
+        explain: bool = ...,
     ) -> list[dict[str, Any]]: ...
     def predict(
         self,
@@ -77,17 +90,19 @@ class Predictor:
         *,
         subject: str | None = None,
         key: Row | Sequence[Row] | None = None,
+        explain: bool = False,
     ) -> dict[str, Any] | list[dict[str, Any]]:
         """Answer one row with one mapping, or several with a list: `prediction_id`, `prediction`, `probability`.
 
-        `key` says by which columns the outcome will be found, for the row or for each of the rows.
+        `key` says by which columns the outcome will be found, for the row or for each of the rows; `explain` adds what each
+        input adds to the answer.
 
         Raises:
             InvalidInput: a row does not fit the model's signature; `field` is as `rows[3].distance`.
         """
         if isinstance(rows, Mapping):
-            return self._answer([rows], subject, None if key is None else [key])[0]  # type: ignore[list-item]
-        return self._answer(rows, subject, key)  # type: ignore[arg-type]
+            return self._answer([rows], subject, None if key is None else [key], explain)[0]  # type: ignore[list-item]
+        return self._answer(rows, subject, key, explain)  # type: ignore[arg-type]
 
     def close(self) -> None:
         """Stop following, and write what is left of the log."""
@@ -105,18 +120,24 @@ class Predictor:
         self.close()
 
     def _answer(
-        self, rows: Sequence[Row], subject: str | None, keys: Sequence[Row] | None
+        self, rows: Sequence[Row], subject: str | None, keys: Sequence[Row] | None, explain: bool
     ) -> list[dict[str, Any]]:
         call = Call(
             read=lambda reader: _read(reader, rows),
             subject=subject,
             keys=None if keys is None else [key_text(_plain(key)) for key in keys],
             received=monotonic(),
+            explain=explain,
         )
+        if explain:
+            self._explanations.check(len(rows))
         answer: Answer = self._plane.predict(self._endpoint, call)
         if self._log:
             self._log.put(answer.entry())
-        return predictions(answer)
+        loaded = self._plane.loaded[self._endpoint]
+        if self._shadows and loaded.router.shadowed:
+            self._shadows.offer(loaded, answer, call)
+        return predictions(self._explanations.explained(answer) if explain else answer)
 
 
 def _read(reader: Reader, rows: Sequence[Row]) -> Batch:

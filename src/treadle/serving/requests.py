@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -24,16 +26,43 @@ _NAMED = re.compile(r"(missing required|contains unknown) field `(.*)`", re.DOTA
 _AS_PYTHON = {"NaN": "nan", "Infinity": "inf", "-Infinity": "-inf"}
 _BYTE = re.compile(r"\(byte (\d+)\)$")
 
+_ASTUPLE = msgspec.structs.astuple
 
-class Batch(msgspec.Struct, frozen=True):
-    """The rows of one request."""
 
-    #: Number of rows.
-    rows: int
-    #: Name → array of shape (rows,), as the model is fed.
-    columns: dict[str, np.ndarray]
-    #: Name → values as they came (None: missing), for the log.
-    values: dict[str, Sequence[Any]]
+class Batch:
+    """The rows of one request; what the model is fed is made of them when it is asked for."""
+
+    __slots__ = ("_columns", "_encode", "as_of", "lacking", "rows", "values")
+
+    def __init__(
+        self, rows: int, values: dict[str, Sequence[Any]], encode: Callable[[], dict[str, np.ndarray]]
+    ) -> None:
+        #: Number of rows.
+        self.rows = rows
+        #: Name → values as they came (None: missing), for the log; with the entities whose features were read.
+        self.values = values
+        #: Of each row, the feature views that had no value for it and why; None: nothing lacks.
+        self.lacking: tuple[dict[str, str] | None, ...] | None = None
+        #: The moment as of which features were read; None: none were.
+        self.as_of: datetime | None = None
+        self._encode = encode
+        self._columns: dict[str, np.ndarray] | None = None
+
+    @classmethod
+    def encoded(cls, columns: Mapping[str, np.ndarray]) -> Batch:
+        """Return rows whose columns are encoded already; they have no values to be logged."""
+        return cls(len(next(iter(columns.values()), ())), {}, lambda: dict(columns))
+
+    @property
+    def columns(self) -> dict[str, np.ndarray]:
+        """Name → array of shape (rows,), as the model is fed.
+
+        Raises:
+            InvalidInput: a value does not fit its tensor.
+        """
+        if self._columns is None:
+            self._columns = self._encode()
+        return self._columns
 
 
 class Reader:
@@ -42,6 +71,8 @@ class Reader:
     def __init__(self, signature: Signature, *, max_rows: int) -> None:
         self.signature = signature
         self.max_rows = max_rows
+        #: What may be left out of a request.
+        self.optional: frozenset[str] = frozenset()
         #: Name → field, for protocols that need it.
         self.fields = {field.name: field for field in signature.inputs}
         rename = {f"f{i}": field.name for i, field in enumerate(signature.inputs)}
@@ -62,6 +93,8 @@ class Reader:
             found = self._rows_of.decode(text)
         except msgspec.ValidationError as error:
             raise self._explain_row(error, _untyped(text)) from error
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise malformed(error, bytes(text)) from error
         return self._batch_of_rows(found)
 
     def objects(self, rows: Sequence[Mapping[str, Any]]) -> Batch:
@@ -86,6 +119,8 @@ class Reader:
             found = self._table_of.decode(text)
         except msgspec.ValidationError as error:
             raise self._explain_column(error, _untyped(text)) from error
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise malformed(error, bytes(text)) from error
         return self._batch(dict(zip(self.fields, msgspec.structs.astuple(found), strict=True)), _in_columns)
 
     def values(self, columns: Mapping[str, Sequence[Any]], *, place: Callable[[str, int], str]) -> Batch:
@@ -114,9 +149,13 @@ class Reader:
             raise _wrong(field, values[row], place(field.name, row), str(error)) from error
 
     def _batch_of_rows(self, found: Sequence[Any]) -> Batch:
-        self.check_count(len(found), "rows")
-        columns = list(zip(*map(msgspec.structs.astuple, found), strict=True))
-        return self._batch(dict(zip(self.fields, columns, strict=True)), _in_rows)
+        rows = len(found)
+        if not 0 < rows <= self.max_rows:
+            self.check_count(rows, "rows")
+        values: dict[str, Sequence[Any]] = dict(
+            zip(self.fields, zip(*map(_ASTUPLE, found), strict=True), strict=True)
+        )
+        return Batch(rows, values, partial(self._arrays, values, in_rows))
 
     def _batch(self, values: dict[str, Sequence[Any]], place: Callable[[str, int], str]) -> Batch:
         rows = len(next(iter(values.values()), ()))
@@ -126,11 +165,23 @@ class Reader:
                 msg = f"Field {name!r} has {len(column)} values, {first!r} has {rows}. Expected one for each row."
                 raise InvalidInput(msg, field=name)
         self.check_count(rows, "columns")
-        arrays = {
-            name: encode(self.fields[name], column, place=lambda row, name=name: place(name, row))  # type: ignore[misc]
+        return Batch(rows, values, partial(self._arrays, values, place))
+
+    def _arrays(
+        self, values: Mapping[str, Sequence[Any]], place: Callable[[str, int], str]
+    ) -> dict[str, np.ndarray]:
+        return {
+            name: encode(self.fields[name], column, place=partial(place, name))
             for name, column in values.items()
         }
-        return Batch(rows, arrays, values)
+
+    def joined(self, batches: Sequence[Batch]) -> Batch:
+        """Return the rows of several requests as those of one."""
+        values: dict[str, Sequence[Any]] = {
+            name: [v for batch in batches for v in batch.values[name]] for name in self.signature.names
+        }
+        rows = sum(batch.rows for batch in batches)
+        return Batch(rows, values, partial(self._arrays, values, _in_columns))
 
     def check_count(self, rows: int, place: str) -> None:
         """Refuse a request without rows, or with more than the limit.
@@ -276,7 +327,8 @@ def _python(field: Field) -> Any:
     return kind | None if field.nullable else kind
 
 
-def _in_rows(name: str, row: int) -> str:
+def in_rows(name: str, row: int) -> str:
+    """Return the place of a value among rows."""
     return f"rows[{row}].{name}"
 
 

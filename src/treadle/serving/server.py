@@ -1,46 +1,61 @@
-"""The prediction server: one object that Granian calls for every request, and the command that runs it."""
+"""The prediction server: one object that Granian calls for every request."""
 
 from __future__ import annotations
 
 import asyncio
-import ctypes
-import hmac
-import ipaddress
+import gc
 import logging
-import os
-import signal
-import socket
-import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from functools import partial
+from math import inf
 from pathlib import Path
 from typing import Any
 
 from treadle.core import plugins
 from treadle.core.clock import Clock, monotonic
-from treadle.core.errors import AuthRequired, InvalidInput, StoreUnavailable, TreadleError
-from treadle.core.optional import require
+from treadle.core.errors import InvalidInput, StoreUnavailable, TreadleError
 from treadle.core.settings import ServingSettings
-from treadle.serving import body, outcomes
-from treadle.serving.dataplane import Answer, Dataplane
-from treadle.serving.entries import Entry
+from treadle.serving import body, openapi, outcomes
+from treadle.serving.access import Access
+from treadle.serving.admission import Admission, Ticket
+from treadle.serving.answer import Answer
+from treadle.serving.careful import Careful
+from treadle.serving.dataplane import Call, Dataplane, Prepared
+from treadle.serving.draining import Draining, end_with_parent
+from treadle.serving.explanations import Explainer, Explanations
 from treadle.serving.follower import Follower
+from treadle.serving.form import page as page_of_forms
+from treadle.serving.jobs.routes import JobRoutes
+from treadle.serving.keeping import keep
 from treadle.serving.log import PredictionLog
+from treadle.serving.notes import Notes
+from treadle.serving.operations import Operations
 from treadle.serving.protocols.rows import describe
+from treadle.serving.routing import Found, Route, Routes, Unmatched
+from treadle.serving.seats import Seat
+from treadle.serving.shadows import Shadows
 from treadle.serving.shipping import ShippingThread
-from treadle.serving.telemetry import Family, Telemetry, publish, published
-from treadle.serving.web import Request, Response, Route, refuse_plainly, reply, status_of
+from treadle.serving.together import Together
+from treadle.serving.watching import Watching
+from treadle.serving.web import (
+    Request,
+    Response,
+    hints,
+    query_of,
+    refusal_of,
+    refuse_plainly,
+    reply,
+    status_of,
+)
 
 _log = logging.getLogger("treadle.serving")
 
 #: Requests with more rows, or larger bodies, are answered in a thread, so that they hold up nobody.
 INLINE_ROWS, INLINE_BYTES = 256, 64 * 1024
 _THREADS = 4
-_TEXT = ("content-type", "text/plain; version=0.0.4; charset=utf-8")
-_PDEATHSIG = 1
-_PUBLISH_EVERY = 1.0
+#: Addresses whose route is remembered.
+_REMEMBERED = 1024
 _FIRST_LOOK = 10.0
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -58,169 +73,300 @@ class Application:
         shipping: ShippingThread | None,
         settings: ServingSettings,
         clock: Clock,
+        access: Access,
+        root: Path = Path(),
+        jobs: JobRoutes | None = None,
+        explainer: Explainer | None = None,
     ) -> None:
         """Put the parts together; nothing is started before the server calls `__rsgi_init__`."""
         self._plane, self._log, self._follower, self._shipping = plane, log, follower, shipping
         self._settings, self._clock = settings, clock
-        self._telemetry = Telemetry()
+        self._explanations = Explanations(explainer, max_rows=settings.explain_rows)
+        self._access, self._root = access, root
+        self._watching = Watching()
+        self._admission = Admission(
+            most=settings.max_in_flight,
+            most_bytes=settings.max_bytes_in_flight,
+            timeout=settings.timeout,
+            body_timeout=settings.body_timeout,
+        )
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="treadle-large")
-        self._draining = False
+        self._together = Together(plane, self._pool, threads=_THREADS)
+        self._found: dict[tuple[str, str, str], Found] = {}
+        self._draining = Draining(wait=settings.drain_wait)
+        self._operations = Operations(
+            plane,
+            log,
+            follower=follower,
+            access=access,
+            admission=self._admission,
+            draining=self._draining,
+            settings=settings,
+        )
+        self._telemetry = self._operations.telemetry
+        self._careful, self._shadows = Careful(plane), Shadows(log.put)
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._jobs = jobs
         #: Every method and path that is answered.
-        self.routes = tuple(self._all_routes())
+        self.routes = Routes([*self._all_routes(), *(jobs.routes(plane) if jobs else ())])
+        made = (plugins.load("protocol", name).door for name in self._with_doors())
+        #: Where requests come in that do not come over HTTP.
+        self._doors = [door for make in made if (door := make(self.respond, settings)) is not None]
+
+    def take(self, seat: Seat) -> None:
+        """Be one of several workers, which share a socket and know of each other."""
+        self._operations.seat = seat
 
     def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
         """Start the threads; called by the server in its worker process, before it takes connections.
 
         So a worker that begins later than others does not answer before others know what it has loaded.
         """
-        _end_with_parent()
-        self._loop = loop
-        self._log.start()
+        end_with_parent()
+        self._begin(loop)
         self._follower.start(wait=_FIRST_LOOK)
+        gc.freeze()  # libraries and models are for good: the collector need not look at them with each request
+        seat = self._operations.seat
+        self._draining.install(loop, seat.listener if seat else None)
+        for door in self._doors:
+            loop.run_until_complete(door.start())
+            self._draining.closing.append(partial(door.close, self._settings.grace))
+        if seat:
+            seat.board.became_ready(seat.index)
+
+    async def begin(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Start the threads inside another server, whose process, signals and ports are left alone."""
+        self._begin(loop)
+        await self._in_thread(partial(self._follower.start, wait=_FIRST_LOOK))
+
+    def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._admission.start(loop)
+        self._watching.start(self._settings, self._root, self._clock)
+        self._operations.ticking.append(self._watching.tick)
+        self._log.start()
         if self._shipping:
             self._shipping.start()
-        if self._settings.workers > 1:
-            self._publish(loop)
+        self._operations.tick(loop)
 
     def __rsgi_del__(self, loop: asyncio.AbstractEventLoop) -> None:
         """Write and ship what is left; called by the server when the last request is answered."""
-        self._draining = True
+        self._draining.on = True
+        for door in self._doors:
+            loop.run_until_complete(door.close(self._settings.grace))
+        self.stop()
+
+    def stop(self) -> None:
+        """Stop the threads, and write and ship what is left."""
+        self._draining.on = True
         self._follower.stop()
         self._log.close()
         if self._shipping:
             self._shipping.stop()
         self._pool.shutdown(wait=False)
+        self._watching.close()
+        if self._jobs:
+            self._jobs.close()
 
     async def __rsgi__(self, scope: Any, protocol: Any) -> None:
         """Answer one request."""
         if scope.proto != "http":
             protocol.close(403)
             return
-        response = await self._respond(scope, protocol)
+        response = await self.respond(scope, protocol)
+        headers = list(response.headers)
+        if self._draining.on:
+            headers.append(("connection", "close"))
         if scope.method == "HEAD":
-            protocol.response_empty(response.status, list(response.headers))
+            protocol.response_empty(response.status, headers)
         else:
-            protocol.response_bytes(response.status, list(response.headers), response.body)
+            protocol.response_bytes(response.status, headers, response.body)
 
-    async def _respond(self, scope: Any, protocol: Any) -> Response:
+    async def respond(self, scope: Any, protocol: Any) -> Response:
+        """Answer a request as Granian hands it over: what is known of it, and its body."""
+        if not self._watching:
+            return await self._respond(scope, protocol, None)
+        notes = Notes(scope, monotonic())
+        response = await self._respond(scope, protocol, notes)
+        self._watching.saw(notes, response)
+        return response
+
+    async def _respond(self, scope: Any, protocol: Any, notes: Notes | None) -> Response:
         received = monotonic()
-        route, names = self._find(scope.method, scope.path)
-        refuse = route.refuse if route else refuse_plainly
+        ticket, sent = None, scope.headers
+        asked = scope.method, scope.path, sent.get("content-type", "")
+        found = self._found.get(asked) or self._find(*asked)
+        names = found.names
+        headers: tuple[tuple[str, str], ...] = ()
         try:
-            if route is None or not route.public:
-                self._authorise(scope.headers.get("authorization", ""))
-            if route is None:
-                return self._unknown(scope.method, scope.path)
-            data = b""
-            if scope.method == "POST":
-                body.check_media_type(scope.headers.get("content-type", ""))
-                data = await body.read(protocol, scope.headers, limit=self._settings.max_body)
+            if self._access.guarded and not found.public:
+                wanted = found.route.scope if found.route else "any"
+                self._access.check(wanted, sent.get("authorization", ""), scope.client)
+            route = found.chosen()
+            if notes:
+                notes.route, notes.endpoint = route.path, names.get("endpoint", "")
+            query = query_of(scope.query_string)
+            if route.protocol and "endpoint" not in names:
+                names = {**names, "endpoint": self._default_endpoint(query)}
+            data, deadline = b"", inf
+            if asked[0] == "POST":
+                ticket = self._admission.enter(protocol, sent, received)
+                data, deadline = await self._read(ticket, sent), ticket.deadline
             request = Request(
-                method=scope.method,
-                path=scope.path,
-                headers=scope.headers,
+                method=asked[0],
+                path=asked[1],
+                headers=sent,
                 body=data,
                 names=names,
+                query=query,
                 received=received,
+                deadline=deadline,
+                notes=notes,
             )
             return await route.handler(request)  # type: ignore[no-any-return]
+        except Unmatched as error:
+            status, message, field = 405 if error.allowed else 404, str(error), None
+            headers = (("allow", ", ".join(error.allowed)),) if error.allowed else ()
         except TreadleError as error:
-            status, message, field = status_of(error), str(error), getattr(error, "field", None)
+            status, message, field = refusal_of(error)
+            if ticket is None and asked[0] == "POST":
+                await body.discard(protocol, sent)
+        except asyncio.CancelledError:
+            problem = self._admission.why(ticket) if ticket else None
+            if problem is None:
+                raise
+            status, message, field = status_of(problem), str(problem), None
+            headers = (("connection", "close"),)
         except Exception as error:  # noqa: BLE001 - the server goes on, whatever one request runs into
             _log.exception("request failed: %s %s", scope.method, scope.path)
             status, message, field = 500, f"The server failed: {type(error).__name__}. See its log.", None
+        finally:
+            if ticket is not None:
+                self._admission.leave(ticket)
         self._telemetry.refused(
             names.get("endpoint", "") if names.get("endpoint") in self._plane.loaded else "", status
         )
-        headers = (("content-type", "application/json"), *_hints(status))
-        return Response(status=status, body=refuse(message, field), headers=headers)
+        headers = (("content-type", "application/json"), *headers, *hints(status))
+        return Response(status=status, body=found.refuse(message, field), headers=headers)
+
+    def _find(self, method: str, path: str, content_type: str) -> Found:
+        """Look a route up, and remember it for the next request like it."""
+        found = self.routes.find(method, path, content_type)
+        if found.route is not None:
+            if len(self._found) >= _REMEMBERED:
+                self._found.clear()
+            self._found[method, path, content_type] = found
+        return found
+
+    async def _read(self, ticket: Ticket, headers: Mapping[str, str]) -> bytes:
+        self._together.reading += 1
+        try:
+            data = await body.read(ticket.protocol, headers, limit=self._settings.max_body, meter=ticket)
+        finally:
+            self._together.reading -= 1
+        ticket.reading = False
+        return data
 
     def _all_routes(self) -> list[Route]:
         own = partial(Route, refuse=refuse_plainly)
         routes = [
-            own("GET", "/livez", handler=self._live, public=True),
-            own("GET", "/readyz", handler=self._ready, public=True),
-            own("GET", "/v2/health/live", handler=self._live, public=True),
-            own("GET", "/v2/health/ready", handler=self._ready, public=True),
-            own("GET", "/metrics", handler=self._metrics),
-            own("POST", "/v1/endpoints/{endpoint}/refresh", handler=self._refresh),
-            own("POST", "/v1/endpoints/{endpoint}/outcomes", handler=self._outcomes),
+            *self._operations.routes(),
+            own("GET", "/openapi.json", handler=self._openapi),
+            own("POST", "/v1/endpoints/{endpoint}/refresh", handler=self._refresh, scope="admin"),
+            own("POST", "/v1/endpoints/{endpoint}/outcomes", handler=self._outcomes, scope="outcome"),
+        ]
+        routes += [
+            own("GET", path, handler=partial(self._page, page), public=path in page_of_forms.PUBLIC)
+            for path, page in page_of_forms.pages(secured=lambda: self._access.guarded).items()
         ]
         for name in plugins.available("protocol"):
             protocol = plugins.load("protocol", name)
             speak = partial(Route, refuse=protocol.refuse)
             routes += [
-                speak("POST", path, handler=partial(self._predict, protocol)) for path in protocol.PREDICT
+                speak(
+                    "POST",
+                    path,
+                    handler=partial(self._predict, protocol),
+                    protocol=name,
+                    scope="predict",
+                    media_types=protocol.MEDIA_TYPES,
+                )
+                for path in protocol.PREDICT
             ]
             routes += [
-                speak("GET", path, handler=partial(self._page, page))
+                speak("GET", path, handler=partial(self._page, page), public=path in protocol.PUBLIC)
                 for path, page in protocol.pages().items()
             ]
         return routes
 
-    def _find(self, method: str, path: str) -> tuple[Route | None, dict[str, str]]:
-        parts = tuple(path.strip("/").split("/"))
-        wanted = "GET" if method == "HEAD" else method
-        for route in self.routes:
-            if route.method == wanted:
-                names = route.match(parts)
-                if names is not None:
-                    return route, names
-        return None, {}
+    @staticmethod
+    def _with_doors() -> list[str]:
+        names = plugins.available("protocol")
+        return [name for name in names if hasattr(plugins.load("protocol", name), "door")]
 
-    def _unknown(self, method: str, path: str) -> Response:
-        parts = tuple(path.strip("/").split("/"))
-        allowed = sorted({route.method for route in self.routes if route.match(parts) is not None})
-        if allowed:
-            text = f"{method} is not possible here. Expected {' or '.join(allowed)}."
-            headers = (("content-type", "application/json"), ("allow", ", ".join(allowed)))
-            return Response(status=405, body=refuse_plainly(text, None), headers=headers)
-        text = (
-            f"Nothing is at {path[:200]}. Predictions are asked for at {' and '.join(self._predict_paths())}."
+    def _default_endpoint(self, query: Mapping[str, str]) -> str:
+        """Return the endpoint that a request means which names none in its path."""
+        named = query.get("endpoint") or self._settings.default_endpoint
+        if named:
+            return named
+        known = sorted({*self._plane.loaded, *self._plane.refused})
+        if len(known) == 1 or not self._plane.looked:
+            return known[0] if known else ""
+        msg = (
+            f"The request names no endpoint, and there are {len(known)}: {', '.join(known[:20]) or 'none'}. Add "
+            "?endpoint=<name> to the address, or set serving.default_endpoint."
         )
-        return Response(status=404, body=refuse_plainly(text, None))
-
-    def _predict_paths(self) -> list[str]:
-        return [route.path for route in self.routes if getattr(route.handler, "func", None) == self._predict]
-
-    def _authorise(self, given: str) -> None:
-        token = self._settings.token
-        if token and not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
-            msg = "The token is missing or wrong. Send the header 'Authorization: Bearer <token>' (setting serving.token)."
-            raise AuthRequired(msg)
+        raise InvalidInput(msg, field="endpoint")
 
     async def _predict(self, protocol: Any, request: Request) -> Response:
         endpoint = request.names["endpoint"]
         if len(request.body) > INLINE_BYTES:
-            answer, response = await self._in_thread(self._answer, protocol, endpoint, request)
+            answer, call, response = await self._in_thread(self._answer, protocol, endpoint, request)
+            if isinstance(answer, Prepared):
+                answer = await self._careful.run(answer)
+                response = await self._in_thread(self._rendered, protocol, answer, call)
         else:
             call = protocol.parse(request)
             prepared = self._plane.prepare(endpoint, call)
-            if prepared.batch.rows > INLINE_ROWS:
+            self._admission.check(request.deadline)
+            if request.notes:
+                request.notes.decoded = monotonic()
+            if prepared.choice.on_trial:
+                answer = await self._careful.run(prepared)
+            elif prepared.batch.rows > INLINE_ROWS:
                 answer = await self._in_thread(self._plane.run, prepared)
             else:
-                answer = self._plane.run(prepared)
-            response = protocol.render(answer, call)
+                answer = await self._together.run(prepared)
+            late = self._in_thread(self._rendered, protocol, answer, call) if call.explain else None
+            response = await late if late else protocol.render(answer, call)
         kept: Response = response
-        await self._keep(answer.entry())
+        if request.notes:
+            request.notes.answer, request.notes.answered = answer, monotonic()
+        if self._log.durability == "sync":
+            assert self._loop is not None
+            await keep(self._log, answer.entry(), self._loop)
+        else:
+            self._log.put(answer.entry())
+        if request.notes:
+            request.notes.logged = monotonic()
         self._telemetry.answered(answer, monotonic() - request.received)
+        loaded = self._plane.loaded[endpoint]
+        if loaded.router.shadowed:
+            self._shadows.offer(loaded, answer, call)
         return kept
 
-    def _answer(self, protocol: Any, endpoint: str, request: Request) -> tuple[Answer, Response]:
+    def _answer(self, protocol: Any, endpoint: str, request: Request) -> tuple[Any, Call, Any]:
+        """Answer a large request; one for a challenger, which may hang, is only prepared."""
+        self._admission.check(request.deadline)
         call = protocol.parse(request)
-        answer = self._plane.predict(endpoint, call)
-        return answer, protocol.render(answer, call)
+        prepared = self._plane.prepare(endpoint, call)
+        if prepared.choice.on_trial:
+            return prepared, call, None
+        return (answer := self._plane.run(prepared)), call, self._rendered(protocol, answer, call)
 
-    async def _keep(self, entry: Entry) -> bool:
-        """Log an entry: on the disk before this returns if the log is `sync`; False: it was dropped."""
-        if self._log.durability != "sync":
-            return self._log.put(entry)
-        assert self._loop is not None
-        kept: asyncio.Future[None] = self._loop.create_future()
-        self._log.commit(entry, partial(_settle, self._loop, kept))
-        await kept
-        return True
+    def _rendered(self, protocol: Any, answer: Answer, call: Call) -> Response:
+        told = self._explanations.explained(answer) if call.explain else answer
+        return protocol.render(told, call)  # type: ignore[no-any-return]
 
     async def _outcomes(self, request: Request) -> Response:
         endpoint = request.names["endpoint"]
@@ -232,7 +378,8 @@ class Application:
             max_rows=self._settings.max_rows,
             signature=reader.signature,
         )
-        if not await self._keep(entry):
+        assert self._loop is not None
+        if not await keep(self._log, entry, self._loop):
             msg = "The log takes no outcomes now, because its buffer is full. Send them again in a moment."
             raise self._log.problem or StoreUnavailable(msg)
         return reply({"id": entry.request_id, "accepted": len(entry.values)})
@@ -245,139 +392,9 @@ class Application:
     async def _page(self, page: Callable[[Dataplane, Request], Response], request: Request) -> Response:
         return page(self._plane, request)
 
-    async def _live(self, request: Request) -> Response:  # noqa: ARG002 - handlers have one shape
-        return reply({"live": True})
-
-    async def _ready(self, request: Request) -> Response:  # noqa: ARG002 - handlers have one shape
-        problems = []
-        if not self._follower.settled:
-            problems.append("the endpoints are being loaded")
-        problems += [f"endpoint {name} has no revision that can be loaded" for name in self._plane.unanswered]
-        if self._log.problem:
-            problems.append("the prediction log cannot be written")
-        if self._draining:
-            problems.append("the server is ending")
-        return reply({"ready": not problems, "problems": problems}, status=503 if problems else 200)
-
-    async def _metrics(self, request: Request) -> Response:  # noqa: ARG002 - handlers have one shape
-        families = self._families()
-        if self._settings.workers > 1:
-            own = self._metrics_file()
-            families += published(path for path in own.parent.parent.glob(f"*/{own.name}") if path != own)
-        return Response(body=self._telemetry.text(families), headers=(_TEXT,))
-
-    def _families(self) -> list[Family]:
-        return self._telemetry.families(self._plane.loaded, self._plane.refused, self._log)
-
-    def _metrics_file(self) -> Path:
-        """Return where workers of one parent leave their metrics for each other."""
-        return self._log.folder / f"metrics-{os.getppid()}.json"
-
-    def _publish(self, loop: asyncio.AbstractEventLoop) -> None:
-        with suppress(OSError):
-            publish(self._families(), self._metrics_file())
-        loop.call_later(_PUBLISH_EVERY, self._publish, loop)
+    async def _openapi(self, request: Request) -> Response:  # noqa: ARG002 - handlers have one shape
+        return reply(openapi.document(self._plane, self.routes, secured=self._access.guarded))
 
     async def _in_thread(self, function: Callable[..., Any], *arguments: Any) -> Any:
         assert self._loop is not None
         return await self._loop.run_in_executor(self._pool, function, *arguments)
-
-
-def check_address(settings: ServingSettings) -> None:
-    """Make sure that a server which others can reach asks for a token.
-
-    Raises:
-        AuthRequired: the address is not loopback, and there is no token.
-    """
-    if settings.token or _is_loopback(settings.host):
-        return
-    msg = (
-        f"The server would listen on {settings.host!r}, where others can reach it, without a token. Set serving.token "
-        '(or TREADLE_SERVING__TOKEN_FILE), or serving.host = "127.0.0.1".'
-    )
-    raise AuthRequired(msg)
-
-
-def serve(settings: ServingSettings, *, factory: Callable[[], Application]) -> None:
-    """Serve until SIGTERM or SIGINT; requests that have begun are answered first.
-
-    `factory` is called in each worker process; it must be a function of a module, or a `functools.partial` of one.
-
-    Raises:
-        AuthRequired: as for `check_address`.
-        InvalidInput: the address is taken or not of this machine.
-        MissingExtra: Granian is not installed.
-    """
-    check_address(settings)
-    granian = require("granian", extra="serve")
-    check_free(settings)
-    server = granian.Granian(
-        "treadle",
-        address=settings.host,
-        port=settings.port,
-        interface=granian.constants.Interfaces.RSGI,
-        workers=settings.workers,
-        http=granian.constants.HTTPModes.http1,
-        websockets=False,
-        log_level=granian.log.LogLevels.warning,
-        respawn_failed_workers=True,
-        workers_kill_timeout=30,
-    )
-    server.serve(target_loader=factory, wrap_loader=False)
-
-
-def check_free(settings: ServingSettings) -> None:
-    """Make sure, before the server tries, that an address can be listened at.
-
-    Raises:
-        InvalidInput: it is taken, or not of this machine.
-    """
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((settings.host, settings.port))
-        except OSError as error:
-            msg = f"Cannot listen on {settings.host}:{settings.port}: {error.strerror}. Set serving.port to another one."
-            raise InvalidInput(msg, field="serving.port") from error
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _hints(status: int) -> tuple[tuple[str, str], ...]:
-    if status == 401:
-        return (("www-authenticate", "Bearer"),)
-    return (("retry-after", "1"),) if status in {503, 507} else ()
-
-
-def _settle(
-    loop: asyncio.AbstractEventLoop, kept: asyncio.Future[None], problem: StoreUnavailable | None
-) -> None:
-    """Wake a request whose entry has been written, or not; called from the log's thread."""
-    if not loop.is_closed():
-        loop.call_soon_threadsafe(_finish, kept, problem)
-
-
-def _finish(kept: asyncio.Future[None], problem: StoreUnavailable | None) -> None:
-    if kept.done():
-        return
-    if problem is None:
-        kept.set_result(None)
-    else:
-        kept.set_exception(problem)
-
-
-def _end_with_parent() -> None:
-    """Ask the kernel to end this worker politely when the process that started it dies."""
-    if sys.platform == "linux":
-        parent = os.getppid()
-        ctypes.CDLL(None).prctl(_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-        if os.getppid() != parent:
-            os.kill(os.getpid(), signal.SIGTERM)

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import polars as pl
 
-from treadle.core.errors import TreadleError
 from treadle.serving import wal
 from treadle.serving.entries import Entry, unpack
 from treadle.serving.frames import tables_of
@@ -23,6 +22,8 @@ from treadle.store.tables.tables import Tables
 _log = logging.getLogger("treadle.serving")
 
 _TIDY_EVERY = 64
+#: Bytes of segments that are shipped at once.
+_AT_ONCE = 4 * 1024 * 1024
 
 
 class Shipper:
@@ -59,15 +60,16 @@ class Shipper:
         return rows
 
     def _ship(self, server: str, paths: list[Path]) -> int:
-        if not paths:
-            return 0
+        return sum(self._ship_at_once(server, group) for group in _groups(paths))
+
+    def _ship_at_once(self, server: str, paths: list[Path]) -> int:
         last = wal.number_of(paths[-1])
-        read = {wal.number_of(path): list(_entries(path)) for path in paths}
+        read = {wal.number_of(path): tables_of(_entries(path)) for path in paths}
         rows = 0
-        for name in sorted(tables_of(entry for entries in read.values() for entry in entries)):
+        for name in sorted({name for frames in read.values() for name in frames}):
             known = self._tables.delivered(name, sender=server)
-            fresh = [e for number, entries in read.items() if number > known for e in entries]
-            frame = tables_of(fresh).get(name)
+            fresh = [f[name] for number, f in read.items() if number > known and name in f]
+            frame = pl.concat(fresh) if fresh else None
             self._widen(name, frame)
             if frame is not None and self._tables.deliver(name, frame, sender=server, number=last):
                 rows += frame.height
@@ -78,13 +80,11 @@ class Shipper:
 
     def _widen(self, name: str, frame: pl.DataFrame | None) -> None:
         """Add the columns that a table from an earlier release lacks."""
-        version = self._tables.version(name)
-        if frame is None or version is None:
-            return
-        there = self._tables.schema(name)
-        missing = {column: kind for column, kind in frame.schema.items() if column not in there}
-        if missing:
-            self._tables.widen(name, missing, base=version)
+        if frame is not None and self._tables.exists(name):
+            there = self._tables.schema(name)
+            missing = {column: kind for column, kind in frame.schema.items() if column not in there}
+            if missing:
+                self._tables.extend(name, missing)
 
     def _tidy(self, name: str) -> None:
         version = self._tables.version(name) or 0
@@ -103,7 +103,7 @@ class ShippingThread:
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         #: What keeps segments from being shipped; None: they are.
-        self.problem: TreadleError | None = None
+        self.problem: Exception | None = None
 
     def start(self) -> None:
         """Start the thread."""
@@ -128,7 +128,7 @@ class ShippingThread:
                 shipper.ship(self._server)
                 shipper.ship_leftovers()
                 self.problem = None
-            except TreadleError as error:
+            except Exception as error:  # noqa: BLE001 - one segment or folder, perhaps of somebody else, ends no shipping
                 if self.problem is None:
                     _log.warning("prediction log waits on this machine, as it cannot be shipped: %s", error)
                 self.problem = error
@@ -148,6 +148,24 @@ def _entries(path: Path) -> Iterator[Entry]:
     """Return a segment's entries; one that was completed since it was listed has another name now."""
     now = path if path.exists() else path.with_suffix(wal.SEALED)
     return (unpack(payload) for payload in wal.entries(now) if len(payload) > 1)
+
+
+def _groups(paths: list[Path]) -> Iterator[list[Path]]:
+    """Return segments in groups of a few megabytes: as rows of tables they take ten times that in memory."""
+    group: list[Path] = []
+    size = 0
+    for path in paths:
+        try:
+            more = path.stat().st_size
+        except FileNotFoundError:  # completed meanwhile, or gone
+            more = 0
+        if group and size + more > _AT_ONCE:
+            yield group
+            group, size = [], 0
+        group.append(path)
+        size += more
+    if group:
+        yield group
 
 
 def _folders(logs: Path) -> list[Path]:

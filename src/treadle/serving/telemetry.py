@@ -10,8 +10,10 @@ from typing import Any
 import msgspec
 
 from treadle.core.optional import require
-from treadle.serving.dataplane import Answer, Loaded, Refusal
+from treadle.serving.answer import Answer
+from treadle.serving.dataplane import Loaded, Refusal
 from treadle.serving.log import PredictionLog
+from treadle.serving.tally import Spread, Tally
 
 Labels = tuple[tuple[str, str], ...]
 
@@ -31,8 +33,19 @@ _STATES: dict[str, Callable[[Iterable[float]], float]] = {
     "treadle_endpoint_revision": min,
     "treadle_endpoint_refused": max,
     "treadle_log_writable": min,
+    "treadle_model_fallback": max,
+    "treadle_ledger_reachable": min,
+    "treadle_log_lag_seconds": max,
+    "treadle_worker_deaths": max,
+    "treadle_versions_loaded": max,
 }
+_TIME = "Time from the arrival of a request to its answer."
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+
+_SERVED = ("endpoint", "version", "variant")
+#: Versions and variants, over all endpoints, that are counted apart.
+MOST_SERIES = 500
 
 
 class Telemetry:
@@ -47,15 +60,9 @@ class Telemetry:
         self._library: Any = require("prometheus_client", extra="serve")
         lib, registry = self._library, self._library.CollectorRegistry()
         self._registry = registry
-        served = ("endpoint", "version", "variant")
-        self._predictions = lib.Counter("treadle_predictions", "Rows answered.", served, registry=registry)
-        self._seconds = lib.Histogram(
-            "treadle_request_seconds",
-            "Time from the arrival of a request to its answer.",
-            ("endpoint",),
-            buckets=_SECONDS,
-            registry=registry,
-        )
+        self._predictions = Tally("treadle_predictions", _SERVED)
+        self._series: set[tuple[str, Any, str]] = set()
+        self._seconds = Spread("treadle_request_seconds", _SERVED, _SECONDS)
         self._refused = lib.Counter(
             "treadle_requests_refused", "Requests answered with 4xx.", ("endpoint",), registry=registry
         )
@@ -86,8 +93,18 @@ class Telemetry:
     def answered(self, answer: Answer, seconds: float) -> None:
         """Count an answer."""
         variant = answer.variant
-        self._predictions.labels(answer.endpoint, variant.version, variant.name).inc(answer.batch.rows)
-        self._seconds.labels(answer.endpoint).observe(seconds)
+        series = (answer.endpoint, variant.version, variant.name)
+        if series not in self._series:
+            series = self._admitted(series)
+        self._predictions.add(series, answer.batch.rows)
+        self._seconds.add(series, seconds)
+
+    def _admitted(self, series: tuple[str, Any, str]) -> tuple[str, Any, str]:
+        """Return the labels under which an answer counts: of very many versions the later ones are counted together."""
+        if len(self._series) >= MOST_SERIES:
+            return (series[0], "other", "other")
+        self._series.add(series)
+        return series
 
     def refused(self, endpoint: str, status: int) -> None:
         """Count a request that was not answered; `endpoint` is empty where none of that name is loaded."""
@@ -107,6 +124,14 @@ class Telemetry:
         self._spooled.set(log.spooled)
         self._writable.set(log.problem is None)
         return [
+            Family("treadle_predictions", "Rows answered.", "counter", self._predictions.samples()),
+            Family("treadle_request_seconds", _TIME, "histogram", self._seconds.samples()),
+            *_versions(loaded),
+            *self._registered(),
+        ]
+
+    def _registered(self) -> list[Family]:
+        return [
             Family(
                 family.name,
                 family.documentation,
@@ -119,6 +144,25 @@ class Telemetry:
     def text(self, families: Iterable[Family]) -> bytes:
         """Return metrics in Prometheus's text format; those of several processes become one."""
         return self._library.generate_latest(_Collected(self._library, merged(families)))  # type: ignore[no-any-return]
+
+
+def _versions(loaded: Mapping[str, Loaded]) -> list[Family]:
+    """Return what is known of each version that is loaded now; an evicted one is not there any more."""
+    memory: list[tuple[str, Labels, float]] = []
+    fallen: list[tuple[str, Labels, float]] = []
+    for name, found in list(loaded.items())[:MOST_SERIES]:
+        for variant in found.revision.variants:
+            ready = found.ready.get((variant.model, variant.version))
+            if ready is not None:
+                labels = (("endpoint", name), ("variant", variant.name), ("version", str(variant.version)))
+                memory.append(("treadle_model_memory_bytes", labels, ready.memory))
+                fallen.append(("treadle_model_fallback", labels, float(bool(ready.fallback))))
+    grew = "Bytes by which the process grew when the version was loaded."
+    instead = "1: the version is computed on the processor, because its provider is not to be had."
+    return [
+        Family("treadle_model_memory_bytes", grew, "gauge", memory),
+        Family("treadle_model_fallback", instead, "gauge", fallen),
+    ]
 
 
 class _Collected:

@@ -6,6 +6,7 @@ import struct
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from treadle.core.errors import InvalidInput
@@ -39,6 +40,12 @@ ACCEPTED = {
     "timestamp": {"INT64", "BYTES"},
     "date": {"INT64", "INT32", "BYTES"},
 }
+_ACCEPTED = {
+    (kind, nullable): frozenset(names | (_FLOATS if nullable and kind in {"integer", "boolean"} else set()))
+    for kind, names in ACCEPTED.items()
+    for nullable in (False, True)
+}
+_NAME_OF = {kind: name for name, kind in NUMPY.items()}
 _NAMES = {"integer": "INT64", "float": "FP32", "boolean": "BOOL", "timestamp": "INT64", "date": "INT64"}
 _LENGTH = struct.Struct("<I")
 
@@ -52,10 +59,32 @@ def datatype_of(field: Field) -> str:
     )
 
 
-def accepted(field: Field) -> set[str]:
+def accepted(field: Field) -> frozenset[str]:
     """Return the types that a field may come as; numbers that may be missing also as floats, with NaN for missing."""
-    kinds = ACCEPTED[field.kind]
-    return kinds | _FLOATS if field.nullable and field.kind in {"integer", "boolean"} else kinds
+    return _ACCEPTED[field.kind, field.nullable]
+
+
+def count_of(name: str, shape: Sequence[int]) -> int:
+    """Return the number of rows of an input tensor.
+
+    Raises:
+        InvalidInput: its shape is not [rows] or [rows, 1].
+    """
+    if not shape or len(shape) > 2 or shape[0] < 0 or (len(shape) == 2 and shape[1] != 1):
+        msg = f"Input {name!r} has the shape {list(shape)}. Expected [rows] or [rows, 1]."
+        raise InvalidInput(msg, field=name)
+    return int(shape[0])
+
+
+def check_type(name: str, datatype: str, expected: frozenset[str]) -> None:
+    """Refuse an input tensor of another type than its field may come as.
+
+    Raises:
+        InvalidInput: as it says.
+    """
+    if datatype not in expected:
+        msg = f"Input {name!r} is {datatype[:20]}. Expected {' or '.join(sorted(expected))}."
+        raise InvalidInput(msg, field=name)
 
 
 def values_of(field: Field, datatype: str, data: Sequence[Any]) -> Sequence[Any]:
@@ -101,11 +130,18 @@ def to_bytes(values: np.ndarray) -> bytes:
     return values.tobytes()
 
 
+def as_texts(values: np.ndarray) -> np.ndarray:
+    """Return an output as it is, or as JSON text where it holds what no tensor can."""
+    if values.dtype != object or isinstance(values[0], str):
+        return values
+    return np.array([msgspec.json.encode(value).decode() for value in values.tolist()], dtype=object)
+
+
 def datatype_of_array(values: np.ndarray) -> str:
     """Return the type of an output."""
     if values.dtype.kind in "OU":
         return "BYTES"
-    return next(name for name, kind in NUMPY.items() if kind == values.dtype)
+    return _NAME_OF[values.dtype]
 
 
 def _strings(data: bytes, count: int, name: str) -> list[str]:

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
-from urllib.parse import unquote
+from collections.abc import Mapping
+from math import inf
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl
 
 import msgspec
 
 from treadle.core.errors import (
     AlreadyExists,
     AuthRequired,
+    BodyTooSlow,
+    CallerGone,
     Conflict,
+    DeadlinePassed,
+    Forbidden,
     InvalidInput,
+    MissingExtra,
     NotFound,
     NotLoaded,
+    Overloaded,
     PackageRefused,
     StoreFull,
     StoreReadOnly,
     StoreUnavailable,
     TooLarge,
+    TooManyAttempts,
     TreadleError,
     WrongMediaType,
 )
@@ -32,6 +40,12 @@ STATUSES: tuple[tuple[type[TreadleError], int], ...] = (
     (WrongMediaType, 415),
     (InvalidInput, 400),
     (AuthRequired, 401),
+    (Forbidden, 403),
+    (TooManyAttempts, 429),
+    (BodyTooSlow, 408),
+    (CallerGone, 499),
+    (DeadlinePassed, 504),
+    (Overloaded, 503),
     (NotFound, 404),
     (Conflict, 409),
     (AlreadyExists, 409),
@@ -40,8 +54,13 @@ STATUSES: tuple[tuple[type[TreadleError], int], ...] = (
     (StoreReadOnly, 507),
     (StoreUnavailable, 503),
     (NotLoaded, 503),
+    (MissingExtra, 501),
     (TreadleError, 500),
 )
+
+
+#: Characters of a refusal's message and of its field that are sent: what came may have been a megabyte.
+_LONGEST, _LONGEST_FIELD = 4_000, 300
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,10 +71,24 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     #: Header name in lower case → value.
     headers: Mapping[str, str]
     body: bytes = b""
-    #: The named parts of the path, decoded.
+    #: The named parts of the path, decoded; `endpoint` is always there where a prediction is asked for.
     names: Mapping[str, str] = {}
+    #: What stands behind the question mark of the address; see `query_of`.
+    query: Mapping[str, str] = {}
     #: Monotonic seconds at which it came.
     received: float
+    #: Monotonic seconds after which nobody waits for the answer.
+    deadline: float = inf
+    #: Where it is noted what becomes of it; None: nobody wants to know.
+    notes: Any = None
+
+
+class Refusal(NamedTuple):
+    """An error, as far as it is sent."""
+
+    status: int
+    message: str
+    field: str | None
 
 
 class Response(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,42 +104,46 @@ def reply(value: Any, *, status: int = 200) -> Response:
     return Response(status=status, body=msgspec.json.encode(value))
 
 
+def query_of(text: str) -> dict[str, str]:
+    """Return the parameters of an address; of those that came twice the last.
+
+    Raises:
+        InvalidInput: they are not UTF-8, or there are more than a hundred.
+    """
+    if not text:
+        return {}
+    try:
+        return dict(parse_qsl(text, keep_blank_values=True, max_num_fields=100, errors="strict"))
+    except ValueError as error:
+        msg = f"The parameters behind the question mark cannot be read: {error}."
+        raise InvalidInput(msg) from error
+
+
 def status_of(error: TreadleError) -> int:
     """Return the HTTP status for an error."""
     return next(status for kind, status in STATUSES if isinstance(error, kind))
 
 
-class Route:
-    """A method and a path such as `/v2/models/{endpoint}/infer`, and what answers it."""
-
-    __slots__ = ("_parts", "handler", "method", "path", "public", "refuse")
-
-    def __init__(
-        self,
-        method: str,
-        path: str,
-        *,
-        handler: Callable[..., Any],
-        refuse: Callable[[str, str | None], bytes],
-        public: bool = False,
-    ) -> None:
-        self.method, self.path, self.handler, self.refuse, self.public = method, path, handler, refuse, public
-        self._parts = tuple(path.strip("/").split("/"))
-
-    def match(self, parts: tuple[str, ...]) -> dict[str, str] | None:
-        """Return the named parts of a path that fits; None: it does not fit."""
-        if len(parts) != len(self._parts):
-            return None
-        names = {}
-        for given, wanted in zip(parts, self._parts, strict=True):
-            if wanted[:1] == "{":
-                names[wanted[1:-1]] = unquote(given)
-            elif given != wanted:
-                return None
-        return names
+def hints(status: int) -> tuple[tuple[str, str], ...]:
+    """Return the headers that say what a refused caller may do."""
+    if status == 401:
+        return (("www-authenticate", "Bearer"),)
+    return (("retry-after", "1"),) if status in {429, 503, 507} else ()
 
 
 def refuse_plainly(message: str, field: str | None) -> bytes:
     """Return the body of a refusal: `{"error": {"field": …, "message": …}}`."""
     told = {"message": message} if field is None else {"field": field, "message": message}
     return msgspec.json.encode({"error": told})
+
+
+def refusal_of(error: TreadleError) -> Refusal:
+    """Return what is sent of an error."""
+    field = getattr(error, "field", None)
+    return Refusal(
+        status_of(error), _cut(str(error), _LONGEST), None if field is None else _cut(field, _LONGEST_FIELD)
+    )
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[:most]}…"

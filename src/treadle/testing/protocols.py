@@ -1,8 +1,11 @@
 """The contract of serving protocols: what every file in `serving/protocols`, ours or yours, must pass.
 
-A protocol is a module with `PREDICT` (paths with `{endpoint}`, by POST), `pages()` (paths by GET → what they show),
-`parse(request) -> Call`, `render(answer, call) -> Response` and `refuse(message, field) -> bytes`. Each check is given
-the module and an `Example`: how the protocol says one thing that it can say.
+A protocol is a module with `PREDICT` (paths by POST; one without `{endpoint}` means `serving.default_endpoint`, or the
+one that `?endpoint=` names), `MEDIA_TYPES` (what bodies may be said to be: protocols may share a path, and the type
+decides), `pages()` (paths by GET → what they show), `PUBLIC` (those of them that need no token), `parse(request) -> Call`,
+`render(answer, call) -> Response` and `refuse(message, field) -> bytes`. One that is not spoken over HTTP has no paths, and
+a `door(application, settings)` that listens elsewhere. Each check is given the module and an `Example`: how the protocol
+says one thing that it can say.
 
     @pytest.mark.parametrize("check", protocols.CHECKS)
     def test_contract(check):
@@ -24,7 +27,8 @@ from treadle.core.clock import SystemClock
 from treadle.core.errors import InvalidInput
 from treadle.core.records import Revision, Variant
 from treadle.core.signature import Field, Signature
-from treadle.serving.dataplane import Answer, Dataplane
+from treadle.serving.answer import Answer
+from treadle.serving.dataplane import Dataplane
 from treadle.serving.web import Request, Response
 
 #: The signature that examples are about.
@@ -52,6 +56,10 @@ class Example:
     ask: Callable[[Sequence[Mapping[str, Any]], str], bytes]
     #: Response → one probability for each row.
     read: Callable[[Response], list[float]]
+    #: Request id → parameters of the address, where the body has no place for it.
+    query: Callable[[str], Mapping[str, str]] = lambda name: {}  # noqa: ARG005 - most bodies have one
+    #: What a refusal says, as text.
+    refusal: Callable[[bytes], str] = lambda body: str(msgspec.json.decode(body))
 
 
 class Echo:
@@ -67,14 +75,14 @@ class Echo:
 
 def check_rows_are_answered_in_order(protocol: ModuleType, example: Example) -> None:
     """Each row is fed as it was sent, and the answers stand in the order of the rows."""
-    response = _ask(protocol, example.ask(ROWS, ""))
+    response = _ask(protocol, example, ROWS)
 
     assert example.read(response) == pytest.approx([0.0014, 0.5])
 
 
 def check_the_callers_id_is_kept(protocol: ModuleType, example: Example) -> None:
     """A request keeps the id that its caller gave it; without one it is given one."""
-    given, made = (_answer(protocol, example.ask(ROWS, name)).id for name in ("r-1", ""))
+    given, made = (_answer(protocol, example, name).id for name in ("r-1", ""))
 
     assert given == "r-1"
     assert made
@@ -82,7 +90,7 @@ def check_the_callers_id_is_kept(protocol: ModuleType, example: Example) -> None
 
 def check_values_are_kept_for_the_log(protocol: ModuleType, example: Example) -> None:
     """The log gets the values as they were meant, whatever the protocol packed them in."""
-    entry = _answer(protocol, example.ask(ROWS, "r-1")).entry()
+    entry = _answer(protocol, example, "r-1").entry()
 
     assert list(entry.inputs["distance"]) == [1400, 0]
     assert list(entry.inputs["temp"]) == [3.5, None]
@@ -96,32 +104,33 @@ def check_bad_rows_are_refused(protocol: ModuleType, example: Example) -> None:
     """A wrong type, a gap where none may be and no rows at all are `InvalidInput` with the field's name in it."""
     for change in ({"distance": None}, {"carrier": None}):
         with pytest.raises(InvalidInput) as refusal:
-            _ask(protocol, example.ask([{**ROWS[0], **change}], ""))
+            _ask(protocol, example, [{**ROWS[0], **change}])
         assert next(iter(change)) in f"{refusal.value.field}"
     with pytest.raises(InvalidInput):
-        _ask(protocol, example.ask([], ""))
+        _ask(protocol, example, [])
 
 
 def check_bodies_that_are_none_are_refused(protocol: ModuleType, example: Example) -> None:  # noqa: ARG001
     """Whatever bytes come, nothing but `InvalidInput` is raised."""
     for body in (b"", b"{", b"null", b"[]", b"{}", b"\xff\x00", b"[" * 100_000, b'{"a":' * 100_000):
         with pytest.raises(InvalidInput):
-            _ask(protocol, body)
+            _respond(protocol, _request(body))
 
 
-def check_refusals_are_json_with_an_error(protocol: ModuleType, example: Example) -> None:  # noqa: ARG001
-    """A refusal is a JSON object whose `error` holds the message and the field."""
-    told = msgspec.json.decode(protocol.refuse("Expected a number.", "rows[3].distance"))
+def check_refusals_say_what_and_where(protocol: ModuleType, example: Example) -> None:
+    """A refusal holds the message and the field."""
+    told = example.refusal(protocol.refuse("Expected a number.", "rows[3].distance"))
 
-    assert "Expected a number." in str(told["error"])
-    assert "rows[3].distance" in str(told["error"])
+    assert "Expected a number." in told
+    assert "rows[3].distance" in told
 
 
-def check_paths_name_the_endpoint(protocol: ModuleType, example: Example) -> None:  # noqa: ARG001
-    """Predictions are asked for at paths that name the endpoint; pages are at paths from the root."""
-    assert protocol.PREDICT
-    assert all(path.startswith("/") and "{endpoint}" in path for path in protocol.PREDICT)
-    assert all(path.startswith("/") for path in protocol.pages())
+def check_paths_start_at_the_root(protocol: ModuleType, example: Example) -> None:  # noqa: ARG001
+    """Predictions are asked for at a path, or through a door of the protocol's own; what is public is there."""
+    assert protocol.PREDICT or callable(protocol.door)
+    assert all(path.startswith("/") for path in (*protocol.PREDICT, *protocol.pages()))
+    assert set(protocol.PUBLIC) <= set(protocol.pages())
+    assert any(protocol.MEDIA_TYPES)
 
 
 #: All checks.
@@ -131,23 +140,36 @@ CHECKS: tuple[Callable[[ModuleType, Example], None], ...] = (
     check_values_are_kept_for_the_log,
     check_bad_rows_are_refused,
     check_bodies_that_are_none_are_refused,
-    check_refusals_are_json_with_an_error,
-    check_paths_name_the_endpoint,
+    check_refusals_say_what_and_where,
+    check_paths_start_at_the_root,
 )
 
 
-def _answer(protocol: ModuleType, body: bytes) -> Answer:
-    return _plane().predict("delay", protocol.parse(_request(body)))
+def _answer(protocol: ModuleType, example: Example, name: str) -> Answer:
+    request = _request(example.ask(ROWS, name), example.query(name))
+    return _plane().predict("delay", protocol.parse(request))
 
 
-def _ask(protocol: ModuleType, body: bytes) -> Response:
-    call = protocol.parse(_request(body))
+def _ask(protocol: ModuleType, example: Example, rows: Sequence[Mapping[str, Any]]) -> Response:
+    return _respond(protocol, _request(example.ask(rows, "")))
+
+
+def _respond(protocol: ModuleType, request: Request) -> Response:
+    call = protocol.parse(request)
     response: Response = protocol.render(_plane().predict("delay", call), call)
     return response
 
 
-def _request(body: bytes) -> Request:
-    return Request(method="POST", path="/", headers={}, body=body, names={"endpoint": "delay"}, received=0.0)
+def _request(body: bytes, query: Mapping[str, str] | None = None) -> Request:
+    return Request(
+        method="POST",
+        path="/",
+        headers={},
+        body=body,
+        names={"endpoint": "delay"},
+        query=query or {},
+        received=0.0,
+    )
 
 
 def _plane() -> Dataplane:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
+from functools import partial
+from typing import Any
 
 import polars as pl
 import pytest
@@ -211,6 +214,50 @@ class TablesContract:
         assert commits == len(sent) - 1
         assert [tables.delivered("log", sender=f"s{sender}") for sender in range(5)] == [deliveries] * 4 + [0]
 
+    def test_what_is_too_old_leaves_a_table_that_others_deliver_to(
+        self, tables: Tables, deliveries: int
+    ) -> None:
+        """Nothing else does, and no sender's number is forgotten."""
+        first, end = datetime(2013, 1, 1, tzinfo=UTC), datetime(2013, 1, 2, tzinfo=UTC)
+
+        def insist(act: Callable[[], Any]) -> Any:
+            while True:
+                try:
+                    return act()
+                except Conflict:
+                    continue
+
+        def send(sender: int) -> None:
+            for number in range(1, deliveries + 1):
+                rows = pl.DataFrame({"id": [number, 100 * sender + number], "at": [first, end]})
+                insist(partial(tables.deliver, "log", rows, sender=f"s{sender}", number=number))
+
+        send(1)
+        with ThreadPoolExecutor(3) as pool:
+            sending = [pool.submit(send, sender) for sender in (2, 3, 4)]
+            while not all(each.done() for each in sending):
+                insist(partial(tables.expire, "log", column="at", before=end))
+            for each in sending:
+                each.result()
+        tables.expire("log", column="at", before=end)
+
+        assert _ids(tables, "log", None) == [
+            100 * s + n for s in range(1, 5) for n in range(1, deliveries + 1)
+        ]
+        assert [tables.delivered("log", sender=f"s{sender}") for sender in range(1, 5)] == [deliveries] * 4
+        assert tables.expired("log", column="at", before=end).rows == 0
+
+    def test_columns_are_added_to_a_table_that_others_deliver_to(self, tables: Tables) -> None:
+        """Those that are there are not added again."""
+        tables.deliver("log", _ROWS, sender="s", number=1)
+
+        for _ in range(2):
+            tables.extend("log", {"name": pl.String(), "late": pl.Boolean()})
+        tables.deliver("log", _MORE.with_columns(late=pl.lit(True)), sender="s", number=2)
+
+        assert tables.version("log") == 2
+        assert tables.scan("log").collect().sort("id")["late"].to_list() == [None, None, True]
+
     def test_added_columns_are_null_in_old_rows(self, tables: Tables) -> None:
         """And old versions do not have them."""
         first = tables.append("t", _ROWS, base=None)
@@ -287,6 +334,34 @@ class TablesContract:
 
         assert tables.names() == ["flights/quarantine", "flights/rows"]
         assert tables.append("b", _MORE, base=None) == 0
+
+    def test_rows_that_are_read_later_are_those_of_when_they_were_asked_for(self, tables: Tables) -> None:
+        """Also where the version was not named, and the table has grown since."""
+        base = tables.append("t", _ROWS, base=None)
+        asked = tables.scan("t")
+
+        tables.append("t", _MORE, base=base)
+
+        assert sorted(asked.collect()["id"]) == [1, 2]
+        assert _ids(tables, "t", None) == [1, 2, 3]
+
+    def test_what_another_process_does_is_seen(self, tables: Tables) -> None:
+        """It appends, and puts another table in this one's place, which ends at the same version."""
+        other = Tables(tables._backend)
+        base = tables.append("t", _ROWS, base=None)
+        newest = tables.append("t", _ROWS, base=base)
+
+        appended = other.append("t", _MORE, base=newest)
+        assert tables.version("t") == appended
+        assert _ids(tables, "t", appended) == [1, 1, 2, 2, 3]
+        other.drop("t")
+        assert tables.version("t") is None
+        for number in range(appended + 1):
+            other.append("t", _MORE, base=number - 1 if number else None)
+
+        assert _ids(tables, "t", appended) == _ids(tables, "t", None) == [3, 3, 3]
+        assert tables.append("t", _ROWS, base=appended) == appended + 1
+        assert _ids(tables, "t", None) == [1, 2, 3, 3, 3]
 
     def test_a_table_that_is_not_there_is_named(self, tables: Tables) -> None:
         """So is a version that it does not have."""

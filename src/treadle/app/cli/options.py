@@ -38,6 +38,12 @@ def reason(function: F) -> F:
     )
 
 
+def decision(function: F) -> F:
+    """Add `--reason`, which has to be given, and `--by`."""
+    why = click.option("--reason", required=True, help="Why; kept with the change.")
+    return why(click.option("--by", help="Who decides; by default who is logged in.")(function))
+
+
 def user() -> str:
     """Return who is logged in."""
     try:

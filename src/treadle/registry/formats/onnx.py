@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,15 @@ import numpy as np
 from treadle.core.answers import as_told, follows, in_order, numbers, scored
 from treadle.core.errors import InvalidInput, PackageRefused
 from treadle.core.optional import require
+from treadle.core.packing import Matrix, filled
 from treadle.core.signature import Field, Signature
 from treadle.registry.asked import Asked
-from treadle.registry.format import Example, Saved, Trial
+from treadle.registry.format import TOLERANCE, Example, Saved, Trial, differences
+from treadle.registry.packing import packed
 from treadle.registry.protobuf import refuse_external_data
+from treadle.registry.providers import session
+
+_log = logging.getLogger("treadle.registry")
 
 NAME = "onnx"
 ENDINGS = (".onnx",)
@@ -21,23 +27,25 @@ FILE = "model.onnx"
 
 
 class OnnxModel:
-    """A session of ONNX Runtime with one thread: it is called by many threads, and a model is small."""
+    """A session of ONNX Runtime."""
 
     def __init__(self, data: bytes, *, signature: Signature) -> None:
-        runtime = require("onnxruntime", extra="serve")
-        options = runtime.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 4
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self._session = runtime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        self._session = session(data, "cpu")
         self._signature = signature
         self._scored = scored(signature)
         self._column = {given.name: len(given.shape) != 1 for given in self._session.get_inputs()}
         given = [found.name for found in self._session.get_outputs()]
         _check_names(self._column, given, signature)
         self._given = [field for field in (*signature.outputs[:-1], self._scored) if field.name in given]
+        self._names = [field.name for field in self._given]
         self._rest = [field for field in signature.outputs if field.name not in given]
+        self._data: bytes | None = data
+        #: Golden rows of its package.
+        self.samples: Mapping[str, np.ndarray] | None = None
+        #: What it can be fed instead of its columns, once `pack` has tried that: see `core.packing`.
+        self.packing: tuple[Matrix, ...] = ()
+        #: What computes it, and why it is not what was asked for; empty: it is.
+        self.provider, self.fallback = "cpu", ""
 
     @property
     def signature(self) -> Signature:
@@ -46,18 +54,98 @@ class OnnxModel:
 
     def predict(self, columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Answer for encoded columns of shape (rows,)."""
+        if self.packing:
+            rows = len(next(iter(columns.values())))
+            return self.predict_packed({m.name: filled(m, columns, rows) for m in self.packing})
         feed = {
             name: columns[name].reshape(-1, 1) if column else columns[name]
             for name, column in self._column.items()
         }
-        values = self._session.run([field.name for field in self._given], feed)
+        return self.predict_packed(feed)
+
+    def predict_packed(self, feed: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Answer for the matrices of `packing`."""
+        values = self._session.run(self._names, feed)
         outputs = {f.name: _shaped(f, value) for f, value in zip(self._given, values, strict=True)}
         name = self._scored.name
         outputs[name] = in_order(outputs[name].astype(np.float64, copy=False), self._scored)
         if not self._rest:
-            return outputs | {name: as_told(outputs[name], self._scored)}
+            outputs[name] = as_told(outputs[name], self._scored)
+            return outputs
         rest = {field.name: follows(field, outputs[name], self._scored) for field in self._rest}
         return {field.name: {**outputs, **rest}[field.name] for field in self._signature.outputs}
+
+    def pack(self) -> None:
+        """Take matrices from now on, where the golden rows then get the very same bits, alone and together."""
+        data = self._data
+        if data is None or not self.samples or not all(self._column.values()):
+            return
+        try:
+            found = packed(data, self._signature)
+            other = None if found is None else session(found.model, "cpu")
+        # Whatever a runtime says of a graph that was rewritten: the original answers as well.
+        except Exception as error:  # noqa: BLE001
+            _log.warning("a model is fed column by column, because its inputs cannot be packed: %s", error)
+            return
+        if found is None or other is None:
+            return
+        before = [self.predict(part) for part in _parts(self.samples)]
+        original, self._session, self.packing = self._session, other, found.matrices
+        if not all(map(_same, before, (self.predict(part) for part in _parts(self.samples)))):
+            _log.warning(
+                "a model is fed column by column, because its answers would change if they were packed"
+            )
+            self._session, self.packing = original, ()
+            return
+        self._data = found.model
+
+    def place(self, provider: str) -> None:
+        """Answer on a provider from now on, and let the file's bytes go; what is in its way stands in `fallback`."""
+        data, self._data = self._data, None
+        if provider == "cpu" or data is None:
+            return
+        try:
+            other = session(data, provider)
+            if self.samples:
+                self._try_on(other)
+        # Whatever a provider says that does not take this model: the processor does.
+        except Exception as error:  # noqa: BLE001
+            self.fallback = f"{type(error).__name__}: {error}" if not str(error) else str(error)
+            _log.warning("a model is computed on cpu instead of %s: %s", provider, self.fallback)
+            return
+        self._session, self.provider = other, provider
+
+    def _try_on(self, other: Any) -> None:
+        assert self.samples is not None
+        usual = self._session
+        expected = numbers(self.predict(self.samples), self._signature)
+        self._session = other
+        try:
+            off = differences(numbers(self.predict(self.samples), self._signature), expected)
+        finally:
+            self._session = usual
+        if (off > TOLERANCE).any():
+            msg = f"{int((off > TOLERANCE).sum())} of {len(off)} golden rows would get other answers there."
+            raise RuntimeError(msg)
+
+
+def _parts(samples: Mapping[str, np.ndarray]) -> Iterator[dict[str, np.ndarray]]:
+    """Return golden rows: all of them, and the first ones one by one."""
+    yield dict(samples)
+    for row in range(min(8, len(next(iter(samples.values()))))):
+        yield {name: values[row : row + 1] for name, values in samples.items()}
+
+
+def _same(some: Mapping[str, np.ndarray], others: Mapping[str, np.ndarray]) -> bool:
+    return all(
+        values.dtype == others[name].dtype
+        and (
+            values.tolist() == others[name].tolist()
+            if values.dtype == object
+            else values.tobytes() == others[name].tobytes()
+        )
+        for name, values in some.items()
+    )
 
 
 def accepts(model: Any) -> bool:
@@ -113,7 +201,7 @@ def estimator(model: Any, *, signature: Signature) -> Asked:
     """Return the model with scikit-learn's methods, for frames of encoded columns."""
     data = model.SerializeToString(deterministic=True)
     refuse_external_data(data)
-    session = OnnxModel(data, signature=signature)
+    model_ = OnnxModel(data, signature=signature)
 
     def answer(rows: Any) -> Any:
         columns = {
@@ -122,7 +210,7 @@ def estimator(model: Any, *, signature: Signature) -> Asked:
             else rows[field.name].to_numpy()
             for field in signature.inputs
         }
-        return numbers(session.predict(columns), signature)
+        return numbers(model_.predict(columns), signature)
 
     return Asked(answer, names=signature.names, signature=signature)
 

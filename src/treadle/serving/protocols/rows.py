@@ -14,11 +14,17 @@ from typing import Any
 import msgspec
 
 from treadle.core.errors import InvalidInput
-from treadle.serving.dataplane import Answer, Call, Dataplane
+from treadle.core.records import Variant
+from treadle.serving import schemas
+from treadle.serving.answer import Answer
+from treadle.serving.dataplane import Call, Dataplane, Loaded
 from treadle.serving.entries import key_text
 from treadle.serving.requests import Batch, Reader, envelope
+from treadle.serving.routing import JSON_TYPES
 from treadle.serving.web import Request, Response, refuse_plainly, reply
 
+#: What bodies may be said to be, and the pages that need no token.
+MEDIA_TYPES, PUBLIC = JSON_TYPES, ()
 #: Paths at which predictions are asked for, by POST.
 PREDICT = ("/v1/endpoints/{endpoint}/predict",)
 
@@ -32,6 +38,7 @@ class _Body(msgspec.Struct, forbid_unknown_fields=True):
     subject: str | int | None = None
     key: dict[str, str | int | float | bool | None] | None = None
     keys: list[dict[str, str | int | float | bool | None]] | None = None
+    explain: bool = False
 
 
 _BODY = msgspec.json.Decoder(_Body)
@@ -50,6 +57,7 @@ def parse(request: Request) -> Call:
         subject=None if body.subject is None else str(body.subject),
         keys=_keys(body),
         received=request.received,
+        explain=body.explain,
     )
 
 
@@ -72,6 +80,29 @@ def predictions(answer: Answer) -> list[dict[str, Any]]:
     return [{"prediction_id": f"{answer.id}-{row}", **said} for row, said in enumerate(answer.rows())]
 
 
+def content(reader: Reader) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the schema and an example of a request and of its answer, by media type."""
+    beside = {
+        "id": schemas.ID,
+        "subject": {"type": ["string", "integer", "null"]},
+        "key": {"oneOf": [schemas.KEY, {"type": "null"}]},
+        "keys": {"oneOf": [{"type": "array", "items": schemas.KEY}, {"type": "null"}]},
+        "explain": {"type": "boolean", "default": False},
+    }
+    either = schemas.one_of(rows=schemas.rows(reader), columns=schemas.table(reader))
+    body = {"type": "object", **either, "additionalProperties": False}
+    body["properties"] = {**body["properties"], **beside}
+    said = schemas.answer(reader.signature, beside={"prediction_id": {"type": "string"}})
+    told: dict[str, Any] = {name: {"type": "string"} for name in ("id", "endpoint", "model", "variant")}
+    told |= {"revision": {"type": "integer"}, "version": {"type": "integer"}}
+    told["predictions"] = {"type": "array", "items": said}
+    example = {"rows": [schemas.example_row(reader)]}
+    return (
+        {"application/json": {"schema": body, "example": example}},
+        {"application/json": {"schema": schemas.plain(told, list(told))}},
+    )
+
+
 def refuse(message: str, field: str | None) -> bytes:
     """Return the body of a refusal."""
     return refuse_plainly(message, field)
@@ -89,12 +120,21 @@ def describe(plane: Dataplane, name: str) -> dict[str, Any]:
         "endpoint": name,
         "revision": loaded.revision.revision if loaded else 0,
         "variants": [
-            {"name": v.name, "model": v.model, "version": v.version, "weight": v.weight}
+            {"name": v.name, "model": v.model, "version": v.version, "weight": v.weight, **_loaded(loaded, v)}
             for v in (loaded.revision.variants if loaded else ())
         ],
         "refused": refused.revision if refused else None,
         "error": refused.error if refused else "",
     }
+
+
+def _loaded(loaded: Loaded | None, variant: Variant) -> dict[str, Any]:
+    """Return how a version was loaded: what computes it, bytes of memory, and whether its requests run together."""
+    ready = loaded.ready.get((variant.model, variant.version)) if loaded else None
+    if ready is None:
+        return {}
+    told: dict[str, Any] = {"provider": ready.provider, "memory": ready.memory, "joins": ready.joins}
+    return {**told, "fallback": ready.fallback} if ready.fallback else told
 
 
 def _list(plane: Dataplane, request: Request) -> Response:  # noqa: ARG001 - pages have one shape

@@ -17,12 +17,16 @@ import msgspec
 
 from treadle.core.errors import InvalidInput
 from treadle.core.signature import Field
-from treadle.serving import tensors
-from treadle.serving.dataplane import Answer, Call, Dataplane
+from treadle.serving import schemas, tensors
+from treadle.serving.answer import Answer
+from treadle.serving.dataplane import Call, Dataplane
 from treadle.serving.entries import key_text
 from treadle.serving.requests import Batch, Reader, envelope, shown
+from treadle.serving.routing import JSON_TYPES
 from treadle.serving.web import JSON, Request, Response, reply
 
+#: What bodies may be said to be, and the pages that need no token.
+MEDIA_TYPES, PUBLIC = JSON_TYPES, ()
 #: Paths at which predictions are asked for, by POST.
 PREDICT = ("/v2/models/{endpoint}/infer", "/v2/models/{endpoint}/versions/{version}/infer")
 _HEADER = "inference-header-content-length"
@@ -65,9 +69,10 @@ def parse(request: Request) -> Call:
         read=lambda reader: _read(reader, body, binary),
         id=body.id,
         subject=None if subject is None else str(subject),
-        keys=None if keys is None else _keys(keys),
-        version=_version(request),
+        keys=None if keys is None else keys_of(keys),
+        version=version_of(request),
         received=request.received,
+        explain=explain_of(body.parameters.get("explain")),
         asked=body,
     )
 
@@ -82,7 +87,7 @@ def render(answer: Answer, call: Call) -> Response:
     outputs, blobs = [], []
     everything = bool(body.parameters.get("binary_data_output", False))
     for name, binary in _wanted(body, answer, everything):
-        values = answer.outputs[name]
+        values = tensors.as_texts(answer.outputs[name])
         told: dict[str, Any] = {
             "name": name,
             "datatype": tensors.datatype_of_array(values),
@@ -111,6 +116,56 @@ def render(answer: Answer, call: Call) -> Response:
         return Response(body=head)
     headers = (("content-type", "application/octet-stream"), (_HEADER, str(len(head))))
     return Response(body=b"".join((head, *blobs)), headers=headers)
+
+
+def content(reader: Reader) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the schema and an example of a request and of its answer, by media type."""
+    shape: dict[str, Any] = {
+        "type": "array",
+        "minItems": 1,
+        "maxItems": 2,
+        "items": {"type": "integer", "minimum": 0},
+    }
+    tensor = {
+        "name": {"type": "string"},
+        "shape": shape,
+        "datatype": {"type": "string"},
+        "data": {"type": "array"},
+    }
+    one = {
+        "oneOf": [
+            schemas.plain(
+                {
+                    **tensor,
+                    "name": {"const": name},
+                    "datatype": {"enum": sorted(tensors.accepted(field))},
+                    "data": {"type": "array", "minItems": 1, "items": schemas.value(field)},
+                },
+                list(tensor),
+            )
+            for name, field in reader.fields.items()
+        ]
+    }
+    body = {
+        "inputs": {"type": "array", "minItems": 1, "items": one},
+        "id": schemas.ID,
+        "parameters": {"type": "object"},
+    }
+    row = schemas.example_row(reader)
+    example: list[dict[str, Any]] = [
+        {"name": name, "shape": [1], "datatype": tensors.datatype_of(reader.fields[name]), "data": [value]}
+        for name, value in row.items()
+    ]
+    for sent in example:
+        if reader.fields[sent["name"]].kind in {"timestamp", "date"}:
+            sent["datatype"] = "BYTES"
+    told: dict[str, Any] = {name: {"type": "string"} for name in ("id", "model_name", "model_version")}
+    outputs = {"type": "array", "items": schemas.plain(tensor, ["name", "shape", "datatype"])}
+    told |= {"outputs": outputs, "parameters": {"type": "object"}}
+    return (
+        {"application/json": {"schema": schemas.plain(body, ["inputs"]), "example": {"inputs": example}}},
+        {"application/json": {"schema": schemas.plain(told, list(told))}, "application/octet-stream": {}},
+    )
 
 
 def refuse(message: str, field: str | None) -> bytes:
@@ -142,16 +197,18 @@ def _release() -> str:
 
 def _model(plane: Dataplane, request: Request) -> Response:
     name = request.names["endpoint"]
-    loaded, _, reader = plane.reader(name, _version(request))
-    inputs = [
-        {"name": field.name, "datatype": tensors.datatype_of(field), "shape": [-1]}
-        for field in reader.signature.inputs
-    ]
+    loaded, _, reader = plane.reader(name, version_of(request))
+    inputs = [_taken(field, optional=name in reader.optional) for name, field in reader.fields.items()]
     outputs = [_described(field) for field in reader.signature.outputs]
     versions = sorted({str(variant.version) for variant in loaded.revision.variants})
     return reply(
         {"name": name, "versions": versions, "platform": "treadle", "inputs": inputs, "outputs": outputs}
     )
+
+
+def _taken(field: Field, *, optional: bool) -> dict[str, Any]:
+    told = {"name": field.name, "datatype": tensors.datatype_of(field), "shape": [-1]}
+    return {**told, "parameters": {"optional": True}} if optional else told
 
 
 def _described(field: Field) -> dict[str, Any]:
@@ -164,11 +221,28 @@ def _described(field: Field) -> dict[str, Any]:
 
 
 def _model_ready(plane: Dataplane, request: Request) -> Response:
-    plane.reader(request.names["endpoint"], _version(request))
+    plane.reader(request.names["endpoint"], version_of(request))
     return Response(headers=(JSON,))
 
 
-def _keys(given: Any) -> list[str]:
+def explain_of(given: Any) -> bool:
+    """Return whether the parameter `explain` asks what the inputs add.
+
+    Raises:
+        InvalidInput: it is neither true nor false.
+    """
+    if given is not None and not isinstance(given, bool):
+        msg = f"The parameter 'explain' is {shown(given)}. Expected true or false."
+        raise InvalidInput(msg, field="parameters.explain")
+    return bool(given)
+
+
+def keys_of(given: Any) -> list[str]:
+    """Read the parameter `keys`: JSON text of an array of objects.
+
+    Raises:
+        InvalidInput: it is none.
+    """
     try:
         return [key_text(key) for key in envelope(_KEYS, str(given).encode())]
     except InvalidInput as error:
@@ -176,7 +250,12 @@ def _keys(given: Any) -> list[str]:
         raise InvalidInput(msg, field="parameters.keys") from error
 
 
-def _version(request: Request) -> int | None:
+def version_of(request: Request) -> int | None:
+    """Read the version in the path; None: there is none.
+
+    Raises:
+        InvalidInput: it is no number.
+    """
     given = request.names.get("version")
     if given is None:
         return None
@@ -205,13 +284,13 @@ def _read(reader: Reader, body: _Body, binary: bytes) -> Batch:
             msg = f"Input {tensor.name!r} came twice. Expected it once."
             raise InvalidInput(msg, field=tensor.name)
         size = tensor.parameters.get("binary_data_size")
-        count = _count(tensor)
+        count = tensors.count_of(tensor.name, tensor.shape)
         reader.check_count(count, tensor.name)
         field = reader.fields.get(tensor.name)
         if field is None:
             columns[tensor.name] = ()
             continue
-        _check_type(tensor, tensors.accepted(field))
+        tensors.check_type(tensor.name, tensor.datatype, tensors.accepted(field))
         if size is None:
             data = _flat(tensor, count)
         else:
@@ -225,20 +304,6 @@ def _read(reader: Reader, body: _Body, binary: bytes) -> Batch:
         )
         raise InvalidInput(msg)
     return reader.values(columns, place=lambda name, row: f"{name}[{row}]")
-
-
-def _count(tensor: _Input) -> int:
-    shape = tensor.shape
-    if not shape or len(shape) > 2 or shape[0] < 0 or (len(shape) == 2 and shape[1] != 1):
-        msg = f"Input {tensor.name!r} has the shape {shape}. Expected [rows] or [rows, 1]."
-        raise InvalidInput(msg, field=tensor.name)
-    return shape[0]
-
-
-def _check_type(tensor: _Input, expected: set[str]) -> None:
-    if tensor.datatype not in expected:
-        msg = f"Input {tensor.name!r} is {tensor.datatype[:20]}. Expected {' or '.join(sorted(expected))}."
-        raise InvalidInput(msg, field=tensor.name)
 
 
 def _checked_size(tensor: _Input, size: Any, left: int) -> int:
@@ -261,16 +326,25 @@ def _flat(tensor: _Input, count: int) -> list[Any]:
     return data
 
 
-def _wanted(body: _Body, answer: Answer, everything: bool) -> list[tuple[str, bool]]:
-    if not body.outputs:
-        return [(name, everything) for name in answer.outputs]
-    for output in body.outputs:
-        if output.name not in answer.outputs:
-            msg = f"Unknown output {output.name!r}. Available: {', '.join(answer.outputs)}."
+def check_wanted(asked: Mapping[str, Mapping[str, Any]], answer: Answer) -> None:
+    """Refuse outputs that are asked for and not there.
+
+    Raises:
+        InvalidInput: the model does not have one, or it is asked for as classes.
+    """
+    for name, parameters in asked.items():
+        if name not in answer.outputs:
+            msg = f"Unknown output {name!r}. Available: {', '.join(answer.outputs)}."
             raise InvalidInput(msg, field="outputs")
-        if "classification" in output.parameters:
+        if "classification" in parameters:
             msg = (
                 "The classification extension is not supported. Read the output with the probability instead."
             )
             raise InvalidInput(msg, field="outputs")
+
+
+def _wanted(body: _Body, answer: Answer, everything: bool) -> list[tuple[str, bool]]:
+    if not body.outputs:
+        return [(name, everything) for name in answer.outputs]
+    check_wanted({output.name: output.parameters for output in body.outputs}, answer)
     return [(o.name, bool(o.parameters.get("binary_data", everything))) for o in body.outputs]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -93,24 +93,31 @@ class Ledger:
         """The address, without its password."""
         return self._backend.shown
 
-    def read(self) -> AbstractContextManager[Connection]:
+    def read(self, within: Connection | None = None) -> AbstractContextManager[Connection]:
         """Open a short transaction that reads one unchanging state; it cannot write.
+
+        With `within`, a transaction of the caller's, go on in that one, which stays open.
 
         Raises:
             StoreUnavailable: the ledger is locked, gone or does not answer.
         """
+        if within is not None:
+            return nullcontext(within)
         return self._transaction(writes=False, start=None)
 
-    def write(self) -> AbstractContextManager[Connection]:
+    def write(self, within: Connection | None = None) -> AbstractContextManager[Connection]:
         """Open the one transaction that writes: committed at the end of the block, undone by an error.
 
-        Keep it short, and open no other one inside it: that would wait for the first.
+        Keep it short, and open no other one inside it: that would wait for the first. With `within`, a write
+        transaction of the caller's, go on in that one, which the caller ends.
 
         Raises:
             StoreUnavailable: the ledger is locked, gone or does not answer.
             StoreFull: no space is left.
             StoreReadOnly: the ledger may not be written to.
         """
+        if within is not None:
+            return nullcontext(within)
         return self._transaction(writes=True, start=self._backend.begin_write)
 
     def lease(self, name: str, *, holder: str, ttl: float, clock: Clock) -> AbstractContextManager[Lease]:

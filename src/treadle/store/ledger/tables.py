@@ -220,6 +220,30 @@ revisions = Table(
     _held("body"),
 )
 
+#: Ways of versions to all of the traffic, or back (`RolloutState`).
+rollouts = Table(
+    "rollouts",
+    metadata,
+    _key("id"),
+    _held("endpoint"),
+    _held("status"),
+    _held("started_at", BigInteger),
+    _held("body"),
+    Index("ix_rollouts_endpoint_started_at", "endpoint", "started_at"),
+    Index("ix_rollouts_status", "status"),
+)
+
+#: What servers have counted of each variant while a rollout runs (`Reported`); gone when it ends.
+tallies = Table(
+    "tallies",
+    metadata,
+    _key("server"),
+    _key("endpoint"),
+    _key("revision", Integer),
+    _held("at", BigInteger),
+    _held("body"),
+)
+
 #: What each server process has loaded (`ServerState`).
 servers = Table(
     "servers",
@@ -265,6 +289,21 @@ mirrored = Table(
     _held("state"),
     _held("at", BigInteger),
     _held("body"),
+)
+
+#: Predictions that callers do not wait for (`Job`). `due`: when its web hook is tried next; 0: there is nothing to deliver.
+jobs = Table(
+    "jobs",
+    metadata,
+    _key("id"),
+    _held("endpoint"),
+    _held("state"),
+    _held("created_at", BigInteger),
+    _held("due", BigInteger),
+    _held("body"),
+    Index("ix_jobs_state_created_at", "state", "created_at"),
+    Index("ix_jobs_endpoint_created_at", "endpoint", "created_at"),
+    Index("ix_jobs_due", "due"),
 )
 
 #: Who works on what now; the token of a name only grows.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager
+from datetime import datetime
 from typing import Protocol
 
 from treadle.store.places import Place
@@ -30,6 +31,10 @@ class Backend(Protocol):
 
     def uri(self, name: str) -> str:
         """Return the address of a table."""
+        ...
+
+    def stamp(self, name: str, version: int) -> str:
+        """Return what tells the log entry of a version from another that takes its place; empty: there is none."""
         ...
 
     def settle(self, name: str, *, after: int, to: int) -> None:
@@ -60,8 +65,8 @@ class Backend(Protocol):
         """Return the names of a table's data files, and of what writers that were killed left beside them."""
         ...
 
-    def log(self, name: str) -> list[str]:
-        """Return the names of the files of a table's log, as `_delta_log/00000000000000000000.json`."""
+    def log(self, name: str, *, before: datetime | None = None) -> list[str]:
+        """Return the names of the files of a table's log, as `_delta_log/00000000000000000000.json`; perhaps only those last written before a moment."""
         ...
 
     def remove(self, name: str, files: Collection[str]) -> None:

@@ -1,12 +1,37 @@
-"""What goes with a commit to a Delta table: its properties, how rows are encoded, names of columns and versions."""
+"""What goes with a commit to a Delta table: its configuration and properties, how rows are encoded, names of columns and versions."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import polars as pl
-from deltalake import ColumnProperties, CommitProperties, DeltaTable, Field, Schema, WriterProperties
+from deltalake import (
+    ColumnProperties,
+    CommitProperties,
+    DeltaTable,
+    Field,
+    PostCommitHookProperties,
+    Schema,
+    WriterProperties,
+    write_deltalake,
+)
+
+from treadle.store.tables import schemas
+from treadle.store.tables.backend import Backend
+
+#: Commits between checkpoints: reading a table's state costs one checkpoint and at most so many log entries.
+CHECKPOINT_EVERY = 10
+CONFIGURATION = {
+    "delta.checkpointInterval": str(CHECKPOINT_EVERY),
+    # Which versions stay readable is decided by `vacuum` and `trim`, not by their age.
+    "delta.enableExpiredLogCleanup": "false",
+    "delta.logRetentionDuration": "interval 36500 days",
+    # A removed file is not named in later checkpoints: they would grow with every commit.
+    "delta.deletedFileRetentionDuration": "interval 1 days",
+}
+#: A checkpoint is made once its commit is settled: one that outlived its commit would make older versions unreadable.
+AFTER = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
 
 #: Rows of a sample, which costs next to nothing.
 _SAMPLED = 4096
@@ -18,6 +43,46 @@ _PLAIN = ColumnProperties(dictionary_enabled=False)
 def properties(note: Mapping[str, str] | None) -> CommitProperties:
     """No retries: a commit that lost a race must not be put after the winner's, whose rows it has not seen."""
     return CommitProperties(custom_metadata=dict(note or {}), max_commit_retries=0)
+
+
+def create(
+    backend: Backend, name: str, rows: pl.DataFrame, *, commit: CommitProperties, over: DeltaTable | None
+) -> DeltaTable:
+    """Make a table of the rows; one that a writer made and never recorded is replaced in one commit."""
+    where = backend.uri(name)
+    write_deltalake(
+        over or where,
+        rows,
+        mode="overwrite" if over else "error",
+        schema_mode="overwrite" if over else None,
+        configuration=None if over else CONFIGURATION,
+        storage_options=None if over else backend.options,
+        commit_properties=commit,
+        post_commithook_properties=AFTER,
+        writer_properties=encoding(rows),
+    )
+    return over or DeltaTable(where, version=0, storage_options=backend.options)
+
+
+def add(table: DeltaTable, rows: pl.DataFrame, *, commit: CommitProperties, name: str) -> None:
+    """Add rows to a table; they must have exactly its columns."""
+    schemas.check(rows, against=columns_of(table), table=name)
+    write_deltalake(
+        table,
+        rows,
+        mode="append",
+        commit_properties=commit,
+        post_commithook_properties=AFTER,
+        writer_properties=encoding(rows),
+    )
+
+
+def add_columns(table: DeltaTable, kinds: Mapping[str, pl.DataType]) -> None:
+    """Add columns to a table; without any there is no commit."""
+    if kinds:
+        table.alter.add_columns(
+            fields_of(kinds), commit_properties=properties(None), post_commithook_properties=AFTER
+        )
 
 
 def encoding(rows: pl.DataFrame) -> WriterProperties:
@@ -33,6 +98,17 @@ def encoding(rows: pl.DataFrame) -> WriterProperties:
     if rows.height > _SAMPLED:
         found |= {name: _STEPS if name in growing else _PLAIN for name in _mostly_once(rows)}
     return WriterProperties(compression="SNAPPY", column_properties=found)
+
+
+def encoding_of(table: DeltaTable, options: Mapping[str, str]) -> WriterProperties:
+    """Return how the rows of a table are encoded when they are written again; `options` are those of a scan."""
+    files = table.file_uris()
+    # One of the two is old, and has been joined from many: to read its first rows is no work beside reading them all.
+    some = [
+        pl.scan_parquet(file, storage_options=dict(options) or None).head(_SAMPLED + 1).collect()
+        for file in {*files[:1], *files[-1:]}
+    ]
+    return encoding(max(some, key=len, default=pl.DataFrame()))
 
 
 def _mostly_once(rows: pl.DataFrame) -> list[str]:
@@ -55,6 +131,15 @@ def version_of(entry: str) -> int:
     """Return the version that a file of the log is about; -1: it is about none."""
     number = entry.rpartition("/")[2].partition(".")[0]
     return int(number) if number.isdigit() else -1
+
+
+def superseded(log: Collection[str], kept: Collection[str]) -> list[str]:
+    """Return the entries of a log from before the newest checkpoint in `kept`, the oldest first.
+
+    A version can be read from a checkpoint that is not younger than it, and the entries since.
+    """
+    first = max((version_of(entry) for entry in kept if ".checkpoint" in entry), default=0)
+    return sorted(entry for entry in log if 0 <= version_of(entry) < first)
 
 
 def columns_of(table: DeltaTable) -> dict[str, pl.DataType]:

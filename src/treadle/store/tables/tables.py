@@ -8,38 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager
+from datetime import datetime
 from pathlib import Path
 from urllib.parse import unquote
 
 import polars as pl
-from deltalake import (
-    CommitProperties,
-    DeltaTable,
-    PostCommitHookProperties,
-    Transaction,
-    write_deltalake,
-)
-from deltalake.exceptions import TableNotFoundError
+from deltalake import CommitProperties, DeltaTable, Transaction
 
 from treadle.core import plugins
+from treadle.core.clock import SystemClock
 from treadle.core.errors import InvalidInput, NotFound, StoreUnavailable
 from treadle.store.places import place_of
-from treadle.store.tables import commits, schemas
+from treadle.store.tables import commits, expiry, schemas
 from treadle.store.tables.backend import Backend
+from treadle.store.tables.commits import CHECKPOINT_EVERY as CHECKPOINT_EVERY
+from treadle.store.tables.expiry import Expired
 from treadle.store.tables.failures import speaking
-
-#: Commits between checkpoints: reading a table's state costs one checkpoint and at most so many log entries.
-CHECKPOINT_EVERY = 10
-_CONFIGURATION = {
-    "delta.checkpointInterval": str(CHECKPOINT_EVERY),
-    # Which versions stay readable is decided by `vacuum` and `trim`, not by their age.
-    "delta.enableExpiredLogCleanup": "false",
-    "delta.logRetentionDuration": "interval 36500 days",
-    # A removed file is not named in later checkpoints: they would grow with every commit.
-    "delta.deletedFileRetentionDuration": "interval 1 days",
-}
-#: A checkpoint is made once its commit is settled: one that outlived its commit would make older versions unreadable.
-_AFTER = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
+from treadle.store.tables.opened import OpenedTables
 
 
 class Tables:
@@ -51,6 +36,7 @@ class Tables:
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
+        self._opened = OpenedTables(backend)
 
     @classmethod
     def open(cls, url: str, *, root: Path, options: Mapping[str, str]) -> Tables:
@@ -75,11 +61,11 @@ class Tables:
 
     def exists(self, name: str) -> bool:
         """Return whether there is a table of this name."""
-        return self._find(name) is not None
+        return self.version(name) is not None
 
     def version(self, name: str) -> int | None:
         """Return the newest version of a table, which may be an orphan; None: there is no such table."""
-        found = self._find(name)
+        found = self._known(name)
         return None if found is None else found.version()
 
     def append(
@@ -102,11 +88,10 @@ class Tables:
         table = self._at(name, base=base)
         with speaking(self._backend.shown, table=name):
             if table is None or base is None:
-                version = self._create(name, rows, commit=commit, over=table)
+                table = commits.create(self._backend, name, rows, commit=commit, over=table)
             else:
-                version = self._add(table, rows, commit=commit, name=name)
-        self._settle(name, after=-1 if base is None else base, to=version)
-        return version
+                commits.add(table, rows, commit=commit, name=name)
+        return self._settle(name, table, after=-1 if base is None else base)
 
     def deliver(self, name: str, frame: pl.DataFrame, *, sender: str, number: int) -> bool:
         """Add rows to a table that many writers share and no ledger counts, exactly once.
@@ -126,17 +111,17 @@ class Tables:
             before = -1 if table is None else table.version()
             with speaking(self._backend.shown, table=name):
                 if table is None:
-                    version = self._create(name, rows, commit=commit, over=None)
+                    table = commits.create(self._backend, name, rows, commit=commit, over=None)
                 elif (table.transaction_version(sender) or 0) >= number:
                     return False
                 else:
-                    version = self._add(table, rows, commit=commit, name=name)
-            self._settle_shared(name, after=before, to=version)
+                    commits.add(table, rows, commit=commit, name=name)
+            self._settle_shared(name, table, after=before)
         return True
 
     def delivered(self, name: str, *, sender: str) -> int:
         """Return the last number that a sender has delivered; 0: none."""
-        return (table.transaction_version(sender) or 0) if (table := self._find(name)) else 0
+        return (table.transaction_version(sender) or 0) if (table := self._known(name)) else 0
 
     def tidy(self, name: str) -> None:
         """Join the small files of a table that many writers share, and remove files that were joined an hour ago.
@@ -147,17 +132,50 @@ class Tables:
             Conflict: another writer tidied meanwhile.
         """
         with self._backend.sharing(name):
-            table = self._load(name, version=None)
+            table = self._opened.writer(name)
             before = table.version()
             with speaking(self._backend.shown, table=name):
-                table.optimize.compact(post_commithook_properties=_AFTER)
+                table.optimize.compact(
+                    post_commithook_properties=commits.AFTER,
+                    writer_properties=commits.encoding_of(table, self._backend.scan_options),
+                )
                 table.vacuum(
                     retention_hours=1,
                     dry_run=False,
                     enforce_retention_duration=False,
-                    post_commithook_properties=_AFTER,
+                    post_commithook_properties=commits.AFTER,
                 )
-            self._settle_shared(name, after=before, to=table.version())
+            self._settle_shared(name, table, after=before)
+
+    def expired(self, name: str, *, column: str, before: datetime) -> Expired:
+        """Return what `expire` would remove; nothing where there is no such table."""
+        table = self._known(name)
+        with self.reading(name):
+            return expiry.older(table, self._backend.scan_options, column=column, before=before)
+
+    def expire(self, name: str, *, column: str, before: datetime) -> Expired:
+        """Remove the rows of a shared table whose moment is before another, and files that nothing has needed for an hour.
+
+        Null is no moment. Senders go on where they are: what they delivered does not come again. Versions that are older than an
+        hour can no longer be read, as their log entries go too.
+
+        Raises:
+            Conflict: another writer joined the same files meanwhile; nothing was removed.
+            NotFound: there is no such table.
+        """
+        with self._backend.sharing(name):
+            table = self._opened.writer(name)
+            at = table.version()
+            with speaking(self._backend.shown, table=name):
+                found = expiry.remove(table, self._backend.scan_options, column=column, before=before)
+            if table.version() > at:
+                self._settle_shared(name, table, after=at)
+            with speaking(self._backend.shown, table=name):
+                unread = expiry.unread(table).intersection(self._backend.files(name))
+            self._backend.remove(name, sorted(unread))
+            old = self._backend.log(name, before=SystemClock().now() - expiry.READING)
+            self._backend.remove(name, commits.superseded(self._backend.log(name), old))
+        return found
 
     def scan(self, name: str, *, version: int | None = None) -> pl.LazyFrame:
         """Return a table's rows at a version (the newest by default), to be read when they are needed.
@@ -168,7 +186,7 @@ class Tables:
             NotFound: there is no such table, or no such version of it.
             StoreUnavailable: the table cannot be read.
         """
-        table = self._load(name, version=version)
+        table = self._opened.reader(name, version=version)
         with speaking(self._backend.shown, table=name):
             return pl.scan_delta(table, storage_options=self._backend.scan_options or None)
 
@@ -189,7 +207,7 @@ class Tables:
         Raises:
             NotFound: there is no such table, or no such version of it.
         """
-        return commits.columns_of(self._load(name, version=version))
+        return commits.columns_of(self._opened.reader(name, version=version))
 
     def widen(self, name: str, columns: Mapping[str, pl.DataType], *, base: int) -> int:
         """Add columns, null in the rows that are there, and return the version that has them.
@@ -205,13 +223,24 @@ class Tables:
             msg = f"The table {name!r} has a column {there[0]!r} already. Nothing was added."
             raise InvalidInput(msg, field=there[0])
         with speaking(self._backend.shown, table=name):
-            table.alter.add_columns(
-                commits.fields_of(kinds),
-                commit_properties=commits.properties(None),
-                post_commithook_properties=_AFTER,
-            )
-        self._settle(name, after=base, to=table.version())
-        return table.version()
+            commits.add_columns(table, kinds)
+        return self._settle(name, table, after=base)
+
+    def extend(self, name: str, columns: Mapping[str, pl.DataType]) -> None:
+        """Add those of some columns that a shared table lacks, null in the rows that are there.
+
+        Raises:
+            InvalidInput: a type cannot be kept.
+            Conflict: another writer added columns meanwhile.
+            NotFound: there is no such table.
+        """
+        kinds = {column: schemas.stored_type(kind, field=column) for column, kind in columns.items()}
+        with self._backend.sharing(name):
+            table = self._opened.writer(name)
+            before, there = table.version(), commits.columns_of(table)
+            with speaking(self._backend.shown, table=name):
+                commits.add_columns(table, {one: kind for one, kind in kinds.items() if one not in there})
+            self._settle_shared(name, table, after=before)
 
     def remove(self, name: str, keys: pl.DataFrame, *, base: int) -> int:
         """Remove the rows that agree with a row of `keys` in all its columns, and return the version without them.
@@ -233,11 +262,10 @@ class Tables:
                 source_alias="gone",
                 target_alias="target",
                 commit_properties=commits.properties(None),
-                post_commithook_properties=_AFTER,
+                post_commithook_properties=commits.AFTER,
             )
             merger.when_matched_delete().execute()
-        self._settle(name, after=base, to=table.version())
-        return table.version()
+        return self._settle(name, table, after=base)
 
     def compact(self, name: str, *, base: int, below: int | None = None) -> int:
         """Join small files into large ones and return the version that reads them; the rows stay the same.
@@ -253,10 +281,10 @@ class Tables:
             table.optimize.compact(
                 target_size=below,
                 commit_properties=commits.properties(None),
-                post_commithook_properties=_AFTER,
+                post_commithook_properties=commits.AFTER,
+                writer_properties=commits.encoding_of(table, self._backend.scan_options),
             )
-        self._settle(name, after=base, to=table.version())
-        return table.version()
+        return self._settle(name, table, after=base)
 
     def vacuum(self, name: str, *, keep: Collection[int], dry_run: bool = True) -> list[str]:
         """Remove the files that none of the kept versions reads, and return their names, sorted.
@@ -286,63 +314,38 @@ class Tables:
         Raises:
             NotFound: the table has no version `base`.
         """
-        newest = self._must(name, base=base).version()
-        self._backend.settle(name, after=base, to=newest)
+        table = self._must(name, base=base)
+        self._backend.settle(name, after=base, to=table.version())
         self._backend.checkpoint(name)
         log = self._backend.log(name)
-        # A version can be read from a checkpoint that is not younger than it, and the entries since.
-        whole = [
-            at for entry in log if ".checkpoint" in entry and (at := commits.version_of(entry)) <= oldest
-        ]
-        first = max(whole, default=0)
-        self._backend.remove(name, sorted(entry for entry in log if 0 <= commits.version_of(entry) < first))
+        kept = [entry for entry in log if commits.version_of(entry) <= oldest]
+        self._backend.remove(name, commits.superseded(log, kept))
 
     def drop(self, name: str) -> None:
         """Remove a table with all its versions; nothing happens where there is none."""
         schemas.check_name(name)
+        self._opened.forget(name)
         self._backend.drop(name)
 
     def names(self) -> list[str]:
         """Return the names of all tables, sorted."""
         return self._backend.names()
 
-    def _create(
-        self, name: str, rows: pl.DataFrame, *, commit: CommitProperties, over: DeltaTable | None
-    ) -> int:
-        """Make a table of the rows; one that a writer made and never recorded is replaced in one commit."""
-        write_deltalake(
-            over or self._backend.uri(name),
-            rows,
-            mode="overwrite" if over else "error",
-            schema_mode="overwrite" if over else None,
-            configuration=None if over else _CONFIGURATION,
-            storage_options=None if over else self._backend.options,
-            commit_properties=commit,
-            post_commithook_properties=_AFTER,
-            writer_properties=commits.encoding(rows),
-        )
-        return over.version() if over else 0
-
-    def _add(self, table: DeltaTable, rows: pl.DataFrame, *, commit: CommitProperties, name: str) -> int:
-        schemas.check(rows, against=commits.columns_of(table), table=name)
-        write_deltalake(
-            table,
-            rows,
-            mode="append",
-            commit_properties=commit,
-            post_commithook_properties=_AFTER,
-            writer_properties=commits.encoding(rows),
-        )
-        return table.version()
-
-    def _settle(self, name: str, *, after: int, to: int) -> None:
-        self._backend.settle(name, after=after, to=to)
-        if to // CHECKPOINT_EVERY > max(after, 0) // CHECKPOINT_EVERY:
+    def _settle(self, name: str, table: DeltaTable, *, after: int) -> int:
+        """Make a commit durable, keep the table for the next one, and return its version."""
+        version = table.version()
+        self._backend.settle(name, after=after, to=version)
+        if version // CHECKPOINT_EVERY > max(after, 0) // CHECKPOINT_EVERY:
             self._backend.checkpoint(name)
+            # A state that has followed many commits is slower than one that is read from a checkpoint.
+            self._opened.forget(name)
+        else:
+            self._opened.keep(name, table)
+        return version
 
-    def _settle_shared(self, name: str, *, after: int, to: int) -> None:
-        self._settle(name, after=after, to=to)
-        self._backend.note_settled(name, to)
+    def _settle_shared(self, name: str, table: DeltaTable, *, after: int) -> None:
+        version = self._settle(name, table, after=after)
+        self._backend.note_settled(name, version)
 
     def _at(self, name: str, *, base: int | None) -> DeltaTable | None:
         """Return the table in the state of `base`, after undoing commits that no ledger knows."""
@@ -364,7 +367,7 @@ class Tables:
         if table.version() > base:
             with speaking(self._backend.shown, table=name):
                 lone = commits.properties(None)
-                table.restore(base, commit_properties=lone, post_commithook_properties=_AFTER)
+                table.restore(base, commit_properties=lone, post_commithook_properties=commits.AFTER)
         return table
 
     def _must(self, name: str, *, base: int) -> DeltaTable:
@@ -373,28 +376,18 @@ class Tables:
         return table
 
     def _files(self, name: str, *, version: int) -> list[str]:
-        table = self._load(name, version=version)
+        table = self._opened.reader(name, version=version)
         with speaking(self._backend.shown, table=name):
             return [unquote(uri.rpartition("/")[2]) for uri in table.file_uris()]
 
     def _find(self, name: str) -> DeltaTable | None:
         try:
-            return self._load(name, version=None)
+            return self._opened.writer(name)
         except NotFound:
             return None
 
-    def _load(self, name: str, *, version: int | None) -> DeltaTable:
-        schemas.check_name(name)
-        counts = self._backend.settled(name) if version is None else version
+    def _known(self, name: str) -> DeltaTable | None:
         try:
-            with speaking(self._backend.shown, table=name):
-                if counts is not None and counts < 0:
-                    raise TableNotFoundError
-                where = self._backend.uri(name)
-                return DeltaTable(where, version=counts, storage_options=self._backend.options)
-        except StoreUnavailable as error:
-            newest = None if version is None else self._load(name, version=None).version()
-            if newest is None or 0 <= (version or 0) <= newest:
-                raise
-            msg = f"The table {name!r} in {self._backend.shown} has no version {version}; its newest is {newest}."
-            raise NotFound(msg) from error
+            return self._opened.reader(name)
+        except NotFound:
+            return None

@@ -1,4 +1,4 @@
-"""`treadle collect`: remove what no kept version of data or models needs."""
+"""`treadle collect`: remove old predictions, and what no kept version needs."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from treadle.data.tree.collection import Collected as CollectedTree
     from treadle.data.upkeep import Collected
     from treadle.registry.collection import Fate, Loose
+    from treadle.serving.expiry import Aged
 
-_KINDS = ("datasets", "trees", "models")
+_KINDS = ("datasets", "trees", "models", "predictions")
 
 
 @click.command("collect")
@@ -42,6 +43,9 @@ def command(
 
     Always kept: data that models were trained on and tagged versions; packages that an alias, an endpoint, a server or a waiting
     approval refers to. Of models only packages go: records, runs and histories stay.
+
+    Of the log, NAMES are endpoints: predictions and outcomes go by the settings serving.keep_predictions and keep_outcomes, which
+    are empty at first: for ever. What an open rollout or a bandit judges by stays.
 
     Example: treadle collect models delay --keep-last 5 --remove
     """
@@ -71,6 +75,7 @@ def _print(found: Garbage, *, removed: bool) -> None:
         (found.trees, partial(_trees, found.trees)),
         (found.models, partial(_models, found.models, removed=removed)),
         (found.loose, partial(_loose, found.loose, removed=removed)),
+        (found.predictions, partial(_predictions, found.predictions, removed=removed)),
     ]
     there = [shown for things, shown in parts if things]
     for place, shown in enumerate(there):
@@ -109,6 +114,18 @@ def _loose(found: Sequence[Loose], *, removed: bool) -> None:
         ["model", "package that no version has", "bytes"], [(one.model, one.of, one.size) for one in found]
     )
     click.echo(f"{len(found)} of them {_word(removed=removed)}, {sum(one.size for one in found):,} bytes")
+
+
+def _predictions(found: Sequence[Aged], *, removed: bool) -> None:
+    output.table(
+        ["log", "rows too old", "bytes, about", "from before", "kept longer"],
+        [
+            (one.log, one.rows, one.size, f"{one.before:%Y-%m-%d %H:%M}" if one.before else "", one.kept)
+            for one in found
+        ],
+    )
+    rows, size = sum(one.rows for one in found), sum(one.size for one in found)
+    click.echo(f"{rows:,} rows {_word(removed=removed)}, about {size:,} bytes of files")
 
 
 def _word(*, removed: bool) -> str:

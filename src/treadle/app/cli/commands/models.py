@@ -12,9 +12,6 @@ from treadle.app.cli import explaining, importing, options, output
 if TYPE_CHECKING:
     from treadle.loop.approvals import Approval
 
-_by = click.option("--by", help="Who decides; by default who is logged in.")
-_why = click.option("--reason", required=True, help="Why; kept with the decision.")
-
 
 @click.group("models", invoke_without_command=True)
 @options.project
@@ -128,8 +125,7 @@ def promote(version: str, reason: str, project: Path | None, *, as_json: bool) -
 
 @command.command("approve")
 @click.argument("version")
-@_why
-@_by
+@options.decision
 @options.project
 @options.as_json
 def approve(version: str, reason: str, by: str | None, project: Path | None, *, as_json: bool) -> None:
@@ -144,8 +140,7 @@ def approve(version: str, reason: str, by: str | None, project: Path | None, *, 
 
 @command.command("reject")
 @click.argument("version")
-@_why
-@_by
+@options.decision
 @options.project
 @options.as_json
 def reject(version: str, reason: str, by: str | None, project: Path | None, *, as_json: bool) -> None:

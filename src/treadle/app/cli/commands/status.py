@@ -47,6 +47,9 @@ def _print(found: Status) -> None:
     for endpoint in found.endpoints:
         shares = ", ".join(f"{v.model}/{v.version} {v.weight:.0%}" for v in endpoint.variants)
         click.echo(f"endpoint {endpoint.name}: revision {endpoint.revision} ({shares})")
+        if endpoint.rollout is not None:
+            version = f"{endpoint.rollout.challenger.model}/{endpoint.rollout.challenger.version}"
+            click.echo(f"  rollout of {version}: {endpoint.rollout.told()}")
         for state in endpoint.servers:
             refused = f"; refused revision {state.refused}: {state.error}" if state.refused else ""
             click.echo(f"  {state.server} serves revision {state.revision}{refused}")

@@ -8,6 +8,7 @@ import os
 import shutil
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import unquote
@@ -49,6 +50,16 @@ class Backend:
     def uri(self, name: str) -> str:
         """Return the table's folder."""
         return str(self._root.resolve() / name)
+
+    def stamp(self, name: str, version: int) -> str:
+        """Return what tells the log entry of a version from another that takes its place; empty: there is none."""
+        try:
+            entry = os.stat(f"{self.uri(name)}/{_LOG}/{version:020d}.json")  # noqa: PTH116 - asked before each commit
+        except FileNotFoundError:
+            return ""
+        except OSError as error:
+            raise of_os_error(error, store="tables", place=self.shown) from error
+        return f"{entry.st_ino} {entry.st_mtime_ns} {entry.st_size}"
 
     def settle(self, name: str, *, after: int, to: int) -> None:
         """Flush the log entries of some commits, their data files and checkpoints, and the folders.
@@ -144,9 +155,10 @@ class Backend:
                     _link(log / each, beside / each)
                 with speaking(self.shown, table=name):
                     DeltaTable(str(beside.parent)).create_checkpoint()
-                fresh = {path.name for path in beside.iterdir()} - {path.name for path in log.iterdir()}
-                # The pointer goes last: it may not point at nothing.
-                for some in (fresh - {_POINTER}, {_POINTER}):
+                made = {path.name for path in beside.iterdir()}
+                fresh = made - {path.name for path in log.iterdir()}
+                # The pointer goes last: it may not point at nothing. Where another was quicker there is none.
+                for some in (fresh - {_POINTER}, {_POINTER} & made):
                     for each in some:
                         flush_file(beside / each)
                         (beside / each).replace(log / each)
@@ -160,10 +172,12 @@ class Backend:
             staged = [f"{_LOG}/{path.name}" for path in (table / _LOG).iterdir() if _STAGED in path.name]
         return data + staged
 
-    def log(self, name: str) -> list[str]:
-        """Return the names of the files of a table's log."""
+    def log(self, name: str, *, before: datetime | None = None) -> list[str]:
+        """Return the names of the files of a table's log; perhaps only those last written before a moment."""
         with self._failures():
-            return [f"{_LOG}/{path.name}" for path in (self._root / name / _LOG).iterdir()]
+            paths = (self._root / name / _LOG).iterdir()
+            last = before.timestamp() if before else None
+            return [f"{_LOG}/{p.name}" for p in paths if last is None or p.stat().st_mtime < last]
 
     def remove(self, name: str, files: Collection[str]) -> None:
         """Remove some of the files that `files` and `log` named."""

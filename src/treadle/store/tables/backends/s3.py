@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from datetime import datetime
 
 import obstore
 from deltalake import DeltaTable
@@ -36,6 +37,15 @@ class Backend:
         """Return the table's address."""
         return f"{self.shown}/{name}"
 
+    def stamp(self, name: str, version: int) -> str:
+        """Return what tells the log entry of a version from another that takes its place; empty: there is none."""
+        with speaking("tables", self.shown):
+            try:
+                entry = obstore.head(self._store, f"{name}/{_LOG}/{version:020d}.json")
+            except FileNotFoundError:
+                return ""
+        return f"{entry['e_tag']} {entry['last_modified']}"
+
     def settle(self, name: str, *, after: int, to: int) -> None:
         """Do nothing: what a bucket has acknowledged is durable."""
 
@@ -65,11 +75,12 @@ class Backend:
             found = obstore.list_with_delimiter(self._store, name)["objects"]
         return [each["path"].rpartition("/")[2] for each in found]
 
-    def log(self, name: str) -> list[str]:
-        """Return the names of the files of a table's log."""
+    def log(self, name: str, *, before: datetime | None = None) -> list[str]:
+        """Return the names of the files of a table's log; perhaps only those last written before a moment."""
         with speaking("tables", self.shown):
             found = obstore.list_with_delimiter(self._store, f"{name}/{_LOG}")["objects"]
-        return [f"{_LOG}/{each['path'].rpartition('/')[2]}" for each in found]
+        meant = [each for each in found if before is None or each["last_modified"] < before]
+        return [f"{_LOG}/{each['path'].rpartition('/')[2]}" for each in meant]
 
     def remove(self, name: str, files: Collection[str]) -> None:
         """Remove some of the files that `files` and `log` named."""

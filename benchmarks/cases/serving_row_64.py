@@ -1,0 +1,7 @@
+"""CPU that the server spends on a request of one row, 64 in flight, with routing, log and metrics on."""
+
+from __future__ import annotations
+
+import arena
+
+BENCHMARK = arena.single_row(64, floors=1.8)

@@ -1,0 +1,71 @@
+"""What a workspace can do with many rows at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from treadle.app.wiring import Wiring
+
+if TYPE_CHECKING:
+    from treadle.core.records import Window
+    from treadle.serving.batch.batch import Manifest
+    from treadle.serving.jobs.jobs import Jobs
+
+
+class Scored(Wiring):
+    """The part of a workspace that scores."""
+
+    @cached_property
+    def jobs(self) -> Jobs:
+        """Room 7: predictions that callers do not wait for."""
+        from treadle.app.jobs import open_jobs
+
+        return open_jobs(self)
+
+    def batch(
+        self,
+        target: str,
+        files: Sequence[str | Path] | str | Path = (),
+        *,
+        output: str | Path,
+        dataset: str | None = None,
+        version: int | None = None,
+        split: str | None = None,
+        window: Window | None = None,
+        keep: Sequence[str] | None = None,
+        misfits: Literal["reject", "stop"] = "reject",
+        prefix: str = "",
+        part_rows: int | None = None,
+        processes: int = 1,
+        engine: Literal["process", "ray"] = "process",
+    ) -> Manifest:
+        """Score files (patterns as `in/*.parquet`) or rows of a dataset with an endpoint, `delay@champion` or `delay/3`.
+
+        `output` is a new folder, a file that ends in `.parquet`, or `table:NAME`. A batch that was killed goes on where it
+        stopped when it is asked for again; one that is complete is only read. With several `processes`, call it under
+        `if __name__ == "__main__":`.
+
+        Raises:
+            NotFound: there is no such endpoint, version or dataset.
+            InvalidInput: the rows lack what the model takes, or the output holds something else.
+        """
+        from treadle.app import scoring
+        from treadle.serving.batch.plan import PART_ROWS, Options
+
+        patterns = [files] if isinstance(files, str | Path) else list(files)
+        rows = scoring.rows_of(
+            [str(one) for one in patterns], dataset=dataset, version=version, split=split, window=window
+        )
+        options = Options(
+            keep=None if keep is None else tuple(keep),
+            misfits=misfits,
+            prefix=prefix,
+            part_rows=PART_ROWS if part_rows is None else part_rows,
+        )
+        asked = scoring.Request(
+            target=target, rows=rows, output=str(output), options=options, processes=processes, engine=engine
+        )
+        return scoring.run(self, asked, progress=self._progress)

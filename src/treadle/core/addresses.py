@@ -1,0 +1,109 @@
+"""Where a request that somebody else asked for may go: to public addresses, and to others only where they are allowed.
+
+A name is resolved once, and the connection goes to the address that was looked at: a resolver that answers otherwise the
+second time changes nothing.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Sequence
+
+from treadle.core.errors import InvalidInput, SettingsError
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+#: Networks whose addresses stand for IPv4 addresses, in their last 32 bits.
+_TRANSLATED = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("::/96"))
+#: Sites' own addresses of old, and another way to write IPv4 ones; Python takes both for global.
+_OLD = (ipaddress.IPv6Network("fec0::/10"), ipaddress.IPv6Network("::ffff:0:0:0/96"))
+#: Set aside for protocols; what Python thinks of them differs from version to version.
+_SET_ASIDE = (ipaddress.IPv4Network("192.0.0.0/24"), ipaddress.IPv6Network("64:ff9b:1::/48"))
+
+
+class Allowed:
+    """The networks and hosts that may be reached although they are not public.
+
+    >>> Allowed("10.0.0.0/8, hooks.internal").is_fine("hooks.internal", ipaddress.ip_address("127.0.0.1"))
+    True
+    """
+
+    def __init__(self, text: str = "") -> None:
+        """Read networks, addresses and host names with commas between.
+
+        Raises:
+            SettingsError: a part is none of these.
+        """
+        self._networks: list[Network] = []
+        self._hosts: set[str] = set()
+        for part in filter(None, (piece.strip() for piece in text.split(","))):
+            try:
+                self._networks.append(ipaddress.ip_network(part, strict=False))
+            except ValueError as error:
+                if not all(c.isalnum() or c in ".-" for c in part) or part.replace(".", "").isdigit():
+                    msg = f"{part!r} is no network, address or host name. Expected as '10.0.0.0/8, hooks.internal'."
+                    raise SettingsError(msg) from error
+                self._hosts.add(part.lower().rstrip("."))
+
+    def is_fine(self, host: str, address: Address) -> bool:
+        """Return whether an address may be reached under a name."""
+        if host.lower().rstrip(".") in self._hosts or is_public(address):
+            return True
+        return any(meant in network for network in self._networks for meant in _meant(address))
+
+
+def is_public(address: Address) -> bool:
+    """Return whether an address is one of the open internet, in whatever form it is written.
+
+    >>> [is_public(ipaddress.ip_address(text)) for text in ("93.184.215.14", "169.254.169.254", "::ffff:10.0.0.1")]
+    [True, False, False]
+    """
+    return all(
+        meant.is_global
+        and not meant.is_private
+        and not meant.is_multicast
+        and not any(meant in network for network in (*_SET_ASIDE, *_OLD))
+        for meant in _meant(address)
+    )
+
+
+def resolve(host: str, port: int, allowed: Allowed) -> list[str]:
+    """Return the addresses of a host, all of which may be reached.
+
+    Raises:
+        InvalidInput: one of them may not, or there is none.
+    """
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        msg = f"The host {host!r} cannot be found ({error})."
+        raise InvalidInput(msg) from error
+    addresses = list(dict.fromkeys(str(entry[4][0]).partition("%")[0] for entry in found))
+    _check(host, addresses, allowed)
+    return addresses
+
+
+def _check(host: str, addresses: Sequence[str], allowed: Allowed) -> None:
+    for text in addresses:
+        if not allowed.is_fine(host, ipaddress.ip_address(text)):
+            msg = (
+                f"The host {host!r} has the address {text}, which is not public. Name another host, or let the operator allow "
+                "it (setting jobs.allow)."
+            )
+            raise InvalidInput(msg)
+
+
+def _meant(address: Address) -> list[Address]:
+    """Return an address, and those that it stands for."""
+    found: list[Address] = [address]
+    if isinstance(address, ipaddress.IPv6Address):
+        inner = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
+        found += [one for one in inner if one is not None]
+        found += [
+            ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+            for network in _TRANSLATED
+            if address in network and int(address) > 1
+        ]
+    return found

@@ -1,0 +1,19 @@
+"""Records as JSON text."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import msgspec
+
+S = TypeVar("S", bound=msgspec.Struct)
+
+
+def to_json(record: msgspec.Struct) -> str:
+    """Return a record as JSON text."""
+    return msgspec.json.encode(record).decode()
+
+
+def from_json(text: str | bytes, kind: type[S]) -> S:
+    """Read a record from JSON text; unknown keys of a later release are passed over."""
+    return msgspec.json.decode(text, type=kind)

@@ -1,0 +1,214 @@
+"""Web hooks: a signed JSON message that is posted to an address, the same for alerts and for jobs.
+
+The signature covers `<t>.<body>`, where `t` is the Unix time in the header:
+
+    Treadle-Signature: t=1385856000,v1=5257a869…
+    Treadle-Delivery: alert_01k….raised
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import http.client
+import socket
+import ssl
+import threading
+import urllib.parse
+from contextlib import suppress
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from treadle.core.addresses import Allowed, resolve
+from treadle.core.clock import monotonic
+from treadle.core.errors import InvalidInput
+
+SIGNATURE, DELIVERY = "Treadle-Signature", "Treadle-Delivery"
+#: Answers that may be another one a little later.
+_PASSING = {408, 425, 429}
+_READ = 4096
+
+
+class Failure(NamedTuple):
+    """Why a message was not taken."""
+
+    said: str
+    #: Whether the same message may be taken a little later.
+    may_pass: bool
+
+
+def event(kind: str, *, delivery: str, source: str, subject: str, at: datetime, data: Any) -> dict[str, Any]:
+    """Return a CloudEvents 1.0 event in structured JSON."""
+    return {
+        "specversion": "1.0",
+        "id": delivery,
+        "source": urllib.parse.quote(source) or "treadle",
+        "type": kind,
+        "subject": subject,
+        "time": at.isoformat(),
+        "datacontenttype": "application/json",
+        "data": data,
+    }
+
+
+def post(
+    url: str,
+    body: bytes,
+    *,
+    delivery: str,
+    secret: str,
+    at: datetime,
+    timeout: float = 5.0,
+    allowed: Allowed | None = None,
+) -> Failure | None:
+    """Post a message once; None: it was taken, with any 2xx answer. Redirects are not followed.
+
+    With `allowed` only public addresses are reached, and those that it names; without it any. Once its host is found, all
+    of it takes at most about `timeout` seconds, however slowly the answer trickles in.
+    """
+    parts = urllib.parse.urlsplit(url)
+    headers = {
+        "Content-Type": "application/cloudevents+json; charset=utf-8",
+        "User-Agent": "treadle",
+        DELIVERY: delivery,
+    }
+    if secret:
+        headers[SIGNATURE] = sign(body, secret=secret, at=at)
+    path = urllib.parse.urlunsplit(("", "", parts.path or "/", parts.query, ""))
+    connection, watch, end = None, None, monotonic() + timeout
+    try:
+        connection = _connection(parts, timeout, allowed)
+        watch = _ended_after(connection, timeout)
+        if isinstance(connection.sock, ssl.SSLSocket):
+            connection.sock.do_handshake()
+        connection.request("POST", path, body=body, headers=headers)
+        answer = connection.getresponse()
+        answer.read(_READ)
+    except InvalidInput as error:
+        return Failure(str(error), may_pass=True)
+    except TimeoutError:
+        return _late(timeout)
+    except (ConnectionRefusedError, socket.gaierror, ssl.SSLError) as error:
+        return Failure(f"it cannot be reached ({error})", may_pass=True)
+    except (OSError, http.client.HTTPException) as error:
+        if monotonic() >= end:
+            return _late(timeout)
+        return Failure(f"it broke off ({type(error).__name__})", may_pass=True)
+    finally:
+        if watch is not None:
+            watch.cancel()
+        if connection is not None:
+            connection.close()
+    if 200 <= answer.status < 300:
+        return None
+    if 300 <= answer.status < 400:
+        told = "and redirects are not followed: configure the final address"
+        return Failure(f"it answered {answer.status}, {told}", may_pass=False)
+    return Failure(f"it answered {answer.status}", may_pass=answer.status >= 500 or answer.status in _PASSING)
+
+
+def _late(timeout: float) -> Failure:
+    return Failure(f"it did not answer within {timeout:g} s", may_pass=True)
+
+
+def sign(body: bytes, *, secret: str, at: datetime) -> str:
+    """Return the signature header's value."""
+    stamp = int(at.timestamp())
+    return f"t={stamp},v1={_digest(body, secret, str(stamp))}"
+
+
+def verify(body: bytes, header: str, *, secret: str, now: datetime, tolerance: float = 300.0) -> bool:
+    """Return whether a signature fits the body and is at most `tolerance` seconds old: for receivers in Python."""
+    parts = dict(part.partition("=")[::2] for part in header.split(","))
+    stamp = parts.get("t", "")
+    if not (stamp.isascii() and stamp.isdigit()) or abs(now.timestamp() - int(stamp[:15])) > tolerance:
+        return False
+    return hmac.compare_digest(_digest(body, secret, stamp).encode(), parts.get("v1", "").encode())
+
+
+def checked(url: str, *, what: str) -> str:
+    """Return the part of an address that may be shown: its path and query may hold secrets.
+
+    Raises:
+        InvalidInput: it is none that can be posted to; `what` says where it stands.
+    """
+    try:
+        parts = urllib.parse.urlsplit(url)
+        may_be = (
+            parts.port != 0
+            and bool(parts.hostname)
+            and url.isascii()
+            and url.isprintable()
+            and " " not in url
+        )
+    except ValueError as error:
+        msg = f"{what} is no address to post to ({error}). Expected https://host/path or http://…"
+        raise InvalidInput(msg, field=what) from error
+    if parts.scheme not in {"http", "https"} or not may_be:
+        msg = f"{what} is no address to post to (scheme {parts.scheme!r}). Expected https://host/path or http://…"
+        raise InvalidInput(msg, field=what)
+    if parts.username is not None:
+        msg = (
+            f"{what} holds a user or a password. Expected an address without: receivers check the signature."
+        )
+        raise InvalidInput(msg, field=what)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _connection(
+    parts: urllib.parse.SplitResult, timeout: float, allowed: Allowed | None
+) -> http.client.HTTPConnection:
+    """Return a connection that goes to the addresses that were looked at, under the host's name."""
+    assert parts.hostname is not None
+    secure = parts.scheme == "https"
+    port = parts.port or (443 if secure else 80)
+    targets = [parts.hostname] if allowed is None else resolve(parts.hostname, port, allowed)
+    sock = _reached(targets, port, timeout)
+    sock.settimeout(timeout)
+    try:
+        if secure:
+            sock = ssl.create_default_context().wrap_socket(
+                sock, server_hostname=parts.hostname, do_handshake_on_connect=False
+            )
+    except BaseException:
+        sock.close()
+        raise
+    connection = http.client.HTTPConnection(parts.hostname, port, timeout=timeout)
+    if secure:
+        connection.default_port = 443
+    connection.sock = sock
+    return connection
+
+
+def _reached(targets: list[str], port: int, timeout: float) -> socket.socket:
+    """Connect to the first of a host's addresses that answers, in `timeout` seconds for all of them."""
+    end = monotonic() + timeout
+    for target in targets[:-1]:
+        try:
+            return _socket(target, port, end)
+        except OSError:
+            if monotonic() >= end:
+                raise
+    return _socket(targets[-1], port, end)
+
+
+def _socket(target: str, port: int, end: float) -> socket.socket:
+    return socket.create_connection((target, port), timeout=max(end - monotonic(), 0.01))
+
+
+def _ended_after(connection: http.client.HTTPConnection, timeout: float) -> threading.Timer:
+    """Break a connection off when its time is over: the limit of a socket is for each piece that comes, not for all."""
+    sock = connection.sock
+
+    def end() -> None:
+        with suppress(OSError):
+            socket.socket.shutdown(sock, socket.SHUT_RDWR)
+
+    watch = threading.Timer(timeout, end)
+    watch.daemon = True
+    watch.start()
+    return watch
+
+
+def _digest(body: bytes, secret: str, stamp: str) -> str:
+    return hmac.new(secret.encode(), stamp.encode() + b"." + body, hashlib.sha256).hexdigest()

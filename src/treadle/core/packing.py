@@ -1,0 +1,135 @@
+"""Several inputs of a model as one matrix: what a graph does first to each column by itself is done before it is called.
+
+To hand one tensor to a runtime costs as much as ten rows of a model's arithmetic, and a text more than a number. So where a
+model's first steps only look texts up in tables, change types and set columns side by side, the matrix that they would
+make is made directly, number by number the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+import numpy as np
+
+from treadle.core.signature import Field
+
+if TYPE_CHECKING:
+    Values = Mapping[str, Sequence[Any]]
+
+Number = Literal["float32", "float64", "int64"]
+_LARGEST = float(np.finfo(np.float32).max)
+#: Integers up to here are themselves as float64; beyond, what is rounded twice may end elsewhere.
+_EXACT = 2.0**53 - 1
+_WHOLE = np.nextafter(2.0**63, 0)
+
+
+class Column(msgspec.Struct, frozen=True):
+    """A column of a matrix."""
+
+    #: The input that it comes from.
+    field: str
+    #: The types that its numbers go through, one after the other; the last is the matrix's.
+    types: tuple[Number, ...]
+    #: Of a text, its number; None: the input is a number itself.
+    table: dict[str, float] | None = None
+    #: The number of a text that the table lacks.
+    default: float = 0.0
+
+
+class Matrix(msgspec.Struct, frozen=True):
+    """A tensor of shape (rows, columns) that a model is fed instead of its inputs."""
+
+    name: str
+    dtype: Number
+    columns: tuple[Column, ...]
+
+
+def filled(matrix: Matrix, columns: Mapping[str, np.ndarray], rows: int) -> np.ndarray:
+    """Return a matrix of encoded inputs, each of shape (rows,)."""
+    found = np.empty((rows, len(matrix.columns)), dtype=matrix.dtype)
+    for place, column in enumerate(matrix.columns):
+        values: Any = columns[column.field]
+        if column.table is not None:
+            known, default = column.table, column.default
+            values = [known.get(text, default) for text in values.tolist()]
+        else:
+            for kind in column.types[:-1]:
+                values = values.astype(kind)
+        found[:, place] = values
+    return found
+
+
+class Packer:
+    """Makes a matrix of decoded values, as `filled` makes it of what these are encoded to."""
+
+    def __init__(self, matrix: Matrix, fields: Mapping[str, Field]) -> None:
+        """Work out once what is the same for all requests.
+
+        Raises:
+            ValueError: a column is of a kind whose values are encoded in another way.
+        """
+        self.name, self._dtype = matrix.name, np.dtype(matrix.dtype)
+        self._sources: list[tuple[str, dict[str | None, float] | None, float]] = []
+        limits, may_miss, narrow = [], [], []
+        for place, column in enumerate(matrix.columns):
+            field = fields[column.field]
+            if field.kind in {"timestamp", "date"}:
+                msg = f"{field.name} is a {field.kind}"
+                raise ValueError(msg)
+            table: dict[str | None, float] | None = None
+            if column.table is not None:
+                table = {None: column.table.get("", column.default)}
+                table.update(column.table.items())
+            self._sources.append((column.field, table, column.default))
+            limits.append(_limit(field, column))
+            may_miss.append(table is not None or field.nullable)
+            if table is None and (field.tensor == "float32" or "float32" in column.types[:-1]):
+                narrow.append(place)
+        self._limits = np.array(limits)[:, None]
+        self._may_miss = np.array(may_miss)[:, None] if any(may_miss) else None
+        self._narrow = _run_of(narrow) if matrix.dtype == "float64" else None
+
+    def pack(self, values: Values) -> np.ndarray | None:
+        """Return the matrix of the values of a request; None: one of them needs a closer look."""
+        lists = [
+            values[name] if table is None else [table.get(text, default) for text in values[name]]
+            for name, table, default in self._sources
+        ]
+        if self._dtype == np.int64:
+            return self._whole(lists)
+        try:
+            numbers = np.array(lists, dtype=np.float64)
+        except OverflowError:
+            return None
+        fine = np.abs(numbers) <= self._limits
+        if not fine.all() and (
+            self._may_miss is None or not (fine | self._may_miss & np.isnan(numbers)).all()
+        ):
+            return None
+        if self._narrow is not None:
+            numbers[self._narrow] = numbers[self._narrow].astype(np.float32)
+        return np.ascontiguousarray(numbers.T, dtype=self._dtype)
+
+    def _whole(self, lists: Sequence[Sequence[Any]]) -> np.ndarray | None:
+        try:
+            return np.ascontiguousarray(np.array(lists, dtype=np.int64).T)
+        except (OverflowError, TypeError):
+            return None
+
+
+def _limit(field: Field, column: Column) -> float:
+    if column.table is not None:
+        return float("inf")
+    if field.kind == "integer":
+        return _EXACT if field.nullable or "float32" in column.types else float(_WHOLE)
+    return _LARGEST
+
+
+def _run_of(places: Sequence[int]) -> Any:
+    """Return neighbours as a slice, which is faster than a list; None: there are none."""
+    if not places:
+        return None
+    first, last = places[0], places[-1]
+    return slice(first, last + 1) if list(places) == list(range(first, last + 1)) else list(places)

@@ -1,0 +1,113 @@
+"""How much better or worse a challenger's answers were: differences of means with bounds that hold at every look.
+
+Answers of one subject are alike, so a subject is one unit, and a request without one is, too. Where the two sides
+answered different subjects, each row weighs as one over the chance with which its side was chosen, so that steps with
+different shares, and times of day, may be put together. Where a shadow was asked as well, the same rows are compared.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from treadle.serving.guard import CHALLENGER, PRIMARY
+from treadle.serving.sequential import mean_radius
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+class Effect(msgspec.Struct, frozen=True, kw_only=True):
+    """A difference, challenger minus first variant."""
+
+    difference: float
+    low: float
+    high: float
+    challenger: float
+    primary: float
+    #: Units of the challenger.
+    n: int
+    #: `paired` or `apart`.
+    how: str
+
+    def told(self) -> str:
+        """Return the numbers in words."""
+        apart = "on the same rows" if self.how == "paired" else "of different subjects"
+        return f"{self.challenger:.5g} against {self.primary:.5g} {apart}: {self.difference:+.3g} (surely {self.low:+.3g} to {self.high:+.3g})"
+
+
+def apart(rows: pl.DataFrame, value: str, *, alpha: float, planned: int) -> Effect | None:
+    """Return the difference between subjects of the two sides; None: there are not two of each yet.
+
+    `rows` has `arm`, `unit`, `propensity` and the value; rows that nothing was chosen for are left out. Where a fraction of the
+    requests is logged, and those that are not just answered always, `sampled` says which fraction a row stands for.
+    """
+    import polars as pl
+
+    chosen = rows.filter((pl.col("propensity") < 1) & ~pl.col("shadow")).drop_nulls(value)
+    units = {arm: chosen.filter(pl.col("arm") == arm)["unit"].n_unique() for arm in (PRIMARY, CHALLENGER)}
+    if min(units.values()) < 2:
+        return None
+    kept = pl.col("sampled") if "sampled" in chosen.columns else pl.lit(1.0)
+    weighed = chosen.with_columns(
+        (1 / (pl.col("propensity") * kept)).alias("weight"), pl.col(value).cast(pl.Float64).alias("value")
+    )
+    means = {
+        arm: float((part["value"] * part["weight"]).sum()) / float(part["weight"].sum())
+        for arm, part in ((arm, weighed.filter(pl.col("arm") == arm)) for arm in units)
+    }
+    scale = {arm: float(weighed.filter(pl.col("arm") == arm)["weight"].sum()) for arm in units}
+    sign = pl.when(pl.col("arm") == CHALLENGER).then(1 / scale[CHALLENGER]).otherwise(-1 / scale[PRIMARY])
+    centre = pl.when(pl.col("arm") == CHALLENGER).then(means[CHALLENGER]).otherwise(means[PRIMARY])
+    # Hájek's estimator, linearised: what each unit adds to the difference.
+    added = weighed.group_by("unit").agg((pl.col("weight") * sign * (pl.col("value") - centre)).sum())
+    return _effect(means, added["weight"].to_list(), units[CHALLENGER], "apart", alpha=alpha, planned=planned)
+
+
+def paired(rows: pl.DataFrame, value: str, *, alpha: float, planned: int) -> Effect | None:
+    """Return the difference on rows that both sides were asked; None: there are not two units yet.
+
+    `rows` has `arm`, `unit`, `request_id`, `row` and the value.
+    """
+    import polars as pl
+
+    wanted = rows.drop_nulls(value).with_columns(pl.col(value).cast(pl.Float64))
+    mine = wanted.filter((pl.col("arm") == CHALLENGER) & pl.col("shadow"))
+    theirs = wanted.filter(pl.col("arm") == PRIMARY).select(
+        "request_id", "row", pl.col(value).alias("theirs")
+    )
+    both = mine.join(theirs, on=["request_id", "row"]).with_columns(
+        (pl.col(value) - pl.col("theirs")).alias("difference")
+    )
+    if both["unit"].n_unique() < 2:
+        return None
+    means = {CHALLENGER: _mean(both[value]), PRIMARY: _mean(both["theirs"])}
+    off = pl.col("difference") - (means[CHALLENGER] - means[PRIMARY])
+    added = both.group_by("unit").agg((off / both.height).sum().alias("added"))
+    return _effect(means, added["added"].to_list(), added.height, "paired", alpha=alpha, planned=planned)
+
+
+def _effect(
+    means: dict[str, float], added: list[float], n: int, how: str, *, alpha: float, planned: int
+) -> Effect:
+    # The units' parts add up to the difference; as a mean of `count` units each part is `count` times as large.
+    count = len(added)
+    variance = count * math.fsum(part * part for part in added)
+    shrunk = planned * count // max(n, 1)
+    radius = mean_radius(variance, count, alpha=alpha, planned=max(shrunk, 1))
+    difference = means[CHALLENGER] - means[PRIMARY]
+    return Effect(
+        difference=difference,
+        low=difference - radius,
+        high=difference + radius,
+        challenger=means[CHALLENGER],
+        primary=means[PRIMARY],
+        n=n,
+        how=how,
+    )
+
+
+def _mean(values: pl.Series) -> float:
+    return float(values.sum()) / len(values)

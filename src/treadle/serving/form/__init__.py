@@ -1,0 +1,1 @@
+"""The page that tries each endpoint in a browser."""

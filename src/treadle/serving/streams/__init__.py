@@ -1,0 +1,1 @@
+"""Brokers that messages come from and predictions go to, one file each."""

@@ -1,0 +1,48 @@
+"""Those who want to know what becomes of each request: the access log and OpenTelemetry, where they are asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from treadle.core.clock import Clock, monotonic
+from treadle.core.settings import ServingSettings, variables
+from treadle.serving.access_log import AccessLog
+from treadle.serving.notes import Notes, Watcher
+from treadle.serving.tracing import Tracing, begin
+from treadle.serving.web import Response
+
+
+class Watching:
+    """The watchers of one worker; with none, nothing is noted."""
+
+    def __init__(self) -> None:
+        self._watchers: list[Watcher] = []
+        self._log: AccessLog | None = None
+        self._tracing: Tracing | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self._watchers)
+
+    def start(self, settings: ServingSettings, root: Path, clock: Clock) -> None:
+        """Begin; in the process that answers, as threads do not survive a fork."""
+        self._tracing = begin(variables("OTEL_"))
+        self._log = AccessLog(settings.access_log, root, clock) if settings.access_log else None
+        # A trace that begins here has its id before the line is written.
+        self._watchers = [watcher for watcher in (self._tracing, self._log) if watcher]
+
+    def saw(self, notes: Notes, response: Response) -> None:
+        """Tell all of them of a request."""
+        ended = monotonic()
+        for watcher in self._watchers:
+            watcher.saw(notes, response, ended)
+
+    def tick(self) -> None:
+        """Write what is buffered."""
+        if self._log:
+            self._log.flush()
+
+    def close(self) -> None:
+        """Write and send what is left."""
+        self.tick()
+        if self._tracing:
+            self._tracing.close()

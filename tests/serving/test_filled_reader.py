@@ -1,0 +1,41 @@
+"""What callers send of features that are otherwise read online."""
+
+from __future__ import annotations
+
+import pytest
+
+from treadle.core.errors import InvalidInput
+from treadle.core.signature import Field, OnlineView, Signature
+from treadle.serving.filled import reader_of
+
+
+def nobody(views, entities):
+    """Is asked for nothing, where every feature was sent."""
+    raise AssertionError(views, entities)
+
+
+SHOP = OnlineView(
+    view="shop", entities=(Field(name="shop", kind="string"),), fields=("people", "name", "temp")
+)
+SIGNATURE = Signature(
+    inputs=(
+        Field(name="pages", kind="float"),
+        Field(name="people", kind="integer"),
+        Field(name="name", kind="string"),
+        Field(name="temp", kind="float", nullable=True),
+    ),
+    outputs=(Field(name="probability", kind="float"),),
+    views=(SHOP,),
+)
+
+
+@pytest.mark.parametrize("feature", ["people", "name"])
+def test_a_null_is_refused_where_the_model_takes_none(feature):
+    reader = reader_of(SIGNATURE, max_rows=10, online=nobody)
+    sent = {"shop": "a", "pages": 1.0, "people": 3, "name": "x", "temp": None}
+
+    with pytest.raises(InvalidInput, match=f"{feature!r} is null") as refused:
+        reader.objects([sent, sent | {feature: None}])
+
+    assert refused.value.field == f"rows[1].{feature}"
+    assert reader.objects([sent]).columns["people"].tolist() == [3]
