@@ -17,7 +17,7 @@ demo: $(READY)  ## Walk a year of real flights and write the report to examples/
 	$(BIN)/python examples/flights/demo.py
 
 test: check docs $(MLFLOW)/.ready  ## Check, build the docs with warnings as errors, run every test
-	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal --durations 25
 
 deep: $(READY)  ## Install PyTorch, Keras and shap (1.1 GB, with CUDA 8 GB more), and test networks and contributions beside them
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --group deep
