@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 
+import msgspec
 import numpy as np
 import polars as pl
 import pytest
@@ -65,7 +66,7 @@ class Shop:
 
         return read
 
-    def ask(self, count, *, rates=(0.1, 0.6), report=True):
+    def ask(self, count, *, rates=(0.1, 0.6), report=True, sampled=1.0):
         """Ask for predictions, and report how each turned out."""
         self.plane.refresh()
         for number in range(count):
@@ -74,7 +75,7 @@ class Shop:
             answer = self.plane.predict(
                 "offer", Call(read=lambda reader: reader.objects([{"x": 1.0}]), received=0.0, id=name)
             )
-            self.entries.append(answer.entry())
+            self.entries.append(msgspec.structs.replace(answer.entry(), sampled=sampled))
             if report:
                 self.report(f"{answer.id}-0", float(self.random.random() < rates[answer.variant.version - 1]))
 
@@ -171,6 +172,20 @@ def test_being_right_can_be_what_is_rewarded(shop, clock):
     old, new = right.bandits.learnt("offer").arms
 
     assert (old.rewards, new.rewards) == (old.n, 0)
+
+
+def test_rows_of_which_all_were_logged_weigh_less_than_those_of_a_sample(shop, clock):
+    endpoint = shop(every=HOUR)
+    endpoint.ask(60, rates=(1.0, 1.0), sampled=0.1)
+    endpoint.ask(60, rates=(0.0, 0.0))
+    clock.advance("1h")
+
+    learnt = endpoint.bandits.learnt("offer")
+
+    for arm, estimate in zip(learnt.arms, learnt.estimates, strict=True):
+        share = arm.rewards / arm.n
+        assert share == pytest.approx(estimate.value)
+        assert share > 0.8  # by the rows, about a half
 
 
 def test_outcomes_beyond_the_bounds_count_as_the_bound_and_are_told(shop, clock):

@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from treadle.core.errors import InvalidDeclaration
+from treadle.core.hashing import BUCKETS, bucket
 from treadle.core.rollout import Stage
 from treadle.serving import guards
 from treadle.serving.effects import apart, paired
@@ -249,3 +250,78 @@ def test_rows_that_are_always_logged_beside_a_sample_make_nobody_worse():
 
     assert effect is not None
     assert effect.low < 0 < effect.high, effect.told()
+
+
+def in_the_log(frame, *, always, fraction=0.1):
+    """What is logged of requests: those of the sample, and some whatever it says."""
+    chosen = np.array([bucket(request, salt="log") < fraction * BUCKETS for request in frame["request_id"]])
+    said = frame.with_columns(pl.Series("sampled", np.where(always, 1.0, fraction)))
+    return said.filter(pl.Series(always | chosen))
+
+
+def test_pairs_that_are_always_logged_beside_a_sample_make_nobody_worse():
+    """On the rows on which both abstain the challenger is worse, on the others better: of all requests they are a tenth."""
+    random, rows = np.random.default_rng(7), 20_000
+    hard = random.random(rows) < 0.1
+    nature = random.normal(0, 0.3, rows)
+    sides = [
+        pl.DataFrame(
+            {
+                "arm": arm,
+                "unit": [f"user-{row}" for row in range(rows)],
+                "request_id": [f"r{row}" for row in range(rows)],
+                "row": 0,
+                "shadow": arm == CHALLENGER,
+                "loss": nature + (np.where(hard, 0.9, -0.1) if arm == CHALLENGER else 0.0),
+            }
+        )
+        for arm in (PRIMARY, CHALLENGER)
+    ]
+
+    logged = pl.concat(in_the_log(side, always=hard) for side in sides)
+    effect = paired(logged, "loss", alpha=ALPHA, planned=200)
+
+    assert effect.low <= 0 <= effect.high, effect.told()
+
+
+def test_a_pair_is_as_likely_logged_as_its_row_that_is_likelier_left_out():
+    """Only the challenger abstains on hard rows: these pairs are in the sample like all others."""
+    random, rows = np.random.default_rng(7), 20_000
+    hard = random.random(rows) < 0.1
+    frame = {"unit": [f"user-{row}" for row in range(rows)], "request_id": [f"r{row}" for row in range(rows)]}
+    ours = pl.DataFrame(
+        {**frame, "arm": CHALLENGER, "row": 0, "shadow": True, "loss": np.where(hard, 1.0, 0.0)}
+    )
+    theirs = pl.DataFrame({**frame, "arm": PRIMARY, "row": 0, "shadow": False, "loss": 0.0})
+
+    logged = pl.concat(
+        [in_the_log(ours, always=hard), in_the_log(theirs, always=np.zeros(rows, dtype=bool))],
+        how="diagonal_relaxed",
+    )
+    effect = paired(logged, "loss", alpha=ALPHA, planned=200)
+
+    assert effect.low <= 0.1 <= effect.high, effect.told()
+
+
+def test_answers_that_are_always_logged_beside_a_sample_are_no_drift():
+    """Both sides answer alike, but the challenger hands its likeliest answers to a person: they are all logged."""
+    random, rows = np.random.default_rng(7), 60_000
+    ours, said = random.random(rows) < 0.5, random.random(rows)
+    frame = pl.DataFrame(
+        {
+            "revision": 2,
+            "arm": np.where(ours, CHALLENGER, PRIMARY),
+            "unit": [str(row) for row in range(rows)],
+            "request_id": [f"r{row}" for row in range(rows)],
+            "probability": said,
+            "prediction": 0.0,
+            "outputs": pl.Series([None] * rows, dtype=pl.String),
+            "inputs": "{}",
+        }
+    )
+
+    logged = in_the_log(frame, always=ours & (said > 0.7))
+    verdict = guards.Drift().judge(Case(stage=STAGE, logged=Rows(logged)))
+
+    assert verdict.status == "fine", verdict.reason
+    assert verdict.challenger < 0.1

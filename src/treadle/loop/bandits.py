@@ -89,9 +89,7 @@ class Bandits:
         traffic = revision.traffic
         names = [variant.name for variant in revision.variants if not variant.shadow]
         rows, clipped = self._rewards(revision, traffic, now)
-        sums = rows.group_by("variant").agg(pl.len().alias("n"), pl.col("reward").sum())
-        known = {name: (n, total) for name, n, total in sums.iter_rows()}
-        arms = bandit.arms({name: known.get(name, (0, 0.0)) for name in names})
+        arms = bandit.arms(bandit.rewards(rows, names))
         return Learnt(
             endpoint=endpoint,
             revision=revision,
@@ -136,7 +134,7 @@ class Bandits:
         )
 
     def _rewards(self, revision: Revision, traffic: Bandit, now: datetime) -> tuple[pl.DataFrame, int]:
-        """Return the rewards that count: `variant`, `propensity`, `reward` and `unit`, and how many were clipped."""
+        """Return the rewards that count: `variant`, `propensity`, `sampled`, `reward` and `unit`, and how many were clipped."""
         name = revision.endpoint
         ready = now - timedelta(seconds=traffic.mature)
         versions = {variant.name: f"{variant.model}/{variant.version}" for variant in revision.variants}
@@ -156,6 +154,7 @@ class Bandits:
             "revision",
             "variant",
             "propensity",
+            "sampled",
             "prediction",
         ]
         found = outcomes.join(
@@ -182,6 +181,5 @@ class Bandits:
             "revision",
             pl.coalesce("subject", "request_id") if traffic.sticky == "subject" else "request_id",
         )
-        return rows.select("variant", "propensity", "reward", unit.alias("unit"), "_clipped"), int(
-            rows["_clipped"].sum()
-        )
+        wanted = rows.select("variant", "propensity", "sampled", "reward", unit.alias("unit"))
+        return wanted, int(rows["_clipped"].sum())

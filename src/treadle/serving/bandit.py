@@ -21,6 +21,7 @@ from treadle.core.errors import InvalidInput
 from treadle.core.hashing import seed_of
 from treadle.core.records import Revision, Variant
 from treadle.core.traffic import Bandit, Traffic
+from treadle.serving.effects import kept
 from treadle.serving.variants import Choice, Router
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class Arm(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of one variant of a bandit."""
 
     variant: str
-    #: Predictions that are old enough to count, and the sum of their rewards, each from 0 to 1.
+    #: Predictions that are old enough to count, and the sum of their rewards, each from 0 to 1, had all been equally likely logged.
     n: int
     rewards: float
     #: Its two posterior numbers (Beta), and how likely it is the best.
@@ -124,20 +125,55 @@ def check(traffic: Traffic, variants: Sequence[Variant]) -> None:
         raise InvalidInput(msg, field="traffic.every" if traffic.mature >= 0 else "traffic.mature")
 
 
-def arms(rewards: Mapping[str, tuple[int, float]]) -> list[Arm]:
-    """Return what is known of each variant, given how many of its predictions count and the sum of their rewards.
+class Rewards(msgspec.Struct, frozen=True):
+    """The rewards of one variant: how many rows, the sum of their rewards, and how many equally weighed rows they are worth."""
+
+    n: int = 0
+    total: float = 0.0
+    #: None: as many as there are.
+    worth: float | None = None
+
+
+def rewards(rows: pl.DataFrame, variants: Sequence[str]) -> dict[str, Rewards]:
+    """Add up each variant's rewards; `rows` has `variant` and `reward`, and may have `sampled`, the fraction that was logged.
+
+    Rows that are always logged stand beside a sample of the others: each weighs as one over its fraction, so that the mean is
+    that of all requests. Weights that differ make it less sure, so the rows are worth Kish's (sum of weights)² / (sum of
+    their squares), and never more than there are: what was not logged is not known.
+    """
+    import polars as pl
+
+    weight = pl.col("_weight")
+    weighed = rows.with_columns((1 / kept(rows)).alias("_weight"))
+    sums = weighed.group_by("variant").agg(
+        pl.len(),
+        ((pl.col("reward") * weight).sum() / weight.sum()).alias("mean"),
+        (weight.sum() ** 2 / (weight**2).sum()).alias("worth"),
+    )
+    known = {name: Rewards(n, min(mean, 1.0) * n, min(worth, n)) for name, n, mean, worth in sums.iter_rows()}
+    return {name: known.get(name, Rewards()) for name in variants}
+
+
+def arms(found: Mapping[str, Rewards]) -> list[Arm]:
+    """Return what is known of each variant, given its rewards.
 
     A reward between 0 and 1 counts as that much of a success and the rest of a failure, which is never surer than it may be.
 
-    >>> [round(arm.best, 3) for arm in arms({"a": (100, 50.0), "b": (100, 50.0)})]
+    >>> [round(arm.best, 3) for arm in arms({"a": Rewards(100, 50.0), "b": Rewards(100, 50.0)})]
     [0.5, 0.5]
     """
-    posteriors = [(PRIOR[0] + total, PRIOR[1] + n - total) for n, total in rewards.values()]
+    posteriors = [_posterior(one) for one in found.values()]
     chances = chances_best(posteriors)
     return [
-        Arm(variant=name, n=n, rewards=total, posterior=posterior, best=best)
-        for (name, (n, total)), posterior, best in zip(rewards.items(), posteriors, chances, strict=True)
+        Arm(variant=name, n=one.n, rewards=one.total, posterior=posterior, best=best)
+        for (name, one), posterior, best in zip(found.items(), posteriors, chances, strict=True)
     ]
+
+
+def _posterior(found: Rewards) -> tuple[float, float]:
+    worth = found.n if found.worth is None else found.worth
+    total = found.total * worth / found.n if found.n else 0.0
+    return PRIOR[0] + total, PRIOR[1] + worth - total
 
 
 def weights(found: Sequence[Arm], *, floor: float) -> list[float]:
@@ -187,13 +223,18 @@ def _below(grid: np.ndarray, density: np.ndarray) -> np.ndarray:
 
 
 def estimates(rows: pl.DataFrame, variants: Sequence[str], *, z: float = 1.96) -> list[Estimate]:
-    """Return what each variant would earn, each row weighed by one over the propensity of what was chosen for it.
+    """Return what each variant would earn, each row weighed by one over how probable it was to be seen.
 
-    `rows` has `variant`, `propensity`, `reward`, and `unit`, within which choices are not independent, as those of one
-    subject by one revision. Means are of weights that add up to 1 (Hájek), and whatever the bandit learnt meanwhile, their
+    `rows` has `variant`, `propensity`, `reward`, perhaps `sampled`, and `unit`, within which choices are not independent, as those of one
+    subject by one revision. A row weighs as one over the fraction that was logged, too. Means are of weights that add up to 1 (Hájek), and whatever the bandit learnt meanwhile, their
     bias vanishes with the rows; a plain mean over what a variant answered would not lose its own.
     """
-    reward, propensity = rows["reward"].to_numpy(), rows["propensity"].to_numpy()
+    import polars as pl
+
+    reward, chance = (
+        rows["reward"].to_numpy(),
+        rows.with_columns(pl.col("propensity") * kept(rows))["propensity"].to_numpy(),
+    )
     units = (
         np.unique(rows["unit"].to_numpy(), return_inverse=True)[1]
         if rows.height
@@ -202,7 +243,7 @@ def estimates(rows: pl.DataFrame, variants: Sequence[str], *, z: float = 1.96) -
     found = []
     for name in variants:
         own = (rows["variant"] == name).to_numpy()
-        weight = own / propensity
+        weight = own / chance
         whole = float(weight.sum())
         if not whole:
             found.append(Estimate(variant=name, n=0, value=math.nan, low=math.nan, high=math.nan))

@@ -9,19 +9,24 @@ import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from treadle.core.errors import SettingsError
-from treadle.core.hashing import BUCKETS, bucket
+from treadle.core.hashing import BUCKETS, bucket, buckets
 from treadle.core.ids import canonical
 from treadle.core.settings import ServingSettings
 from treadle.serving.entries import Entry, PredictionEntry
 
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
 #: Requests whose answer a person still has to look at, or that got none, are kept whatever the fraction.
 _ALWAYS = frozenset({"abstain", "review", "ask"})
 _SUBJECT = "subject"
+_SALT = "log"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +51,7 @@ class Discretion:
         if isinstance(entry, PredictionEntry):
             fraction = 1.0 if _ALWAYS.intersection(entry.decisions or ()) else self.fraction
             # All workers, and the shadows of a request, agree.
-            if fraction < 1 and bucket(entry.request_id, salt="log") >= fraction * BUCKETS:
+            if fraction < 1 and bucket(entry.request_id, salt=_SALT) >= fraction * BUCKETS:
                 return None
             entry = msgspec.structs.replace(entry, sampled=fraction)
         return self._redacted(entry) if self.dropped or self.hashed else entry
@@ -82,6 +87,11 @@ class Discretion:
         if value is None:
             return None
         return hmac.new(self.secret, canonical(value), sha256).hexdigest()[:32]
+
+
+def in_sample(requests: Sequence[str], fraction: float) -> npt.NDArray[np.bool_]:
+    """Return which of some requests are in a sample by their ids alone, without those that are always kept."""
+    return buckets([requests], salt=_SALT) < fraction * BUCKETS
 
 
 def discretion(settings: ServingSettings) -> Discretion | None:

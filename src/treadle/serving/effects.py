@@ -50,9 +50,9 @@ def apart(rows: pl.DataFrame, value: str, *, alpha: float, planned: int) -> Effe
     units = {arm: chosen.filter(pl.col("arm") == arm)["unit"].n_unique() for arm in (PRIMARY, CHALLENGER)}
     if min(units.values()) < 2:
         return None
-    kept = pl.col("sampled") if "sampled" in chosen.columns else pl.lit(1.0)
     weighed = chosen.with_columns(
-        (1 / (pl.col("propensity") * kept)).alias("weight"), pl.col(value).cast(pl.Float64).alias("value")
+        (1 / (pl.col("propensity") * kept(chosen))).alias("weight"),
+        pl.col(value).cast(pl.Float64).alias("value"),
     )
     means = {
         arm: float((part["value"] * part["weight"]).sum()) / float(part["weight"].sum())
@@ -69,24 +69,39 @@ def apart(rows: pl.DataFrame, value: str, *, alpha: float, planned: int) -> Effe
 def paired(rows: pl.DataFrame, value: str, *, alpha: float, planned: int) -> Effect | None:
     """Return the difference on rows that both sides were asked; None: there are not two units yet.
 
-    `rows` has `arm`, `unit`, `request_id`, `row` and the value.
+    `rows` has `arm`, `unit`, `request_id`, `row` and the value, and may have `sampled`. A pair is in the log where both of its
+    rows are, and requests are sampled by one hash: so it stands for as many as the row that was likelier left out.
     """
     import polars as pl
 
-    wanted = rows.drop_nulls(value).with_columns(pl.col(value).cast(pl.Float64))
+    wanted = rows.drop_nulls(value).select(
+        "arm", "unit", "request_id", "row", "shadow", pl.col(value).cast(pl.Float64), kept(rows)
+    )
     mine = wanted.filter((pl.col("arm") == CHALLENGER) & pl.col("shadow"))
     theirs = wanted.filter(pl.col("arm") == PRIMARY).select(
-        "request_id", "row", pl.col(value).alias("theirs")
+        "request_id", "row", pl.col(value).alias("theirs"), pl.col("sampled").alias("kept")
     )
     both = mine.join(theirs, on=["request_id", "row"]).with_columns(
-        (pl.col(value) - pl.col("theirs")).alias("difference")
+        (pl.col(value) - pl.col("theirs")).alias("difference"),
+        (1 / pl.min_horizontal("sampled", "kept")).alias("weight"),
     )
     if both["unit"].n_unique() < 2:
         return None
-    means = {CHALLENGER: _mean(both[value]), PRIMARY: _mean(both["theirs"])}
+    whole = float(both["weight"].sum())
+    means = {
+        CHALLENGER: float((both[value] * both["weight"]).sum()) / whole,
+        PRIMARY: float((both["theirs"] * both["weight"]).sum()) / whole,
+    }
     off = pl.col("difference") - (means[CHALLENGER] - means[PRIMARY])
-    added = both.group_by("unit").agg((off / both.height).sum().alias("added"))
+    added = both.group_by("unit").agg((off * pl.col("weight") / whole).sum().alias("added"))
     return _effect(means, added["added"].to_list(), added.height, "paired", alpha=alpha, planned=planned)
+
+
+def kept(rows: pl.DataFrame) -> pl.Expr:
+    """Return the fraction of the requests that was logged when each row was: all of them, where rows do not say."""
+    import polars as pl
+
+    return pl.col("sampled") if "sampled" in rows.columns else pl.lit(1.0).alias("sampled")
 
 
 def _effect(
@@ -107,7 +122,3 @@ def _effect(
         n=n,
         how=how,
     )
-
-
-def _mean(values: pl.Series) -> float:
-    return float(values.sum()) / len(values)

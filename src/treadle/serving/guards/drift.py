@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from treadle.core.rollout import GuardStatus, GuardVerdict
+from treadle.serving.discretion import in_sample
 from treadle.serving.guard import CHALLENGER, PRIMARY, Case, Needs, check, is_count, is_share, spec_of
 from treadle.serving.sequential import distance, distribution_radius
 
@@ -27,7 +28,8 @@ class Drift:
     period. `answers` is what is accepted of the answers: a better model answers otherwise, a broken one quite otherwise.
     `inputs` is what is accepted of each input: who answers is drawn by lot, so theirs should be alike, and a difference
     means that requests do not reach both alike; None: they are not looked at. Each subject counts once, with its
-    first answer of the present step. The bounds hold at every look, for all columns together with a chance of error of at most `alpha`.
+    first answer of the present step. Where a sample of the requests is logged, what is always logged counts only where the sample
+    would have had it too. The bounds hold at every look, for all columns together with a chance of error of at most `alpha`.
 
     >>> Drift(answers=0.3).inputs
     0.1
@@ -71,7 +73,7 @@ class Drift:
 
         assert case.logged is not None
         rows = case.logged.answers()
-        rows = rows.filter(pl.col("revision") == pl.col("revision").max())
+        rows = _alike(rows.filter(pl.col("revision") == pl.col("revision").max()))
         mine, theirs = (
             rows.filter(arm=arm).unique("unit", keep="first", maintain_order=True)
             for arm in (CHALLENGER, PRIMARY)
@@ -102,6 +104,18 @@ class Drift:
             high=high,
             alpha=self.alpha,
         )
+
+
+def _alike(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows that are in the smallest sample: each request was as likely to be, whatever it was answered.
+
+    The bounds are those of rows that weigh alike, so a row that is logged whatever the sample says is not weighed less, but counts
+    where the hash of its request says that the sample has it.
+    """
+    fraction = rows["sampled"].min() if "sampled" in rows.columns else None
+    if not isinstance(fraction, float) or fraction >= 1:
+        return rows
+    return rows.filter(in_sample(rows["request_id"].to_list(), fraction))
 
 
 def _answers(rows: pl.DataFrame) -> list[Any]:
