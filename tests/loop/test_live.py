@@ -10,7 +10,11 @@ import pytest
 
 import treadle as td
 from treadle.core.errors import InvalidInput
+from treadle.core.records import Lookup, ModelVersion, Window
+from treadle.core.signature import Field, Signature
 from treadle.loop import live
+
+AT = datetime(2026, 3, 2, tzinfo=UTC)
 
 
 def known(answers: list[Any], outcomes: list[Any], kind: pl.DataType | None = None) -> pl.DataFrame:
@@ -57,3 +61,46 @@ def test_clusters_are_compared_with_the_groups_that_were_reported() -> None:
     found = live.scores(rows, task=td.Clustering(), measure="", every="1d")
 
     assert found.select("metric", "value").rows() == [("v_measure", 1.0)]
+
+
+def test_equal_numbers_of_two_models_are_not_mixed_up() -> None:
+    def version(model: str, says: float) -> ModelVersion:
+        outputs = (Field(name="prediction", kind="float"), Field(name="probability", kind="float"))
+        return ModelVersion(
+            model=model,
+            version=1,
+            created_at=AT,
+            task="classification",
+            format="onnx",
+            digest="0",
+            size=0,
+            signature=Signature(inputs=(), outputs=outputs),
+            run="r",
+            dataset="visits",
+            dataset_version=1,
+            window=Window(start=None, end=AT),
+            baselines=(Lookup(name="constant", default=says),),
+        )
+
+    versions = {(model, 1): version(model, says) for model, says in (("old", 0.1), ("new", 0.9))}
+    nothing = pl.Series([None, None], dtype=pl.String)
+    predictions = pl.DataFrame(
+        {
+            "prediction_id": ["a-0", "b-0"],
+            "model": ["old", "new"],
+            "version": [1, 1],
+            "at": pl.Series([AT] * 2, dtype=pl.Datetime("us", "UTC")),
+            "key": nothing,
+            "inputs": ["{}"] * 2,
+            "prediction": [1.0, 0.0],
+            "probability": [0.75, 0.25],
+            "outputs": nothing,
+        }
+    )
+    reported = predictions.select("prediction_id", "key", "at", value=pl.lit(1.0))
+
+    found = live.answered(predictions, reported, versions).sort("prediction_id")
+    told = live.scores(found, task="classification", measure="brier", every="1d")
+
+    assert found["baseline"].to_list() == [0.1, 0.9]
+    assert dict(told.select("model", "value").rows()) == {"old": 0.0625, "new": 0.5625}

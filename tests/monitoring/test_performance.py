@@ -91,7 +91,7 @@ def test_nothing_known_is_an_empty_frame() -> None:
     )
 
     assert found.is_empty()
-    assert found.columns == ["start", "version", "metric", "n", "value", "low", "high"]
+    assert found.columns == ["start", "model", "version", "metric", "n", "value", "low", "high"]
 
 
 def test_the_normal_interval_covers_the_mean_as_often_as_it_says() -> None:

@@ -200,11 +200,11 @@ class Workspace(Scored):
     def answered(self, endpoint: str) -> pl.DataFrame:
         """Return an endpoint's logged predictions whose outcome is known, with answer, outcome and baseline."""
         predictions = self.predictions.scan(endpoint).collect()
-        wanted = predictions.select("model", "version").unique().rows()
-        versions = {number: self.models.get(f"{model}/{number}") for model, number in wanted}
+        wanted = predictions.select("model", "version").unique(maintain_order=True).rows()
+        versions = {key: self.models.get("{}/{}".format(*key)) for key in wanted}
         if any(version.task == "forecast" for version in versions.values()):
-            model = self.project.model(next(iter(versions.values())).model)
-            return live.forecasts(predictions, model, self.datasets, versions)
+            models = [self.project.model(name) for name in dict.fromkeys(name for name, _ in wanted)]
+            return live.forecasts(predictions, models, self.datasets, versions)
         return live.answered(predictions, self.outcomes.scan(endpoint).collect(), versions)
 
     def performance(self, endpoint: str, *, metric: str = "", every: str = "1w") -> pl.DataFrame:

@@ -22,10 +22,11 @@ from treadle.monitoring import outcomes, performance
 from treadle.monitoring.performance import Measure
 from treadle.training.task import Task
 
+#: Versions by model and number: two models may answer under one number.
+Versions = Mapping[tuple[str, int], ModelVersion]
 
-def answered(
-    predictions: pl.DataFrame, reported: pl.DataFrame, versions: Mapping[int, ModelVersion]
-) -> pl.DataFrame:
+
+def answered(predictions: pl.DataFrame, reported: pl.DataFrame, versions: Versions) -> pl.DataFrame:
     """Return the predictions whose outcome is known, one row each.
 
     `answer` is the probability of the positive class, the estimate, or a struct of the numbers of an answer by name, as
@@ -36,26 +37,38 @@ def answered(
 
 
 def forecasts(
-    predictions: pl.DataFrame, model: Model, datasets: Datasets, versions: Mapping[int, ModelVersion]
+    predictions: pl.DataFrame, models: Sequence[Model], datasets: Datasets, versions: Versions
 ) -> pl.DataFrame:
     """Return the forecasts whose truth has landed with the dataset since, as `answered` does; outcomes are arrays of the steps.
 
     A prediction says by its `key` which series it is about, and its origin: what is in neither key nor inputs matches nothing.
+    Each model's forecasts are matched with its own dataset.
+
+    Raises:
+        InvalidInput: the models forecast so many steps and so many, which cannot stand in one column.
     """
-    return _beside(matched(predictions, model, datasets), versions)
+    parts = [matched(predictions.filter(model=model.name), model, datasets) for model in models]
+    kinds = {model.name: part.schema["outcome"] for model, part in zip(models, parts, strict=True)}
+    if len(set(kinds.values())) > 1:
+        told = ", ".join(f"{name} {getattr(kind, 'shape', (1,))[0]}" for name, kind in kinds.items())
+        msg = f"The models of these predictions forecast different numbers of steps: {told}. Look at each by itself."
+        raise InvalidInput(msg, field="model")
+    return _beside(pl.concat(parts).sort("at", "prediction_id"), versions)
 
 
-def _beside(joined: pl.DataFrame, versions: Mapping[int, ModelVersion]) -> pl.DataFrame:
+def _beside(joined: pl.DataFrame, versions: Versions) -> pl.DataFrame:
     """Return the predictions that have an outcome, with the answer and what the baseline would have said."""
     known = joined.filter(pl.col("outcome").is_not_null())
     columns = tuple(dict.fromkeys(c for one in versions.values() for c in scored(one.signature).columns))
     kind = pl.Struct(dict.fromkeys(columns, pl.Float64)) if columns else pl.Float64()
     parts = [
         part.with_columns(
-            _answer(part, versions[number], kind).alias("answer"),
-            _baseline(part, versions[number], kind).alias("baseline"),
+            _answer(part, versions[model, number], kind).alias("answer"),
+            _baseline(part, versions[model, number], kind).alias("baseline"),
         )
-        for (number,), part in known.partition_by("version", as_dict=True, maintain_order=True).items()
+        for (model, number), part in known.partition_by(
+            "model", "version", as_dict=True, maintain_order=True
+        ).items()
     ]
     nothing = [pl.lit(None, kind).alias(name) for name in ("answer", "baseline")]
     return pl.concat(parts) if parts else known.with_columns(nothing)

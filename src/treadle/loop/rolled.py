@@ -59,7 +59,9 @@ class RolloutLog:
         variants = (state.primary, state.challenger)
         versions = {
             # Baselines are no side of a rollout, and would need every row's inputs.
-            v.version: msgspec.structs.replace(self._rooms.models.get(f"{v.model}/{v.version}"), baselines=())
+            (v.model, v.version): msgspec.structs.replace(
+                self._rooms.models.get(f"{v.model}/{v.version}"), baselines=()
+            )
             for v in variants
         }
         return live.answered(rows.with_columns(plain.alias("prediction_id")), reported, versions)

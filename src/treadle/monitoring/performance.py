@@ -21,6 +21,7 @@ Interval = Callable[[np.ndarray, np.ndarray, float], tuple[float, float]]
 #: What `performance` returns; `start` is the beginning of the day, or the Monday of the week, in UTC.
 COLUMNS = {
     "start": pl.Datetime("us", "UTC"),
+    "model": pl.String(),
     "version": pl.Int64(),
     "metric": pl.String(),
     "n": pl.Int64(),
@@ -55,7 +56,7 @@ def performance(
 ) -> pl.DataFrame:
     """Score predictions whose outcome is known, from a frame that `outcomes.join` made.
 
-    Outcomes are numbers, as the task has them, or arrays of them; predictions too. One row for each bucket (`every`: `1d` or `1w`), version and measure, as `COLUMNS` says. A value that does not
+    Outcomes are numbers, as the task has them, or arrays of them; predictions too. One row for each bucket (`every`: `1d` or `1w`), model (null where there is no such column), version and measure, as `COLUMNS` says. A value that does not
     exist, such as the area under a curve of one class, is null; so is an interval of fewer than two rows or of a
     measure that brings none.
 
@@ -73,13 +74,15 @@ def performance(
         msg = f"{known[prediction].null_count()} predictions with an outcome have no {prediction!r}."
         raise InvalidInput(msg, field=prediction)
     start = pl.col(at).dt.truncate(every)
+    by = ["_start", "_model", version]
+    model = pl.col("model") if "model" in known.columns else pl.lit(None, pl.String)
     groups = (
-        known.with_columns(start.alias("_start"))
-        .sort("_start", version)
-        .partition_by("_start", version, maintain_order=True)
+        known.with_columns(start.alias("_start"), model.alias("_model"))
+        .sort(by)
+        .partition_by(by, maintain_order=True)
     )
     rows = [
-        (group["_start"][0], group[version][0], *_scored(group, measure, prediction, confidence))
+        (*group.select(by).row(0), *_scored(group, measure, prediction, confidence))
         for group in groups
         for measure in measures
     ]
