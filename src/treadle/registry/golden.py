@@ -87,5 +87,6 @@ def sampled(model: Servable, trial: Trial) -> Servable:
     """Return the model with its golden rows at hand, where its class has room for them, and packed where it can be."""
     with suppress(AttributeError):
         model.samples = trial.columns  # type: ignore[attr-defined]
+        model.steady()  # type: ignore[attr-defined]
         model.pack()  # type: ignore[attr-defined]
     return model

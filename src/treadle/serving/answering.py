@@ -70,9 +70,9 @@ class Answered:
         """Answer for encoded rows; see `core.servable`."""
         return self._told(self._servable.predict(columns), columns)
 
-    def predict_packed(self, feed: Columns) -> dict[str, np.ndarray]:
-        """Answer for rows that are packed into matrices."""
-        return self._told(self._servable.predict_packed(feed), {})  # type: ignore[attr-defined]
+    def predict_packed(self, feed: Columns, rows: int) -> dict[str, np.ndarray]:
+        """Answer for so many rows that are packed into matrices."""
+        return self._told(self._servable.predict_packed(feed, rows), {})  # type: ignore[attr-defined]
 
     def _told(self, given: dict[str, np.ndarray], columns: Columns) -> dict[str, np.ndarray]:
         numbers = given[self._last.name]

@@ -133,7 +133,7 @@ def run(ready: Ready, batch: Batch, variant: Variant) -> Outputs:
     """
     feed = ready.packed(batch) if ready.packers else None
     if feed is not None:
-        ask = partial(ready.servable.predict_packed, feed)  # type: ignore[attr-defined]
+        ask = partial(ready.servable.predict_packed, feed, batch.rows)  # type: ignore[attr-defined]
     else:
         ask = partial(ready.servable.predict, batch.columns)
     return answered(ask, columns=ready.columns, rows=batch.rows, variant=variant)

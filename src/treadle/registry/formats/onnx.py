@@ -13,6 +13,7 @@ from treadle.core.errors import InvalidInput, PackageRefused
 from treadle.core.optional import require
 from treadle.core.packing import Matrix, filled
 from treadle.core.signature import Field, Signature
+from treadle.registry import neighbours
 from treadle.registry.asked import Asked
 from treadle.registry.format import TOLERANCE, Example, Saved, Trial, differences
 from treadle.registry.packing import packed
@@ -40,6 +41,8 @@ class OnnxModel:
         self._names = [field.name for field in self._given]
         self._rest = [field for field in signature.outputs if field.name not in given]
         self._data: bytes | None = data
+        #: It is called with a multiple of so many rows: see `neighbours`.
+        self._multiple = neighbours.at_least(data)
         #: Golden rows of its package.
         self.samples: Mapping[str, np.ndarray] | None = None
         #: What it can be fed instead of its columns, once `pack` has tried that: see `core.packing`.
@@ -54,19 +57,22 @@ class OnnxModel:
 
     def predict(self, columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Answer for encoded columns of shape (rows,)."""
+        rows = len(next(iter(columns.values())))
         if self.packing:
-            rows = len(next(iter(columns.values())))
-            return self.predict_packed({m.name: filled(m, columns, rows) for m in self.packing})
+            return self.predict_packed({m.name: filled(m, columns, rows) for m in self.packing}, rows)
         feed = {
             name: columns[name].reshape(-1, 1) if column else columns[name]
             for name, column in self._column.items()
         }
-        return self.predict_packed(feed)
+        return self.predict_packed(feed, rows)
 
-    def predict_packed(self, feed: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Answer for the matrices of `packing`."""
+    def predict_packed(self, feed: Mapping[str, np.ndarray], rows: int) -> dict[str, np.ndarray]:
+        """Answer for the matrices of `packing`, of so many rows."""
+        more = -rows % self._multiple
+        if more:
+            feed = {name: neighbours.padded(values, more) for name, values in feed.items()}
         values = self._session.run(self._names, feed)
-        outputs = {f.name: _shaped(f, value) for f, value in zip(self._given, values, strict=True)}
+        outputs = {f.name: _shaped(f, value)[:rows] for f, value in zip(self._given, values, strict=True)}
         name = self._scored.name
         outputs[name] = in_order(outputs[name].astype(np.float64, copy=False), self._scored)
         if not self._rest:
@@ -98,6 +104,17 @@ class OnnxModel:
             self._session, self.packing = original, ()
             return
         self._data = found.model
+
+    def steady(self) -> None:
+        """Be called from now on with as many rows at a time as golden rows need to get the same bits in any company."""
+        least = self._multiple
+        if not self.samples:
+            return
+        for multiple in neighbours.MULTIPLES:
+            self._multiple = multiple
+            if multiple >= least and neighbours.is_steady(self.predict, self.samples):
+                return
+        self._multiple = least
 
     def place(self, provider: str) -> None:
         """Answer on a provider from now on, and let the file's bytes go; what is in its way stands in `fallback`."""
