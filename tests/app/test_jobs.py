@@ -21,6 +21,7 @@ import treadle as td
 from hook_receiver import Receiver
 from services import free_ports
 from treadle.app.jobs import _score
+from treadle.core.errors import Conflict
 from treadle.core.ids import digest_of
 from treadle.serving.jobs.asked import Reference, Rows
 
@@ -223,9 +224,25 @@ def test_a_job_that_was_begun_with_other_rows_begins_anew(shop, monkeypatch):
     with td.open() as workspace:
         folder = shop / ".treadle" / "jobs" / digest_of("mine").removeprefix("sha256:")
         before = workspace.batch("buys", dataset="visits", output=folder)
+        workspace.jobs.submit("buys", b'{"from": {"rows": {"dataset": "visits"}}}', name="mine")
         done = _score(workspace, "buys", Reference(rows=Rows(dataset="visits", split="test")), "mine")
 
     assert 0 < done.rows < before.rows
+    assert not folder.exists()
+
+
+def test_a_job_that_is_cancelled_while_its_rows_are_scored_leaves_nothing_behind(shop, monkeypatch):
+    monkeypatch.setenv("TREADLE_JOBS__DATASETS", "visits")
+    with td.open() as workspace:
+        folder = shop / ".treadle" / "jobs" / digest_of("mine").removeprefix("sha256:")
+        workspace.jobs.submit("buys", b'{"from": {"rows": {"dataset": "visits"}}}', name="mine")
+        workspace.jobs.begin("mine")
+        workspace.jobs.cancel("mine")
+
+        with pytest.raises(Conflict, match="is cancelled"):
+            _score(workspace, "buys", Reference(rows=Rows(dataset="visits")), "mine")
+
+        assert workspace.jobs.get("mine").parts == ()
     assert not folder.exists()
 
 

@@ -16,8 +16,7 @@ import msgspec
 
 from treadle.core import settings
 from treadle.core.addresses import Allowed
-from treadle.core.errors import InvalidInput, NotFound, StoreUnavailable, TreadleError
-from treadle.core.ids import digest_of
+from treadle.core.errors import Busy, InvalidInput, NotFound, StoreUnavailable, TreadleError
 from treadle.core.parent import end_with_parent
 from treadle.core.progress import Silent
 from treadle.serving import assembly
@@ -25,6 +24,7 @@ from treadle.serving.jobs.asked import Reference
 from treadle.serving.jobs.delivery import Deliveries
 from treadle.serving.jobs.jobs import Jobs
 from treadle.serving.jobs.results import Result
+from treadle.serving.jobs.scratch import Scratch
 from treadle.serving.jobs.supervisor import Supervisor
 from treadle.serving.jobs.upkeep import Upkeep
 from treadle.serving.jobs.worker import Worker
@@ -165,6 +165,20 @@ def parts_of(workspace: Workspace) -> assembly.WorkerParts:
 
 def _score(workspace: Workspace, endpoint: str, reference: Reference, name: str) -> Result:
     """Score rows of the project; what was scored when a worker died is not scored again on this machine."""
+    scratch = Scratch(workspace.root / _FOLDER)
+    try:
+        found = _scored(workspace, endpoint, reference, name, folder=scratch.of(name))
+    except (StoreUnavailable, Busy):
+        # It goes on later, or another worker is still at it.
+        raise
+    except Exception:
+        scratch.clear(name)
+        raise
+    scratch.clear(name)
+    return found
+
+
+def _scored(workspace: Workspace, endpoint: str, reference: Reference, name: str, *, folder: Path) -> Result:
     from treadle.app import scoring
     from treadle.serving.batch.plan import Options
 
@@ -176,8 +190,6 @@ def _score(workspace: Workspace, endpoint: str, reference: Reference, name: str)
         )
     else:
         rows = tuple(str(path) for path in _files(workspace, reference.files or ""))
-    # A caller chooses the id, so it is no part of a path as it is.
-    folder = workspace.root / _FOLDER / digest_of(name).removeprefix("sha256:")
     keep = None if reference.keep is None else tuple(reference.keep)
     asked = scoring.Request(target=endpoint, rows=rows, output=str(folder), options=Options(keep=keep))
     try:
@@ -205,7 +217,6 @@ def _score(workspace: Workspace, endpoint: str, reference: Reference, name: str)
         "rejected": done.rejected,
         "digest": done.digest,
     }
-    shutil.rmtree(folder, ignore_errors=True)
     return Result(rows=done.rows, answer=msgspec.json.encode(told), parts=parts)
 
 
@@ -245,6 +256,8 @@ def _upkeep(workspace: Workspace) -> Upkeep:
         _objects(workspace),
         clock=workspace.clock,
         retention=workspace.settings.jobs.retention,
+        lease=workspace.settings.queue.lease,
+        scratch=Scratch(workspace.root / _FOLDER),
     )
 
 

@@ -15,6 +15,7 @@ from treadle.core.errors import AlreadyExists, Busy, Conflict, InvalidInput, Not
 from treadle.serving.jobs.delivery import Deliveries
 from treadle.serving.jobs.jobs import Jobs
 from treadle.serving.jobs.results import Result, pack
+from treadle.serving.jobs.scratch import Scratch
 from treadle.serving.jobs.supervisor import Supervisor
 from treadle.serving.jobs.upkeep import Upkeep
 from treadle.serving.jobs.worker import Worker
@@ -36,7 +37,9 @@ class World:
         self.queue = Queue.open("queue", root=root, lease=0.0, crashes=3)
         self.allowed = Allowed("127.0.0.1")
         self.jobs = Jobs(self.ledger, self.objects, self.queue, clock=self.clock, allowed=self.allowed)
-        self.upkeep = Upkeep(self.jobs, self.ledger, self.objects, clock=self.clock, retention="7d")
+        self.upkeep = Upkeep(
+            self.jobs, self.ledger, self.objects, clock=self.clock, retention="7d", lease=30.0
+        )
         self.deliveries = Deliveries(
             self.upkeep, secret="s", source="treadle/shop", allowed=self.allowed, clock=self.clock
         )
@@ -255,6 +258,91 @@ def test_jobs_that_the_queue_lacks_are_put_into_it_again(world, tmp_path):
     assert world.upkeep.reconcile() == 1
 
     assert [message.id for message in world.queue.take(5)] == [job.id]
+
+
+def test_a_running_job_whose_message_was_lost_is_put_into_the_queue_again(world, tmp_path):
+    job, _ = world.jobs.submit("delay", BODY)
+    world.jobs.begin(world.queue.take(1)[0].id)
+    world.queue.close()
+    for file in (tmp_path / "queue").iterdir():
+        file.unlink()
+    other, _ = world.jobs.submit("delay", BODY, name="behind")  # the queue is not empty
+
+    world.clock.advance("80s")
+    world.jobs.is_alive(job.id)
+    world.clock.advance("80s")
+    assert world.upkeep.reconcile() == 0  # its worker was heard of
+    world.clock.advance("20s")
+    assert world.upkeep.reconcile() == 1
+    assert world.upkeep.reconcile() == 0  # it is in the queue now
+
+    assert {message.id for message in world.queue.take(5)} == {other.id, job.id}
+    assert world.jobs.begin(job.id).tries == 2
+
+
+def test_a_worker_says_that_it_is_alive_also_when_its_message_is_gone(world):
+    job, _ = world.jobs.submit("delay", b'{"from": {"files": "a"}}')
+    heard = []
+
+    def score(endpoint, reference, name):
+        (message,) = world.queue._backend._take(1)  # its lease is over: somebody else has the message
+        world.queue.acknowledge(message)
+        world.clock.advance("10s")
+        while world.jobs.get(name).alive_at is None:
+            threading.Event().wait(0.01)
+        heard.append(world.jobs.get(name).alive_at)
+        return Result(rows=1, answer=b"{}", parts=[])
+
+    Worker(world.jobs, None, log=None, follower=None, score=score, lease=0.03, memory=1 << 40).run(
+        until_empty=True
+    )
+
+    done = world.jobs.get(job.id)
+    assert (heard, done.state) == ([done.finished_at], "done")
+
+
+def test_what_was_stored_for_a_job_that_was_cancelled_or_failed_goes(world):
+    for name, end in (("a", world.jobs.cancel), ("b", lambda name: world.jobs.fail(name, "no"))):
+        world.jobs.submit("delay", BODY, name=name)
+        world.jobs.begin(name)
+        world.jobs.keep_part(name, b"some rows")
+        world.jobs.keep_part(name, b"more rows")
+
+        end(name)
+
+        with pytest.raises(Conflict, match="so nothing more is stored for it"):
+            world.jobs.keep_part(name, b"the rest")
+    assert len(list(world.objects.list())) == 2  # the two inputs
+
+
+def test_what_tries_that_came_to_nothing_have_stored_goes_with_the_job(world):
+    world.jobs.submit("delay", BODY, name="mine")
+    world.jobs.begin("mine")
+    world.jobs.keep_part("mine", b"of another revision")
+    part = world.jobs.keep_part("mine", b"rows")
+    world.jobs.finish("mine", pack(Result(rows=1, answer=b"{}", parts=[part])), rows=1)
+    assert world.objects.exists(part)
+    world.clock.advance("8d")
+
+    assert world.upkeep.sweep() == 1
+
+    assert list(world.objects.list()) == []
+
+
+def test_a_folder_whose_job_has_ended_is_removed_and_that_of_an_open_one_stays(world, tmp_path):
+    scratch = Scratch(tmp_path / "scratch")
+    upkeep = Upkeep(
+        world.jobs, world.ledger, world.objects, clock=world.clock, retention="7d", lease=1.0, scratch=scratch
+    )
+    for name in ("open", "done"):
+        world.jobs.submit("delay", BODY, name=name)
+        scratch.of(name).mkdir(parents=True)
+        (scratch.of(name) / "part").write_bytes(b"rows")
+    world.jobs.finish("done", RESULT, rows=1)
+
+    upkeep.sweep()
+
+    assert [folder.name for folder in (tmp_path / "scratch").iterdir()] == [scratch.of("open").name]
 
 
 def test_what_ended_long_ago_is_removed(world):

@@ -13,7 +13,7 @@ from treadle.core import hooks
 from treadle.core.addresses import Allowed, resolve
 from treadle.core.clock import Clock
 from treadle.core.errors import AlreadyExists, Conflict, NotFound, StoreUnavailable
-from treadle.core.ids import new_id
+from treadle.core.ids import digest_of_bytes, new_id
 from treadle.core.records import from_json
 from treadle.serving.jobs import stored
 from treadle.serving.jobs.record import OPEN, Hook, Job, State
@@ -162,8 +162,28 @@ class Jobs:
         return self._kept(digest)
 
     def keep_part(self, name: str, data: bytes) -> str:
-        """Store one file of a job's result, and return its digest."""
-        return self._keep(name, data)
+        """Store one file of a job's result, and return its digest; the job knows of it before it is there.
+
+        Raises:
+            NotFound: there is no such job.
+            Conflict: the job has ended meanwhile.
+        """
+        digest, packed = self._packed(name, data)
+        with self._ledger.write() as connection:
+            job = stored.find(connection, name)
+            if job is not None and not job.has_ended and digest not in job.parts:
+                stored.store(connection, msgspec.structs.replace(job, parts=(*job.parts, digest)))
+        if job is None or job.has_ended:
+            msg = f"The job {name} is {self.get(name).state}, so nothing more is stored for it."
+            raise Conflict(msg)
+        return self._objects.put(packed)
+
+    def is_alive(self, name: str) -> None:
+        """Note that a worker is still doing a job: one that nobody says so of is given to another one."""
+        with self._ledger.write() as connection:
+            job = stored.find(connection, name)
+            if job is not None and job.state == "running":
+                stored.store(connection, msgspec.structs.replace(job, alive_at=self._clock.now()))
 
     def begin(self, name: str) -> Job | None:
         """Note that a worker begins a job, and return it; None: there is nothing to do any more."""
@@ -173,7 +193,12 @@ class Jobs:
                 return None
             now = self._clock.now()
             begun = msgspec.structs.replace(
-                job, state="running", started_at=now, queued_at=job.queued_at or now, tries=job.tries + 1
+                job,
+                state="running",
+                started_at=now,
+                alive_at=None,
+                queued_at=job.queued_at or now,
+                tries=job.tries + 1,
             )
             stored.store(connection, begun)
         return begun
@@ -248,7 +273,15 @@ class Jobs:
                 hook=None if job.hook is None else Hook(url=job.hook.url),
             )
             stored.store(connection, ended, due=self._clock.now() if ended.hook else None)
+        if state != "done":
+            self._forget_parts(ended)
         return ended
+
+    def _forget_parts(self, job: Job) -> None:
+        """Remove what was stored for a result that does not come; where that fails, it goes with the job."""
+        with suppress(StoreUnavailable):
+            for digest in job.parts:
+                self._objects.delete(digest)
 
     def _same(self, before: Job, job: Job) -> None:
         hooked = tuple(one.hook.url if one.hook else "" for one in (before, job))
@@ -266,7 +299,12 @@ class Jobs:
             self._queue.drop([name])
 
     def _keep(self, name: str, data: bytes) -> str:
-        return self._objects.put(msgspec.msgpack.encode(_Kept(name, data)))
+        return self._objects.put(self._packed(name, data)[1])
+
+    def _packed(self, name: str, data: bytes) -> tuple[str, bytes]:
+        """Return the digest and the bytes of an object of a job."""
+        packed = msgspec.msgpack.encode(_Kept(name, data))
+        return digest_of_bytes(packed), packed
 
     def _kept(self, digest: str) -> bytes:
         return msgspec.msgpack.decode(self._objects.get(digest), type=_Kept).data

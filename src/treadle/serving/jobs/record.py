@@ -39,10 +39,14 @@ class Job(Record, frozen=True, kw_only=True):
     #: When a worker began last, and how many have begun.
     started_at: datetime | None = None
     tries: int = 0
+    #: When the worker that does it last said so; None: it has not been at it for long.
+    alive_at: datetime | None = None
     finished_at: datetime | None = None
     #: Digest of the result, among the objects of jobs.
     result: str = ""
     rows: int | None = None
+    #: Digests of files that were stored for the result, also by tries that came to nothing.
+    parts: tuple[str, ...] = ()
     #: Why there is no result.
     error: str = ""
     hook: Hook | None = None

@@ -16,6 +16,7 @@ from treadle.serving.jobs import stored
 from treadle.serving.jobs.jobs import Jobs
 from treadle.serving.jobs.record import ENDED, OPEN, Job
 from treadle.serving.jobs.results import unpack
+from treadle.serving.jobs.scratch import Scratch
 from treadle.store.ledger import tables
 from treadle.store.ledger.ledger import Ledger
 from treadle.store.objects.objects import Objects
@@ -25,15 +26,30 @@ _table = stored.jobs
 _UNQUEUED = 10.0
 #: Seconds that a job may wait while the queue says that it is empty.
 _FORGOTTEN = 60.0
+#: Leases, and at least `_FORGOTTEN` seconds, for which nobody has said that he does a job: nobody does. A message whose taker
+#: died comes again within one.
+_SILENT_LEASES = 3
 _AT_ONCE = 500
 
 
 class Upkeep:
     """Looks at what is true now, so that a crash, or several that do the same, change nothing."""
 
-    def __init__(self, jobs: Jobs, ledger: Ledger, objects: Objects, *, clock: Clock, retention: str) -> None:
+    def __init__(
+        self,
+        jobs: Jobs,
+        ledger: Ledger,
+        objects: Objects,
+        *,
+        clock: Clock,
+        retention: str,
+        lease: float,
+        scratch: Scratch | None = None,
+    ) -> None:
+        """Take the stores; `lease` is that of the queue, in seconds, and `scratch` where this machine's workers score rows."""
         self._jobs, self._ledger, self._objects, self._clock = jobs, ledger, objects, clock
         self._queue, self._retention = jobs.queue, parse_span(retention)
+        self._silent, self._scratch = timedelta(seconds=max(_SILENT_LEASES * lease, _FORGOTTEN)), scratch
 
     def reconcile(self) -> int:
         """Put jobs into the queue that it lacks, and note which ones it has parked; return how many were changed."""
@@ -50,6 +66,7 @@ class Upkeep:
             if job.queued_at is None
             or (state.ready == 0 and not state.leased and (now - job.queued_at).total_seconds() > _FORGOTTEN)
         ]
+        lacking += [job.id for job in self._running() if now - _last_sign(job) > self._silent]
         if lacking:
             self._queue.put([(name, b"") for name in lacking])
             for name in lacking:
@@ -69,6 +86,8 @@ class Upkeep:
                 self._objects.delete(digest)
         with self._ledger.write() as connection:
             connection.execute(delete(_table).where(_table.c.id.in_([job.id for job in old])))
+        if self._scratch is not None:
+            self._scratch.sweep(self._all_open)
         return len(old)
 
     def has_open(self) -> bool:
@@ -119,6 +138,16 @@ class Upkeep:
                 found += connection.scalars(select(_table.c.id).where(some, _table.c.state.in_(OPEN)))
         return found
 
+    def _all_open(self) -> list[str]:
+        with self._ledger.read() as connection:
+            return list(connection.scalars(select(_table.c.id).where(_table.c.state.in_(OPEN))))
+
+    def _running(self) -> list[Job]:
+        """Return the jobs that somebody does, or did when he died."""
+        with self._ledger.read() as connection:
+            bodies = list(connection.scalars(select(_table.c.body).where(_table.c.state == "running")))
+        return [from_json(body, Job) for body in bodies]
+
     def _waiting(self, before: datetime) -> list[Job]:
         query = select(_table.c.body).where(
             _table.c.state == "waiting", _table.c.created_at < tables.micros(before)
@@ -135,9 +164,14 @@ class Upkeep:
 
     def _held(self, job: Job) -> list[str]:
         """Return every object of a job, its result last, so that a sweep that was interrupted can go on."""
-        found = [job.input]
+        found = [job.input, *job.parts]
         if job.result:
             with suppress(NotFound):
                 found += [*unpack(self._jobs.part(job.result)).parts]
             found.append(job.result)
         return found
+
+
+def _last_sign(job: Job) -> datetime:
+    """Return when a job was last heard of."""
+    return max(at for at in (job.created_at, job.queued_at, job.started_at, job.alive_at) if at is not None)

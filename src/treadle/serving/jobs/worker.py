@@ -141,12 +141,11 @@ class Worker:
 
     def _extend(self, message: Message, ended: threading.Event) -> None:
         while not ended.wait(self._lease / 3):
-            try:
+            # Where the lease was lost, somebody else may do it too: the one result that is stored first counts.
+            with suppress(StoreUnavailable, LeaseLost):
                 self._jobs.queue.extend([message])
-            except StoreUnavailable:
-                continue
-            except LeaseLost:
-                return  # somebody else does it now; the one result that is stored first counts
+            with suppress(StoreUnavailable):
+                self._jobs.is_alive(message.id)
 
 
 def _resident() -> int:
