@@ -19,9 +19,9 @@ import services
 import treadle as td
 from hook_receiver import Receiver
 from hostile_shop import PROJECT, land, visits
+from pace import FULL
 from treadle.core.errors import StoreUnavailable
 
-FULL = os.environ.get("TREADLE_FULL") == "1"
 #: Jobs, and after how many web hooks a worker is killed: not by the clock, so that a slow machine gets on.
 JOBS, KILL_EVERY = (10_000, 100) if FULL else (40, 10)
 WORKER = [sys.executable, "-m", "treadle.app.cli.main", "worker", "--until-empty", "--most", "3"]

@@ -18,12 +18,13 @@ from polars.testing import assert_frame_equal
 
 import services
 from online_world import START, World, at, view
+from pace import within
 from treadle.core.clock import ManualClock
 from treadle.features.lookup import OnlineRows
 
 ORIGINS = 500
 #: What `[online] timeout` is by default, and what a read may take while the store is lost.
-TIMEOUT, LIMIT = 0.04, 0.05
+TIMEOUT, LIMIT = 0.04, within(0.05)
 
 
 def world_on(

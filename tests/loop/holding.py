@@ -71,7 +71,7 @@ def _asked(wire: Wire, handler: BaseHTTPRequestHandler, body: bytes) -> tuple[in
         headers={"Content-Type": handler.headers.get("Content-Type", "")},
     )
     try:
-        with urllib.request.urlopen(request, timeout=60) as answer:
+        with urllib.request.urlopen(request, timeout=180) as answer:
             return answer.status, answer.read()
     except urllib.error.HTTPError as error:
         return error.code, error.read()

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -15,6 +16,7 @@ import tiny
 from test_online import count, declared
 
 import services
+from pace import within
 from treadle.app.workspace import Workspace, open_workspace
 from treadle.core.clock import ManualClock
 from treadle.core.errors import InvalidInput, StoreUnavailable
@@ -181,6 +183,14 @@ def mortal(tmp_path: Path) -> Iterator[services.PrivateRedis]:
         yield server
 
 
+def answered_with_features(predictor: Any) -> dict[str, Any]:
+    """Ask until the store answers within its 40 ms, which a busy machine may not manage at once."""
+    end = perf_counter() + 60
+    while "features" in (found := predictor.predict({**VISIT, "shop": "north"})):
+        assert perf_counter() < end, found
+    return found
+
+
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
 def test_r14_a_store_that_is_gone_or_hangs_degrades_answers_and_delays_none(
     shop: Path, clock: ManualClock, mortal: services.PrivateRedis, how: signal.Signals
@@ -190,7 +200,7 @@ def test_r14_a_store_that_is_gone_or_hangs_degrades_answers_and_delays_none(
         workspace.online.materialise("crowds")
         workspace.run("buys")
         with workspace.predictor("buys") as predictor:
-            before = predictor.predict({**VISIT, "shop": "north"})
+            before = answered_with_features(predictor)
             mortal.signal(how)
 
             took, given = [], []
@@ -202,8 +212,8 @@ def test_r14_a_store_that_is_gone_or_hangs_degrades_answers_and_delays_none(
 
     assert "features" not in before
     assert {one["features"]["crowds"] for one in given} == {"unavailable"}
-    assert np.median(took) < 0.02  # a store that fails is not waited for by each
-    assert sorted(took)[-2] < 0.05
+    assert np.median(took) < within(0.02, busy=5)  # a store that fails is not waited for by each
+    assert sorted(took)[-2] < within(0.05)
     assert sent["probability"] == before["probability"]
 
 

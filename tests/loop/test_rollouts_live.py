@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import tiny
 
+from pace import within
 from treadle.app.workspace import Workspace, open_workspace
 
 CASE = "buys"
@@ -100,11 +101,11 @@ def test_a_challenger_whose_outcomes_are_worse_is_rolled_back(
     project.rolling.start(f"{CASE}/2", reason="to be tried")
 
     with running(root, "serve", "--port", str(port)), running(root, "watch"):
-        _until(lambda: _ready(port), timeout=60)
+        _until(lambda: _ready(port), timeout=180)
         asking = threading.Thread(target=callers, args=(port, stop, seen))
         asking.start()
         try:
-            _until(lambda: project.rollouts.get(CASE).status != "running", timeout=120)
+            _until(lambda: project.rollouts.get(CASE).status != "running", timeout=300)
             ended = perf_counter()
         finally:
             stop.set()
@@ -114,7 +115,7 @@ def test_a_challenger_whose_outcomes_are_worse_is_rolled_back(
     enough = [at for at, variant in seen if variant == "challenger"][199]
     record_testsuite_property("outcome_guard_seconds", round(ended - enough, 1))
     assert (last.what, last.actor) == ("rolled back", "guard outcome"), last.reason
-    assert ended - enough <= LIMIT
+    assert ended - enough <= within(LIMIT, busy=4)
     assert [v.version for v in project.endpoints.get(CASE).variants] == [1]
 
 

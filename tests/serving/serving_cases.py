@@ -7,6 +7,7 @@ import json
 import threading
 
 import serving_load
+from trials import until
 
 PREDICT = "/v1/endpoints/delay/predict"
 ROW = {"distance": 1400, "temp": None, "carrier": "UA"}
@@ -33,10 +34,15 @@ class Load:
         self._thread.join()
         self._loop.close()
 
+    def more(self, count):
+        """Wait until as many more requests have been answered."""
+        wanted = len(self.seen.answers) + count
+        until(lambda: len(self.seen.answers) >= wanted, timeout=60)
+
     def _run(self):
         asyncio.set_event_loop(self._loop)
-        self.seen = self._loop.run_until_complete(
-            serving_load.fire(self._port, self._make, stop=self._stop, **self._how)
+        self._loop.run_until_complete(
+            serving_load.fire(self._port, self._make, stop=self._stop, seen=self.seen, **self._how)
         )
 
     def _make(self, connection, count):

@@ -46,13 +46,14 @@ async def fire(
     stop: asyncio.Event,
     on_answer=None,
     reconnect: bool = False,
+    seen: Seen | None = None,
 ) -> Seen:
     """Send requests until `stop`, over some connections, at most `rate` a second in all.
 
-    With `reconnect`, a connection that the server says it closes is opened again, until it is refused; a request that
+    Answers are added to `seen` as they come. With `reconnect`, a connection that the server says it closes is opened again, until it is refused; a request that
     was sent and not answered is broken.
     """
-    seen = Seen()
+    seen = seen or Seen()
     pause = connections / rate if rate else 0.0
 
     async def one(number: int) -> None:

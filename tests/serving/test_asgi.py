@@ -16,8 +16,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 import serving_load
+from serving_process import free_port
 
-from conftest import free_port
 from treadle.serving.predictions import Predictions
 
 pytest.importorskip("fastapi")

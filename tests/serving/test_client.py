@@ -15,6 +15,7 @@ import polars as pl
 import pytest
 
 import treadle as td
+from pace import within
 from treadle.core.errors import (
     AuthRequired,
     InvalidInput,
@@ -201,7 +202,7 @@ def test_a_pause_that_is_longer_than_the_time_left_is_not_begun():
         with pytest.raises(ServerUnavailable, match="Nothing is loaded"):
             client.predict(ROW)
 
-    assert perf_counter() - began < 5
+    assert perf_counter() - began < within(5, busy=6)
     assert len(seen) == 1
 
 
@@ -225,7 +226,7 @@ def test_a_server_that_is_slow_or_not_there_is_given_up_in_time():
             client.predict(ROW)
         took = perf_counter() - began
 
-    assert took < 2
+    assert took < within(2, busy=5)
     with td.Client("fares", url=url, retries=1) as client, pytest.raises(ServerUnavailable, match="refused"):
         client.predict(ROW)
 

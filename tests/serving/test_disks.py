@@ -10,6 +10,7 @@ from time import perf_counter
 
 import pytest
 
+from pace import within
 from treadle.serving.log import LOGS
 from treadle.serving.predictions import Predictions
 
@@ -52,7 +53,7 @@ def failing(server, error):
 def recovered(server):
     """Return the seconds until the server answers and is ready again."""
     begun = perf_counter()
-    while perf_counter() - begun < 10:
+    while perf_counter() - begun < 60:
         if server.call(*ASK)[0] == 200 and server.call("/readyz")[0] == 200:
             break
         threading.Event().wait(0.05)
@@ -80,7 +81,7 @@ def test_r4_a_failing_disk_is_told_with_its_cause_and_the_server_recovers(
     assert {code for code, _ in during} == {status}
     assert all(said in answer["error"]["message"] for _, answer in during)
     assert ready[0] == 503
-    assert seconds < 5
+    assert seconds < within(5)
     assert answered <= set(Predictions(tables, root=tmp_path).scan("delay").collect()["request_id"])
 
 

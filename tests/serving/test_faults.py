@@ -11,7 +11,9 @@ from time import perf_counter
 
 import pytest
 from serving_cases import Load, acked
+from trials import until
 
+from pace import FULL, within
 from treadle.serving.predictions import Predictions
 
 
@@ -20,7 +22,7 @@ def test_r1_no_answered_prediction_is_lost_when_the_server_is_killed(
     revise, launch, ledger, tables, tmp_path, record_testsuite_property
 ):
     """Kills under load with `durability="sync"`; what was answered is written down in a file of its own."""
-    kills, chance = 200 if os.environ.get("TREADLE_FULL") else 20, random.Random(6)
+    kills, chance = 200 if FULL else 20, random.Random(6)
     revise(("champion", 7, 1.0))
     server = launch(wait=False, durability="sync")
     server.kill()
@@ -33,7 +35,7 @@ def test_r1_no_answered_prediction_is_lost_when_the_server_is_killed(
                 server.kill()
             starts.append(server.start())
             with Load(server.port, name=f"k{number}") as load:
-                threading.Event().wait(chance.uniform(0.02, 0.4))
+                load.more(chance.randint(1, 300))
                 server.kill()
             witness.writelines(f"{name}\n" for _, name in acked(load))
             witness.flush()
@@ -47,32 +49,32 @@ def test_r1_no_answered_prediction_is_lost_when_the_server_is_killed(
     ready = sorted(starts)[int(0.95 * kills)]
     record_testsuite_property("answered", len(expected))
     record_testsuite_property("ready_p95_seconds", round(ready, 2))
-    assert len(expected) > 10 * kills
+    assert len(expected) > kills
     assert lost == set()
     assert logged["request_id"].n_unique() == logged.height
     assert shipped["prediction_id"].n_unique() == shipped.height
     assert checks == {"ok"}
-    assert ready <= max(3.0, 2 * max(idle))
+    assert ready <= (3.0 if FULL else 3 * max(3.0, *idle))
 
 
 @pytest.mark.slow
 def test_without_sync_a_kill_loses_at_most_the_flush_interval(revise, launch, tables, tmp_path):
-    interval, slack = 0.2, 0.3
+    interval, slack = 0.2, within(0.3)
     revise(("champion", 7, 1.0))
     server = launch(wait=False, durability="async", flush_interval=interval)
     server.kill()
     owed = set()
 
-    for number in range(5):
+    for number in range(5 if FULL else 2):
         server.start()
         with Load(server.port, name=f"k{number}", rate=400) as load:
-            threading.Event().wait(1.0)
+            threading.Event().wait(interval + slack + 0.5)
             killed = perf_counter()
             server.kill()
         owed |= {name for end, name in acked(load) if end < killed - interval - slack}
 
     logged = Predictions(tables, root=tmp_path).scan("delay").collect()
-    assert len(owed) > 100
+    assert len(owed) > 20
     assert owed - set(logged["request_id"]) == set()
 
 
@@ -87,6 +89,11 @@ def p99(seconds):
     return sorted(seconds)[int(len(seconds) * 0.99)]
 
 
+def versions(load, begin):
+    """Return the versions that answered, of the answers from a number on."""
+    return {json.loads(body)["version"] for *_, body in load.seen.answers[begin:]}
+
+
 @pytest.mark.slow
 def test_s1_fifty_swaps_under_load_fail_nothing_and_mix_nothing(revise, launch, record_testsuite_property):
     revise(("champion", 1, 1.0))
@@ -95,14 +102,14 @@ def test_s1_fifty_swaps_under_load_fail_nothing_and_mix_nothing(revise, launch, 
 
     with Load(server.port, connections=8, rate=500, rows=3) as load:
         begun = perf_counter()
-        threading.Event().wait(2.0)
+        load.more(1000 if FULL else 100)
         for version in range(2, 52):
             revise(("champion", version, 1.0))
-            start = perf_counter()
+            before, start = len(load.seen.answers), perf_counter()
             status, told = server.call("/v1/endpoints/delay/refresh", {})
             assert (status, told["variants"][0]["version"]) == (200, version)
             swaps.append(Swap(version, start, perf_counter()))
-            threading.Event().wait(0.05)
+            until(lambda: version in versions(load, before), timeout=60)  # noqa: B023 - called at once
         ended = perf_counter()
 
     answers = [(sent, end, status, json.loads(body)) for sent, end, status, body in load.seen.answers]
@@ -119,8 +126,9 @@ def test_s1_fifty_swaps_under_load_fail_nothing_and_mix_nothing(revise, launch, 
     record_testsuite_property("p99_swaps_ms", round(around * 1000, 1))
     assert (failed, load.seen.broken, mixed, old) == ([], 0, [], [])
     assert {b["version"] for *_, b in answers} >= set(range(2, 52))
-    assert around <= max(2 * steady, 0.25)
-    assert rate >= 200
+    if FULL:
+        assert around <= max(2 * steady, 0.25)
+        assert rate >= 200
 
 
 @pytest.mark.slow

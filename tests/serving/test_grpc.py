@@ -14,8 +14,8 @@ from contextlib import closing
 import grpc
 import numpy as np
 import pytest
+from serving_process import free_port, launching
 
-from conftest import free_port, launching
 from treadle.core.clock import SystemClock
 from treadle.core.errors import InvalidInput
 from treadle.core.records import Variant

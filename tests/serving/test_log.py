@@ -21,7 +21,7 @@ def ids(root):
     return [unpack(payload).request_id for payload in found]
 
 
-def commit(log, name, *, timeout=5.0):
+def commit(log, name, *, timeout=60.0):
     """Commit an entry and return what its `done` was called with."""
     answered, said = threading.Event(), []
 

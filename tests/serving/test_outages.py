@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import itertools
 import random
 import socket
 import threading
@@ -12,17 +12,16 @@ from time import perf_counter
 
 import polars as pl
 import pytest
-from serving_cases import Load, acked, failed
+from serving_cases import PREDICT, Load, acked, failed
 
 import services
+from pace import FULL, within
 from treadle.core.clock import SystemClock
 from treadle.core.records import Variant
 from treadle.serving.endpoints import Endpoints
 from treadle.serving.predictions import Predictions
 from treadle.store.ledger.ledger import Ledger
 from treadle.store.tables.tables import Tables
-
-FULL = bool(os.environ.get("TREADLE_FULL"))
 
 
 class Cable:
@@ -78,7 +77,7 @@ def make(ledger, version):
     Endpoints(ledger, SystemClock()).revise("delay", variants, actor="test", reason="asked", expected=None)
 
 
-def taken_up(server, version, *, seconds=30.0) -> float:
+def taken_up(server, version, *, seconds=60.0) -> float:
     """Return how long it takes until a version answers."""
     begun = perf_counter()
     while perf_counter() - begun < seconds:
@@ -118,7 +117,7 @@ def test_r2_the_database_is_killed_under_load_and_nothing_is_lost(
 
     found = logged(Tables.open("tables", root=tmp_path, options={}), tmp_path)
     assert (len(set(names) - set(found)), len(found) - len(set(found))) == (0, 0)
-    assert max(waits) <= 10
+    assert max(waits) <= within(10, busy=3)
     record_testsuite_property("r2_acked", len(names))
     record_testsuite_property("r2_reconnected_seconds", max(waits))
 
@@ -166,10 +165,11 @@ def _metric(server, name) -> float:
 
 
 def _state(server) -> tuple[int, int, int]:
-    """Return bytes of memory, open files and threads of a server's worker."""
-    (pid,) = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split()
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return pages * 4096, _count(f"/proc/{pid}/fd"), _count(f"/proc/{pid}/task")
+    """Return bytes of memory, open files and threads of a server's processes beside the first."""
+    pids = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split()
+    pages = sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in pids)
+    files, threads = (sum(_count(f"/proc/{pid}/{what}") for pid in pids) for what in ("fd", "task"))
+    return pages * 4096, files, threads
 
 
 def _count(folder) -> int:
@@ -177,6 +177,7 @@ def _count(folder) -> int:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_s11_a_soak_leaves_memory_files_threads_and_latency_as_they_were(
     launch, revise, record_testsuite_property
 ):
@@ -186,17 +187,18 @@ def test_s11_a_soak_leaves_memory_files_threads_and_latency_as_they_were(
     with Load(server.port, connections=8) as most:
         threading.Event().wait(2)
     rate = 0.7 * len(most.seen.answers) / 2
-    minutes = 10.0 if FULL else 0.25
-    states, p99s = [], []
-    for number in range(6):
+    numbers, states, p99s = itertools.count(2), [], []
+
+    def turn():
+        """Soak for a while; note the state afterwards."""
         with Load(server.port, connections=8, rate=rate) as load:
-            end = perf_counter() + minutes * 10
+            end = perf_counter() + (100 if FULL else 1.5)
             while perf_counter() < end:
-                revise(("champion", number + 2, 1.0))
-                server.call("/v1/endpoints/delay/predict", {"rows": [{"distance": "far"}]})
+                revise(("champion", next(numbers), 1.0))
+                server.call(PREDICT, {"rows": [{"distance": "far"}]})
                 with socket.create_connection(("127.0.0.1", server.port)) as gone:
                     gone.sendall(
-                        b"POST /v1/endpoints/delay/predict HTTP/1.1\r\nhost: x\r\ncontent-length: 99\r\n\r\n{"
+                        f"POST {PREDICT} HTTP/1.1\r\nhost: x\r\ncontent-length: 99\r\n\r\n{{".encode()
                     )
                 threading.Event().wait(0.25)
         states.append(_state(server))
@@ -204,12 +206,18 @@ def test_s11_a_soak_leaves_memory_files_threads_and_latency_as_they_were(
         p99s.append(taken[int(0.99 * len(taken))])
         assert failed(load) == []
 
-    memory = [state[0] for state in states]
-    slope = (memory[-1] - memory[2]) / 2**20 / (3 * minutes / 6)
-    record_testsuite_property("s11_megabytes_a_minute", slope)
+    # At first pools and buffers reach their sizes. How long that takes depends on the machine, but it ends, and a leak
+    # does not: while there is one, no stretch of turns is without growth.
+    while len(states) < 6 or not (FULL or _is_flat(states) or len(states) == 40):
+        turn()
+
+    record_testsuite_property("s11_megabytes_by_turn", [round(state[0] / 2**20, 1) for state in states])
     record_testsuite_property("s11_p99_seconds", p99s)
     record_testsuite_property("s11_rate", rate)
-    assert states[-1][1] - states[1][1] <= 4
-    assert states[-1][2] - states[1][2] <= 1
-    # In a quarter of a minute a slope says little: what counts then is what was added.
-    assert slope < 1 if FULL else memory[-1] - memory[2] < 8 * 2**20
+    assert _is_flat(states), states
+
+
+def _is_flat(states) -> bool:
+    """Whether memory (a MiB; at full size one a minute), files and threads stayed what they were over four turns."""
+    memory, files, threads = (after - before for before, after in zip(states[-4], states[-1], strict=True))
+    return memory <= (5 if FULL else 1) * 2**20 and files <= 4 and threads <= 1

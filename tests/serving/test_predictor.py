@@ -74,7 +74,7 @@ def test_what_is_no_rows_is_refused(predictor, rows):
 def test_it_follows_new_revisions(predictor, revise, endpoints):
     revise(("champion", 8, 1.0))
 
-    endpoints.wait("delay", 2, timeout=5)
+    endpoints.wait("delay", 2, timeout=60)
 
     assert predictor.predict(ROW)["probability"] == 0.008
 

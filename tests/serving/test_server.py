@@ -15,6 +15,7 @@ import polars as pl
 import pytest
 from serving_wiring import build
 
+from pace import within
 from treadle.core.errors import AuthRequired, InvalidInput
 from treadle.core.settings import ServingSettings
 from treadle.serving.listening import check_address
@@ -164,7 +165,7 @@ def test_a11_bombs_are_refused_at_once(server, bomb):
     status, answer = server.call(PREDICT, bomb[1])
 
     assert 400 <= status < 500
-    assert perf_counter() - begun < 1
+    assert perf_counter() - begun < within(1)
     assert len(json.dumps(answer)) < 2_000
     assert server.call(PREDICT, {"rows": [ROW]})[0] == 200
 
@@ -215,7 +216,7 @@ def test_a_million_rows_are_refused_at_once(revise, launch):
     status, _ = server.call(PREDICT, body)
 
     assert status == 413
-    assert perf_counter() - begun < 5
+    assert perf_counter() - begun < within(5)
 
 
 def test_health_ready_and_what_is_loaded(server):
@@ -318,7 +319,7 @@ def test_workers_end_with_the_process_that_started_them(fresh):
     os.kill(server.process.pid, signal.SIGKILL)
     server.process.wait()
 
-    end = perf_counter() + 10
+    end = perf_counter() + 60
     while perf_counter() < end:
         try:
             server.call("/livez", timeout=1)
@@ -368,7 +369,7 @@ def test_metrics_are_those_of_all_workers(revise, launch):
         server.call(PREDICT, {"rows": [ROW]})
     wanted = 'treadle_predictions_total{endpoint="fares",variant="champion",version="1"} 40.0'
 
-    end = perf_counter() + 10
+    end = perf_counter() + 60
     texts = []
     while perf_counter() < end and len(texts) < 5:
         text = server.call("/metrics")[1]["text"]

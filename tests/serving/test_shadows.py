@@ -5,6 +5,7 @@ from time import perf_counter
 import pytest
 from trials import call, rolling, until
 
+from pace import within
 from treadle.serving.plan import Rollout
 from treadle.serving.shadows import HANGS, WAITING, Shadows
 
@@ -148,4 +149,4 @@ def test_what_a_shadow_that_hangs_costs_the_answer_is_microseconds(world, record
     record_testsuite_property(
         "shadow_offer_microseconds, median and p99", [round(1e6 * t, 1) for t in (median, p99)]
     )
-    assert median < 50e-6
+    assert median < within(50e-6)

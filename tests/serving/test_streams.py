@@ -204,7 +204,7 @@ def test_messages_are_answered_at_least_once_with_ids_by_which_repetitions_are_t
 
     thread = threading.Thread(target=pump.run)
     thread.start()
-    end = monotonic() + 60
+    end = monotonic() + 240
     answers = {}
     with closing(stream.source(taken)) as reader:
         while len(answers) < 60 and monotonic() < end:

@@ -19,7 +19,7 @@ import pytest
 import serving_load
 from serving_cases import PREDICT, ROW, Load, failed
 
-FULL = bool(os.environ.get("TREADLE_FULL"))
+from pace import FULL, within
 
 
 @pytest.fixture
@@ -49,13 +49,20 @@ def connections_of(worker: int, port: int) -> int:
     return sum(file.removeprefix("socket:[").removesuffix("]") in established for file in files)
 
 
-def wait_until(condition, *, seconds=20.0):
+def wait_until(condition, *, seconds=60.0):
     end = perf_counter() + seconds
     while perf_counter() < end:
         if condition():
             return perf_counter()
         threading.Event().wait(0.01)
     raise AssertionError("it did not happen")
+
+
+def in_flight(server) -> float:
+    text = server.call("/metrics")[1]["text"]
+    return sum(
+        float(line.split()[-1]) for line in text.splitlines() if "requests_in_flight" in line.split(" ")[0]
+    )
 
 
 def ready(server):
@@ -80,7 +87,7 @@ def test_s8_a_native_crash_costs_only_what_its_worker_was_doing(
             threading.Event().wait(5.2)  # a crash sooner after the last one would be taken for a loop
         before = workers_of(server)
         with Load(server.port, rate=100, connections=4) as load:
-            threading.Event().wait(0.2)
+            load.more(20)
             asyncio.run(_send(server.port, crash))
             died = wait_until(lambda: workers_of(server) != before)  # noqa: B023 - called at once
             wait_until(lambda: len(workers_of(server)) == workers)
@@ -90,7 +97,7 @@ def test_s8_a_native_crash_costs_only_what_its_worker_was_doing(
         assert {status for _, _, status, _ in load.seen.answers} == {200}
         assert load.seen.broken <= 4
 
-    assert max(back) <= 2, back
+    assert max(back) <= within(2), back
     record_testsuite_property(f"s8_workers_{workers}_back_seconds", max(back))
     record_testsuite_property(f"s8_workers_{workers}_broken_connections", lost)
     assert server.stop() == 0
@@ -110,7 +117,7 @@ def test_s8_a_worker_that_the_system_kills_is_replaced(revise, launch, record_te
     killed = min(workers_of(server))
 
     with Load(server.port, rate=100, connections=8) as load:
-        threading.Event().wait(0.3)
+        load.more(30)
         held = connections_of(killed, server.port)
         os.kill(killed, signal.SIGKILL)
         gone = perf_counter()
@@ -120,7 +127,7 @@ def test_s8_a_worker_that_the_system_kills_is_replaced(revise, launch, record_te
 
     assert failed(load) == []
     assert load.seen.broken == held
-    assert back <= 2
+    assert back <= within(2)
     record_testsuite_property("s8_killed_back_seconds", back)
     assert server.stop() == 0
 
@@ -132,7 +139,7 @@ def test_s8_a_crash_loop_backs_off_and_is_not_ready(revise, launch, model, worke
     server = launch(workers=workers)
     crash = serving_load.request_bytes(PREDICT, json.dumps({"rows": [{**ROW, "distance": 666}]}).encode())
 
-    end = perf_counter() + 30
+    end = perf_counter() + 120
     while perf_counter() < end:
         try:
             status, told = server.call("/readyz", timeout=5)
@@ -153,7 +160,7 @@ def test_s8_a_crash_loop_backs_off_and_is_not_ready(revise, launch, model, worke
 def test_a_worker_that_cannot_start_ends_the_server(launch):
     server = launch(wait=False, fails=True)
 
-    assert server.process.wait(20) == 1
+    assert server.process.wait(60) == 1
 
 
 @pytest.mark.slow
@@ -181,12 +188,12 @@ def test_s3_sigterm_answers_all_that_has_begun_and_more_for_a_while(
 ):
     model(seconds=1.0)
     revise(("champion", 1, 1.0))
-    server = launch(drain_wait=1.5, workers=2)
+    server = launch(drain_wait=within(1.5, busy=2), workers=2)
     slow = {"rows": [ROW] * 300}
 
     with ThreadPoolExecutor(4) as pool:
         begun = [pool.submit(server.call, PREDICT, slow) for _ in range(4)]
-        threading.Event().wait(0.5)
+        wait_until(lambda: in_flight(server) == 4)
         server.process.send_signal(signal.SIGTERM)
         told = perf_counter()
         wait_until(lambda: ready(server) == 503)
@@ -194,13 +201,13 @@ def test_s3_sigterm_answers_all_that_has_begun_and_more_for_a_while(
         late = server.call(PREDICT, {"rows": [{**ROW, "distance": 0}]})
         head = _head(server.port)
         answers = [future.result()[0] for future in begun]
-        code = server.process.wait(20)
+        code = server.process.wait(60)
     ended = perf_counter() - told
 
-    assert noticed <= 0.5, noticed
+    assert noticed <= within(0.1, busy=20), noticed
     assert (late[0], answers, code) == (200, [200] * 4, 0)
     assert "connection: close" in head.lower()
-    assert 1.5 <= ended < 10
+    assert within(1.5, busy=2) <= ended < within(10)
     record_testsuite_property("s3_readyz_seconds", noticed)
 
 
@@ -220,9 +227,9 @@ def test_s3_sigterm_under_load_fails_no_request(revise, launch, record_testsuite
     for _ in range(50 if FULL else 1):
         server = launch(workers=2, drain_wait=0.5)
         with Load(server.port, rate=500, connections=16, reconnect=True) as load:
-            threading.Event().wait(0.5)
+            load.more(200)
             server.process.send_signal(signal.SIGTERM)
-            code = server.process.wait(20)
+            code = server.process.wait(60)
         assert code == 0
         assert failed(load) == []
         assert load.seen.broken == 0
@@ -237,14 +244,14 @@ def test_a_second_signal_ends_at_once(revise, launch, model):
     server = launch(drain_wait=0.0)
     with ThreadPoolExecutor(1) as pool:
         lost = pool.submit(server.call, PREDICT, {"rows": [ROW] * 300})
-        threading.Event().wait(0.3)
+        wait_until(lambda: in_flight(server) == 1)
 
         server.process.send_signal(signal.SIGTERM)
         threading.Event().wait(0.3)
         assert server.process.poll() is None
         server.process.send_signal(signal.SIGTERM)
 
-        assert server.process.wait(3) == 128 + signal.SIGTERM
+        assert server.process.wait(within(3, busy=5)) == 128 + signal.SIGTERM
         assert isinstance(lost.exception(), OSError)
 
 

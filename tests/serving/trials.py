@@ -46,7 +46,7 @@ def subject_of(plane, variant):
     return next(f"user-{i}" for i in range(10_000) if router.choose(f"user-{i}").variant.name == variant)
 
 
-def until(holds, *, timeout=10.0):
+def until(holds, *, timeout=60.0):
     """Wait until something holds."""
     end = monotonic() + timeout
     while not holds():

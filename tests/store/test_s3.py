@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 
 import services
+from pace import within
 from treadle.core.clock import monotonic
 from treadle.core.errors import SettingsError, StoreReadOnly, StoreUnavailable
 from treadle.store import s3 as s3_store
@@ -101,7 +102,7 @@ def test_a_wrong_secret_is_said_at_once(s3: str, tmp_path: Path, seaweed: servic
     with pytest.raises(StoreReadOnly, match="AWS_SECRET_ACCESS_KEY"):
         objects.put(b"x")
 
-    assert monotonic() - start < 5
+    assert monotonic() - start < within(5)
 
 
 def test_a_bucket_that_does_not_exist_is_said(bad_bucket: dict[str, str], tmp_path: Path) -> None:
@@ -116,7 +117,7 @@ def test_a_silent_server_is_given_up(silence: dict[str, str], tmp_path: Path) ->
     with pytest.raises(StoreUnavailable, match="timed out"):
         Objects.open("s3://bucket/x", root=tmp_path, options=silence).put(b"x")
 
-    assert monotonic() - start < 25
+    assert monotonic() - start < within(25, busy=4)
 
 
 def test_an_unknown_option_is_an_error(tmp_path: Path) -> None:

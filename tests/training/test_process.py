@@ -25,7 +25,7 @@ os.replace(pathlib.Path({path!r}).with_suffix(".part"), {path!r})
 """
 
 
-def wait_until(done: object, seconds: float = 20.0) -> None:
+def wait_until(done: object, seconds: float = 60.0) -> None:
     tick = threading.Event()
     for _ in range(int(seconds / 0.02)):
         if done():  # type: ignore[operator]
@@ -96,8 +96,8 @@ def test_folder_and_variables_are_the_jobs(tmp_path: Path) -> None:
 def test_the_time_limit_ends_grandchildren_too(tmp_path: Path) -> None:
     job = job_of(BREEDS.format(path=str(tmp_path / "pids")) + "time.sleep(3600)")
 
-    with pytest.raises(RunTimeout, match="after 1.5s"):
-        Engine().run(job, log=tmp_path / "log.txt", timeout=1.5)
+    with pytest.raises(RunTimeout, match="after 4s"):
+        Engine().run(job, log=tmp_path / "log.txt", timeout=4)
 
     wait_until(lambda: not any(map(lives, pids(tmp_path / "pids"))))
 
@@ -111,7 +111,7 @@ def test_a_job_may_save_its_state_when_it_is_asked_to_end(tmp_path: Path) -> Non
     )
 
     with pytest.raises(RunTimeout):
-        Engine().run(job_of(code), log=tmp_path / "log.txt", timeout=1.0)
+        Engine().run(job_of(code), log=tmp_path / "log.txt", timeout=3)
 
     assert (tmp_path / "log.txt").read_text() == "ready\nsaved\n"
 
