@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+import threading
 
 import pytest
 
@@ -36,8 +37,19 @@ def test_what_is_allowed_may_be_reached(monkeypatch):
     found = [(socket.AF_INET, 0, 0, "", ("10.1.2.3", 80))]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
     assert resolve("Hooks.Internal", 80, Allowed("hooks.internal, 192.168.0.0/16")) == ["10.1.2.3"]
-    with pytest.raises(InvalidInput, match="10.1.2.3, which is not public"):
+    with pytest.raises(InvalidInput, match="an address that is not public") as refused:
         resolve("other.internal", 80, Allowed("hooks.internal"))
+    assert "10.1.2.3" not in str(refused.value)  # strangers are not told what names mean inside
+
+
+def test_a_resolver_that_does_not_answer_is_given_up(monkeypatch):
+    answers = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: answers.wait(60) and [])
+
+    with pytest.raises(InvalidInput, match="no resolver answered within 0.05 s"):
+        resolve("slow.example", 80, Allowed(), timeout=0.05)
+
+    answers.set()
 
 
 @pytest.mark.parametrize("text", ["10.0.0.0/99", "http://x", "1.2.3"])

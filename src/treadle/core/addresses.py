@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+import threading
 from collections.abc import Sequence
+from queue import Empty, SimpleQueue
 
 from treadle.core.errors import InvalidInput, SettingsError
 
@@ -69,30 +71,51 @@ def is_public(address: Address) -> bool:
     )
 
 
-def resolve(host: str, port: int, allowed: Allowed) -> list[str]:
-    """Return the addresses of a host, all of which may be reached.
+def resolve(host: str, port: int, allowed: Allowed | None, *, timeout: float = 5.0) -> list[str]:
+    """Return the addresses of a host, all of which may be reached; without `allowed` any may.
 
     Raises:
-        InvalidInput: one of them may not, or there is none.
+        InvalidInput: one of them may not, there is none, or nobody says within `timeout` seconds. No address is named in
+            what is said: whoever asks may be a stranger, who is not told what a name means inside.
     """
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
-        msg = f"The host {host!r} cannot be found ({error})."
-        raise InvalidInput(msg) from error
-    addresses = list(dict.fromkeys(str(entry[4][0]).partition("%")[0] for entry in found))
-    _check(host, addresses, allowed)
+    addresses = list(dict.fromkeys(text.partition("%")[0] for text in _looked_up(host, port, timeout)))
+    if allowed is not None:
+        _check(host, addresses, allowed)
     return addresses
 
 
+def _looked_up(host: str, port: int, timeout: float) -> list[str]:
+    """Ask the system's resolver, which has no limit of its own, in a thread that ends whenever it does."""
+    found: SimpleQueue[list[str] | Exception] = SimpleQueue()
+
+    def ask() -> None:
+        try:
+            entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as error:
+            found.put(error)
+        else:
+            found.put([str(entry[4][0]) for entry in entries])
+
+    threading.Thread(target=ask, name="treadle-resolver", daemon=True).start()
+    try:
+        said = found.get(timeout=max(timeout, 0.0))
+    except Empty:
+        msg = f"The host {host!r} cannot be found: no resolver answered within {timeout:.3g} s."
+        raise InvalidInput(msg) from None
+    if isinstance(said, Exception):
+        msg = f"The host {host!r} cannot be found ({said})."
+        raise InvalidInput(msg) from said
+    return said
+
+
 def _check(host: str, addresses: Sequence[str], allowed: Allowed) -> None:
-    for text in addresses:
-        if not allowed.is_fine(host, ipaddress.ip_address(text)):
-            msg = (
-                f"The host {host!r} has the address {text}, which is not public. Name another host, or let the operator allow "
-                "it (setting jobs.allow)."
-            )
-            raise InvalidInput(msg)
+    if all(allowed.is_fine(host, ipaddress.ip_address(text)) for text in addresses):
+        return
+    msg = (
+        f"The host {host!r} has an address that is not public. Name another host, or let the operator allow it (setting "
+        "jobs.allow)."
+    )
+    raise InvalidInput(msg)
 
 
 def _meant(address: Address) -> list[Address]:

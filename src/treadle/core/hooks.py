@@ -27,6 +27,8 @@ SIGNATURE, DELIVERY = "Treadle-Signature", "Treadle-Delivery"
 #: Answers that may be another one a little later.
 _PASSING = {408, 425, 429}
 _READ = 4096
+#: Seconds that a socket is given at least: zero would mean not to wait at all.
+_LEAST = 0.01
 
 
 class Failure(NamedTuple):
@@ -63,8 +65,8 @@ def post(
 ) -> Failure | None:
     """Post a message once; None: it was taken, with any 2xx answer. Redirects are not followed.
 
-    With `allowed` only public addresses are reached, and those that it names; without it any. Once its host is found, all
-    of it takes at most about `timeout` seconds, however slowly the answer trickles in.
+    With `allowed` only public addresses are reached, and those that it names; without it any. All of it takes at most
+    about `timeout` seconds, however slowly its host is found or the answer trickles in. What is said of a failure names no address.
     """
     parts = urllib.parse.urlsplit(url)
     headers = {
@@ -77,23 +79,15 @@ def post(
     path = urllib.parse.urlunsplit(("", "", parts.path or "/", parts.query, ""))
     connection, watch, end = None, None, monotonic() + timeout
     try:
-        connection = _connection(parts, timeout, allowed)
-        watch = _ended_after(connection, timeout)
+        connection = _connection(parts, end, allowed)
+        watch = _ended_after(connection, end - monotonic())
         if isinstance(connection.sock, ssl.SSLSocket):
             connection.sock.do_handshake()
         connection.request("POST", path, body=body, headers=headers)
         answer = connection.getresponse()
         answer.read(_READ)
-    except InvalidInput as error:
-        return Failure(str(error), may_pass=True)
-    except TimeoutError:
-        return _late(timeout)
-    except (ConnectionRefusedError, socket.gaierror, ssl.SSLError) as error:
-        return Failure(f"it cannot be reached ({error})", may_pass=True)
-    except (OSError, http.client.HTTPException) as error:
-        if monotonic() >= end:
-            return _late(timeout)
-        return Failure(f"it broke off ({type(error).__name__})", may_pass=True)
+    except (InvalidInput, OSError, http.client.HTTPException) as error:
+        return _failed(error, timeout, is_over=monotonic() >= end)
     finally:
         if watch is not None:
             watch.cancel()
@@ -107,8 +101,21 @@ def post(
     return Failure(f"it answered {answer.status}", may_pass=answer.status >= 500 or answer.status in _PASSING)
 
 
-def _late(timeout: float) -> Failure:
-    return Failure(f"it did not answer within {timeout:g} s", may_pass=True)
+def _failed(error: Exception, timeout: float, *, is_over: bool) -> Failure:
+    """Return why nothing was answered; what the system says of it may hold addresses, and is not passed on."""
+    if isinstance(error, InvalidInput):
+        said = str(error)
+    elif isinstance(error, TimeoutError):
+        said = f"it did not answer within {timeout:g} s"
+    elif isinstance(error, ssl.SSLError):
+        said = f"it cannot be reached (TLS: {error.reason or type(error).__name__})"
+    elif isinstance(error, ConnectionRefusedError):
+        said = "it cannot be reached (connection refused)"
+    elif is_over:
+        said = f"it did not answer within {timeout:g} s"
+    else:
+        said = f"it broke off ({type(error).__name__})"
+    return Failure(said, may_pass=True)
 
 
 def sign(body: bytes, *, secret: str, at: datetime) -> str:
@@ -156,14 +163,15 @@ def checked(url: str, *, what: str) -> str:
 
 
 def _connection(
-    parts: urllib.parse.SplitResult, timeout: float, allowed: Allowed | None
+    parts: urllib.parse.SplitResult, end: float, allowed: Allowed | None
 ) -> http.client.HTTPConnection:
     """Return a connection that goes to the addresses that were looked at, under the host's name."""
     assert parts.hostname is not None
     secure = parts.scheme == "https"
     port = parts.port or (443 if secure else 80)
-    targets = [parts.hostname] if allowed is None else resolve(parts.hostname, port, allowed)
-    sock = _reached(targets, port, timeout)
+    targets = resolve(parts.hostname, port, allowed, timeout=end - monotonic())
+    sock = _reached(targets, port, end)
+    timeout = max(end - monotonic(), _LEAST)
     sock.settimeout(timeout)
     try:
         if secure:
@@ -180,9 +188,8 @@ def _connection(
     return connection
 
 
-def _reached(targets: list[str], port: int, timeout: float) -> socket.socket:
-    """Connect to the first of a host's addresses that answers, in `timeout` seconds for all of them."""
-    end = monotonic() + timeout
+def _reached(targets: list[str], port: int, end: float) -> socket.socket:
+    """Connect to the first of a host's addresses that answers, until a moment for all of them."""
     for target in targets[:-1]:
         try:
             return _socket(target, port, end)
@@ -193,7 +200,7 @@ def _reached(targets: list[str], port: int, timeout: float) -> socket.socket:
 
 
 def _socket(target: str, port: int, end: float) -> socket.socket:
-    return socket.create_connection((target, port), timeout=max(end - monotonic(), 0.01))
+    return socket.create_connection((target, port), timeout=max(end - monotonic(), _LEAST))
 
 
 def _ended_after(connection: http.client.HTTPConnection, timeout: float) -> threading.Timer:
@@ -204,7 +211,7 @@ def _ended_after(connection: http.client.HTTPConnection, timeout: float) -> thre
         with suppress(OSError):
             socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
-    watch = threading.Timer(timeout, end)
+    watch = threading.Timer(max(timeout, 0.0), end)
     watch.daemon = True
     watch.start()
     return watch

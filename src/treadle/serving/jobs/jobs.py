@@ -23,6 +23,8 @@ from treadle.store.objects.objects import Objects
 from treadle.store.queue.queue import Queue, check_id
 
 _jobs = stored.jobs
+#: Seconds in which the host of a web hook has to be found, while its caller waits.
+_FIND_HOST = 2.0
 
 
 class _Kept(msgspec.Struct, frozen=True, array_like=True):
@@ -314,4 +316,5 @@ def _check_hook(url: str, allowed: Allowed) -> None:
     hooks.checked(url, what="hook")
     parts = urlsplit(url)
     assert parts.hostname is not None
-    resolve(parts.hostname, parts.port or (443 if parts.scheme == "https" else 80), allowed)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    resolve(parts.hostname, port, allowed, timeout=_FIND_HOST)
