@@ -9,9 +9,16 @@ from treadle.core.signature import Field, OnlineView, Signature
 from treadle.serving.filled import reader_of
 
 
-def nobody(views, entities):
+class Nobody:
     """Is asked for nothing, where every feature was sent."""
-    raise AssertionError(views, entities)
+
+    patience = 0.0
+
+    def __call__(self, views, entities, /):
+        raise AssertionError(views, entities)
+
+    def without(self, views, entities, error, /):
+        raise AssertionError(views, entities, error)
 
 
 SHOP = OnlineView(
@@ -31,7 +38,7 @@ SIGNATURE = Signature(
 
 @pytest.mark.parametrize("feature", ["people", "name"])
 def test_a_null_is_refused_where_the_model_takes_none(feature):
-    reader = reader_of(SIGNATURE, max_rows=10, online=nobody)
+    reader = reader_of(SIGNATURE, max_rows=10, online=Nobody())
     sent = {"shop": "a", "pages": 1.0, "people": 3, "name": "x", "temp": None}
 
     with pytest.raises(InvalidInput, match=f"{feature!r} is null") as refused:

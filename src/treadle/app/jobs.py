@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from treadle.app.features import ServedFeatures
 from treadle.core import settings
 from treadle.core.addresses import Allowed
 from treadle.core.errors import Busy, InvalidInput, NotFound, StoreUnavailable, TreadleError
@@ -159,7 +160,7 @@ def parts_of(workspace: Workspace) -> assembly.WorkerParts:
         tables=lambda: workspace.tables,
         settings=workspace.settings.serving,
         clock=workspace.clock,
-        online=lambda views, rows: workspace.online.read(views, rows),
+        online=ServedFeatures(workspace),
     )
 
 

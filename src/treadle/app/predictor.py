@@ -6,6 +6,7 @@ import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from treadle.app.features import ServedFeatures
 from treadle.core.records import Variant
 from treadle.registry import providers
 from treadle.serving import assembly
@@ -47,7 +48,6 @@ def open_predictor(workspace: Workspace, endpoint: str) -> _Predictor:
         loader=providers.on(workspace.settings.serving.provider, workspace.load),
         settings=workspace.settings.serving,
         clock=workspace.clock,
-        # The store and the project's views are opened when a version is served that reads them.
-        online=lambda views, rows: workspace.online.read(views, rows),
+        online=ServedFeatures(workspace),
         explainer=functools.partial(explainer, workspace),
     )

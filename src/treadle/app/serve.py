@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from treadle.app.features import ServedFeatures
 from treadle.app.jobs import check_reference
 from treadle.app.predictor import explainer
 from treadle.core.errors import TreadleError
@@ -65,8 +66,7 @@ def application_of(workspace: Workspace) -> server.Application:
         tables=lambda: workspace.tables,
         settings=workspace.settings.serving,
         clock=workspace.clock,
-        # The store and the project's views are opened when a version is served that reads them.
-        online=lambda views, rows: workspace.online.read(views, rows),
+        online=ServedFeatures(workspace),
         explainer=functools.partial(explainer, workspace),
         jobs=JobRoutes(lambda: workspace.jobs, check=functools.partial(check_reference, workspace)),
     )

@@ -118,9 +118,22 @@ class OnlineFeatures:
                 lookup = self._lookups[names] = Lookup([part for name in names for part in self._parts(name)])
             return lookup.read(self._store, rows, now)
         except StoreUnavailable as error:
-            if self._on_failure == "error":
-                raise
-            return self._nothing(names, lookup, rows, at=now, problem=str(error))
+            return self._instead(names, rows, at=now, error=error)
+
+    def without(
+        self, views: Sequence[str], rows: Mapping[str, Sequence[Any]], error: StoreUnavailable
+    ) -> OnlineRows:
+        """Return what `read` gives where the store does not answer, for a caller that has stopped waiting for it.
+
+        Raises:
+            StoreUnavailable: the policy is `error`.
+        """
+        return self._instead(tuple(views), rows, at=self._clock.now(), error=error)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the store is files of this machine, so that a read waits for nobody."""
+        return self._store.is_local
 
     def freshness(self) -> list[ViewFreshness]:
         """Return how fresh the online values of each view are; never fails because the store does."""
@@ -281,21 +294,24 @@ class OnlineFeatures:
             parents=(self._rows.version(view.name, version).ref,),
         )
 
-    def _nothing(
+    def _instead(
         self,
-        names: Sequence[str],
-        lookup: Lookup | None,
+        names: tuple[str, ...],
         rows: Mapping[str, Sequence[Any]],
         *,
         at: datetime,
-        problem: str,
+        error: StoreUnavailable,
     ) -> OnlineRows:
+        """Return null for everything, or raise the error, as the policy says."""
+        if self._on_failure == "error":
+            raise error
+        lookup = self._lookups.get(names)
         schema = (
             lookup.schema if lookup else {f: None for name in names for f in self._view(name).output_names}
         )
         count = len(next(iter(rows.values()), ()))
         return OnlineRows(
-            schema=schema, rows=[[None] * len(schema) for _ in range(count)], at=at, problem=problem
+            schema=schema, rows=[[None] * len(schema) for _ in range(count)], at=at, problem=str(error)
         )
 
     def _freshness(self, name: str, *, problem: str) -> ViewFreshness:

@@ -13,7 +13,6 @@ from treadle.serving.dataplane import Dataplane, Loader
 from treadle.serving.discretion import discretion
 from treadle.serving.endpoints import Endpoints
 from treadle.serving.explanations import Explainer, Explanations
-from treadle.serving.filled import OnlineRead
 from treadle.serving.follower import Follower, server_name
 from treadle.serving.jobs.routes import JobRoutes
 from treadle.serving.log import PredictionLog
@@ -23,6 +22,7 @@ from treadle.serving.rollouts import Rollouts
 from treadle.serving.server import Application
 from treadle.serving.shipping import ShippingThread
 from treadle.serving.tokens import Tokens
+from treadle.serving.wanted import OnlineRead
 from treadle.store.tables.tables import Tables
 
 #: Seconds that the first look at the endpoints is waited for.

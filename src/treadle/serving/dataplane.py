@@ -29,11 +29,12 @@ from treadle.serving import mixture
 from treadle.serving.answer import Answer
 from treadle.serving.answering import with_answers
 from treadle.serving.bandit import router_of
-from treadle.serving.filled import OnlineRead, reader_of
-from treadle.serving.preparing import assign, checked_id, of_version, read
+from treadle.serving.filled import reader_of
+from treadle.serving.preparing import assign, checked_id, of_version, read, read_instead
 from treadle.serving.requests import Batch, Reader
 from treadle.serving.runtime import Outputs, Ready, lists_of, make_ready, resident, run, run_together
 from treadle.serving.variants import Choice, Router
+from treadle.serving.wanted import Found, OnlineRead, Open, whole
 
 Loader = Callable[[Variant], Servable]
 
@@ -176,7 +177,33 @@ class Dataplane:
         return self.run(self.prepare(endpoint, call))
 
     def prepare(self, endpoint: str, call: Call) -> Prepared:
-        """Choose what answers a request and read its rows.
+        """Choose what answers a request and read its rows, with their features.
+
+        Raises:
+            NotFound, NotLoaded, InvalidInput: as for `predict`.
+        """
+        prepared = self.begin(endpoint, call)
+        batch = prepared.batch
+        return self.fill(prepared, batch.wanted.read()) if isinstance(batch, Open) else prepared
+
+    def fill(self, prepared: Prepared, found: Found) -> Prepared:
+        """Give rows the features that were read for them.
+
+        Raises:
+            InvalidInput: there is none where the model needs one.
+        """
+        assert isinstance(prepared.batch, Open)
+        try:
+            prepared.batch.fill(found)
+        except InvalidInput:
+            if not prepared.choice.on_trial:
+                raise
+            choice, ready, batch = read_instead(prepared.loaded, prepared.choice, prepared.call)
+            return msgspec.structs.replace(prepared, choice=choice, ready=ready, batch=whole(batch))
+        return prepared
+
+    def begin(self, endpoint: str, call: Call) -> Prepared:
+        """Choose what answers a request and read its rows; features that are not on this machine are still wanted.
 
         Raises:
             NotFound, NotLoaded, InvalidInput: as for `predict`.
@@ -214,7 +241,7 @@ class Dataplane:
         loaded, call = prepared.loaded, prepared.call
         choice = loaded.router.instead(prepared.choice, why)
         ready = loaded.ready[choice.variant.model, choice.variant.version]
-        batch = call.read(ready.reader)
+        batch = whole(call.read(ready.reader))
         return self.run(Prepared(prepared.id, loaded.revision, choice, ready, batch, call, loaded))
 
     def run_together(self, several: Sequence[Prepared]) -> list[Answer | TreadleError]:

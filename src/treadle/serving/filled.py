@@ -7,9 +7,8 @@ keeps, with the entities beside them and the moment as of which they hold.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
@@ -17,42 +16,11 @@ from treadle.core.errors import InvalidInput, StoreUnavailable, TreadleError, cl
 from treadle.core.signature import Field, OnlineView, Signature
 from treadle.serving.encoding import PYTHON, described
 from treadle.serving.requests import Batch, Reader, in_rows
+from treadle.serving.wanted import Found, OnlineRead, Open, Wanted
 
 _UNSET = msgspec.UNSET
 #: What is said of a view in an answer while the store does not answer.
 UNAVAILABLE = "unavailable"
-
-
-class Found(Protocol):
-    """What an online read gave: the features of all views for each row."""
-
-    @property
-    def schema(self) -> Mapping[str, Any]:
-        """The features, in order."""
-        ...
-
-    @property
-    def rows(self) -> list[list[Any]]:
-        """The values of each row, in the order of `schema`."""
-        ...
-
-    @property
-    def at(self) -> datetime:
-        """The moment as of which they hold."""
-        ...
-
-    @property
-    def problem(self) -> str:
-        """Why the store gave nothing; empty: it answered."""
-        ...
-
-    def lacking(self) -> list[dict[str, str]]:
-        """Return of each row which views had no value for it, as `missing` or `stale`."""
-        ...
-
-
-#: Reads some views, for entities given as columns.
-OnlineRead = Callable[[Sequence[str], Mapping[str, Sequence[Any]]], Found]
 
 
 def reader_of(signature: Signature, *, max_rows: int, online: OnlineRead | None) -> Reader:
@@ -68,6 +36,7 @@ class FillingReader(Reader):
     def __init__(self, signature: Signature, *, max_rows: int, online: OnlineRead) -> None:
         super().__init__(signature, max_rows=max_rows)
         self._online, self._views = online, signature.views
+        self._waits = online.patience > 0
         self._names = tuple(view.view for view in signature.views)
         self._inputs = signature.names
         entities = {field.name: field for view in signature.views for field in view.entities}
@@ -133,29 +102,36 @@ class FillingReader(Reader):
     def _batch_of_rows(self, found: Sequence[Any]) -> Batch:
         self.check_count(len(found), "rows")
         rows = list(map(msgspec.structs.astuple, found))
-        place, read = len(self._first), None
+        place = len(self._first)
         if all(row[place:] == self._nothing for row in rows):
-            made = self._usual(rows)
-            if isinstance(made, Batch):
-                return made
-            read = made
+            first: dict[str, Sequence[Any]] = dict(zip(self._first, zip(*rows, strict=True), strict=False))
+            entities = {name: first[name] for name in self._entities}
+            if not any(_UNSET in column for column in entities.values()):
+                return self._asking(entities, self._features, partial(self._usual, first))
         values: dict[str, Sequence[Any]] = dict(zip(self.fields, zip(*rows, strict=True), strict=True))
         if not any(_UNSET in row for row in rows):
             self._refuse_nulls(values, in_rows)
             return self._whole(values)
-        return self._batch(values, in_rows, read=read)
+        return self._batch(values, in_rows)
 
-    def _usual(self, rows: list[tuple[Any, ...]]) -> Batch | Found | None:
-        """Return rows that send no feature at all, and get every one; else what was read, and None where nothing was."""
-        values: dict[str, Sequence[Any]] = dict(zip(self._first, zip(*rows, strict=True), strict=False))
-        entities = {name: values[name] for name in self._entities}
-        if any(_UNSET in column for column in entities.values()):
-            return None
-        read = self._asked(entities, self._features)
-        if read.problem or any(None in row for row in read.rows):
-            return read
-        if read.schema is not self._schema and not self._learn(read.schema):
-            return read
+    def _asking(
+        self, entities: Mapping[str, Sequence[Any]], missed: Sequence[str], then: Callable[[Found], Batch]
+    ) -> Batch:
+        """Return the rows that `then` makes of what is read, at once where the store is files of this machine."""
+        wanted = Wanted(self._online, self._names, entities, missed)
+        return Open(wanted, then) if self._waits else then(wanted.read())
+
+    def _usual(self, values: dict[str, Sequence[Any]], read: Found) -> Batch:
+        """Return rows that send no feature at all, and mostly get every one."""
+        is_known = read.schema is self._schema or self._learn(read.schema)
+        if read.problem or not is_known or any(None in row for row in read.rows):
+            count = len(read.rows)
+            return self._filling(
+                {**values, **dict.fromkeys(self._features, (_UNSET,) * count)},
+                list(range(count)),
+                in_rows,
+                read,
+            )
         columns = list(zip(*read.rows, strict=True))
         for name, place in zip(self._features, self._places, strict=True):
             values[name] = columns[place]
@@ -176,9 +152,7 @@ class FillingReader(Reader):
         self._schema, self._places = schema, [at[name] for name in self._features]
         return True
 
-    def _batch(
-        self, values: dict[str, Any], place: Callable[[str, int], str], *, read: Found | None = None
-    ) -> Batch:
+    def _batch(self, values: dict[str, Any], place: Callable[[str, int], str]) -> Batch:
         rows = next((len(column) for column in values.values() if column is not _UNSET), 0)
         whole = {name: (_UNSET,) * rows if column is _UNSET else column for name, column in values.items()}
         for name, column in whole.items():
@@ -190,18 +164,34 @@ class FillingReader(Reader):
         self.check_count(rows, "rows")
         self._refuse_nulls(whole, place)
         open_rows = self._open(whole, rows)
-        found, lacking, at = whole, None, None
-        if open_rows:
-            read = read or self._read(whole, open_rows, place)
-            found = self._filled(whole, read, open_rows, place)
-            lacking, at = self._lacking(read, open_rows, rows), read.at
+        if not open_rows:
+            return self._made(whole, place)
+        entities = self._entities_of(whole, open_rows, place)
+        then = partial(self._filling, whole, open_rows, place)
+        return self._asking(entities, self._missed(whole, open_rows[0]), then)
+
+    def _filling(
+        self,
+        values: Mapping[str, Sequence[Any]],
+        open_rows: list[int],
+        place: Callable[[str, int], str],
+        read: Found,
+    ) -> Batch:
+        """Return rows with what was read for those of them that did not send everything."""
+        rows = len(values[self._features[0]])
+        batch = self._made(self._filled(values, read, open_rows, place), place)
+        batch.lacking, batch.as_of = self._lacking(read, open_rows, rows), read.at
+        return batch
+
+    def _made(self, found: Mapping[str, Sequence[Any]], place: Callable[[str, int], str]) -> Batch:
+        """Return rows with the entities and features that the model does not take beside, for the log."""
         batch = super()._batch({name: found[name] for name in self._inputs}, place)
         kept = {
             name: tuple(None if value is _UNSET else value for value in column)
             for name, column in found.items()
             if name not in batch.values and any(value is not _UNSET for value in column)
         }
-        batch.values, batch.lacking, batch.as_of = {**batch.values, **kept}, lacking, at
+        batch.values = {**batch.values, **kept}
         return batch
 
     def _refuse_nulls(self, values: Mapping[str, Sequence[Any]], place: Callable[[str, int], str]) -> None:
@@ -223,9 +213,9 @@ class FillingReader(Reader):
                 break
         return sorted(open_rows)
 
-    def _read(
+    def _entities_of(
         self, values: Mapping[str, Sequence[Any]], rows: list[int], place: Callable[[str, int], str]
-    ) -> Found:
+    ) -> dict[str, list[Any]]:
         entities: dict[str, list[Any]] = {}
         for view in self._views:
             for field in view.entities:
@@ -234,18 +224,7 @@ class FillingReader(Reader):
                     if column[row] is _UNSET:
                         raise self._nobody(view, field, values, row, place)
                 entities[field.name] = [column[row] for row in rows]
-        return self._asked(entities, self._missed(values, rows[0]))
-
-    def _asked(self, entities: Mapping[str, Sequence[Any]], missed: Sequence[str]) -> Found:
-        try:
-            return self._online(self._names, entities)
-        except (InvalidInput, StoreUnavailable):
-            raise
-        except TreadleError as error:
-            msg = (
-                f"The features {', '.join(missed)} cannot be read online: {error} Send them with the request."
-            )
-            raise StoreUnavailable(msg) from error
+        return entities
 
     def _filled(
         self,

@@ -49,6 +49,15 @@ def read(loaded: Loaded, chosen: tuple[Choice, Ready], call: Call) -> tuple[Choi
     except InvalidInput:
         if not choice.on_trial:
             raise
+    return read_instead(loaded, choice, call)
+
+
+def read_instead(loaded: Loaded, choice: Choice, call: Call) -> tuple[Choice, Ready, Batch]:
+    """Read a request's rows as the first variant takes them, since the challenger does not take what was sent.
+
+    Raises:
+        InvalidInput: the first one does not either.
+    """
     instead = loaded.router.instead(choice, "does not take what was sent")
     ready = loaded.ready[instead.variant.model, instead.variant.version]
     batch = call.read(ready.reader)

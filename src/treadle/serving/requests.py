@@ -33,6 +33,8 @@ class Batch:
     """The rows of one request; what the model is fed is made of them when it is asked for."""
 
     __slots__ = ("_columns", "_encode", "as_of", "lacking", "rows", "values")
+    #: Whether features of it are still to be read; see `wanted.Open`.
+    is_open = False
 
     def __init__(
         self, rows: int, values: dict[str, Sequence[Any]], encode: Callable[[], dict[str, np.ndarray]]

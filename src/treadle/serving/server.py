@@ -53,10 +53,9 @@ _log = logging.getLogger("treadle.serving")
 
 #: Requests with more rows, or larger bodies, are answered in a thread, so that they hold up nobody.
 INLINE_ROWS, INLINE_BYTES = 256, 64 * 1024
-_THREADS = 4
+_THREADS, _FIRST_LOOK = 4, 10.0
 #: Addresses whose route is remembered.
 _REMEMBERED = 1024
-_FIRST_LOOK = 10.0
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -82,8 +81,7 @@ class Application:
         self._plane, self._log, self._follower, self._shipping = plane, log, follower, shipping
         self._settings, self._clock = settings, clock
         self._explanations = Explanations(explainer, max_rows=settings.explain_rows)
-        self._access, self._root = access, root
-        self._watching = Watching()
+        self._access, self._root, self._watching = access, root, Watching()
         self._admission = Admission(
             most=settings.max_in_flight,
             most_bytes=settings.max_bytes_in_flight,
@@ -163,7 +161,7 @@ class Application:
         self._log.close()
         if self._shipping:
             self._shipping.stop()
-        self._pool.shutdown(wait=False)
+        self._together.close()
         self._watching.close()
         if self._jobs:
             self._jobs.close()
@@ -327,7 +325,9 @@ class Application:
                 response = await self._in_thread(self._rendered, protocol, answer, call)
         else:
             call = protocol.parse(request)
-            prepared = self._plane.prepare(endpoint, call)
+            prepared = self._plane.begin(endpoint, call)
+            if prepared.batch.is_open:
+                prepared = await self._together.fill(prepared)
             self._admission.check(request.deadline)
             if request.notes:
                 request.notes.decoded = monotonic()

@@ -25,6 +25,7 @@ from treadle.serving.entries import Entry
 from treadle.serving.memory import GROWTH, grown, resident
 from treadle.serving.runtime import run
 from treadle.serving.tallies import Tally
+from treadle.serving.wanted import whole
 
 _log = logging.getLogger("treadle.serving")
 
@@ -178,7 +179,7 @@ class Shadow:
         """Return what it would have answered; None: it failed."""
         begun = monotonic()
         try:
-            batch = call.read(self._ready.reader)
+            batch = whole(call.read(self._ready.reader))
             outputs = run(self._ready, batch, self._variant)
             beside = msgspec.structs.replace(
                 answer,

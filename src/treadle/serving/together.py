@@ -16,7 +16,9 @@ from functools import partial
 from treadle.core.clock import monotonic, working_time
 from treadle.serving.answer import Answer
 from treadle.serving.dataplane import Dataplane, Prepared
+from treadle.serving.fetching import Fetching
 from treadle.serving.runtime import Ready, lasting
+from treadle.serving.wanted import Open
 
 #: Most rows of one call.
 MOST_ROWS = 256
@@ -74,10 +76,31 @@ class Together:
         """Prepare it; models that take long are called in `pool`, up to `threads` at once."""
         self._plane, self._pool, self._threads = plane, pool, threads
         self._lines: dict[int, _Line] = {}
+        self._fetching = Fetching()
         #: Calls of models, and requests that were answered by them; and requests that were given up before.
         self.calls = self.requests = self.abandoned = 0
         #: Requests whose bytes are being read: they may join those that wait.
         self.reading = 0
+
+    async def fill(self, prepared: Prepared) -> Prepared:
+        """Read the features that a request wants; requests that are given theirs at the same time run together then.
+
+        Raises:
+            InvalidInput: there is none where the model needs one.
+            StoreUnavailable: the store does not answer, and its policy is `error`.
+        """
+        assert isinstance(prepared.batch, Open)
+        self.reading += 1
+        try:
+            found = await self._fetching.read(prepared.batch.wanted)
+        finally:
+            self.reading -= 1
+        return self._plane.fill(prepared, found)
+
+    def close(self) -> None:
+        """End the threads, when what they do is done."""
+        self._pool.shutdown(wait=False)
+        self._fetching.close()
 
     async def run(self, prepared: Prepared) -> Answer:
         """Call the model for a request, together with those that wait beside it.

@@ -84,7 +84,7 @@ class JobRoutes:
     def _look(self, plane: Dataplane, endpoint: str, found: Asked) -> None:
         """Refuse at once what would fail later: rows that do not fit, an endpoint or rows that are not there."""
         if found.reference is None:
-            plane.prepare(endpoint, asked.call_of(found.body, name=found.name, received=monotonic()))
+            plane.begin(endpoint, asked.call_of(found.body, name=found.name, received=monotonic()))
         else:
             plane.reader(endpoint)
             self._check(endpoint, found.reference)

@@ -34,6 +34,8 @@ class Backend(Protocol):
 
     #: The place, for messages, without its password.
     shown: str
+    #: Whether it is files of this machine: a read of them is quick, and waits for nobody.
+    is_local: bool
 
     def __init__(self, url: str, *, root: Path, timeout: float) -> None: ...
 

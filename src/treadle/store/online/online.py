@@ -40,6 +40,11 @@ class Online:
         """The place, for messages, without its password."""
         return self._backend.shown
 
+    @property
+    def is_local(self) -> bool:
+        """Whether it is files of this machine, so that a read waits for nobody."""
+        return self._backend.is_local
+
     def get(self, keys: Sequence[bytes]) -> list[bytes | None]:
         """Return the value of each key, or None where there is none, in one round trip.
 

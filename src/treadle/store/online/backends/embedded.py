@@ -61,6 +61,8 @@ _OPENING = threading.Lock()
 class Backend:
     """A folder. LMDB forbids to use an open file in a forked child: open the store there, not before."""
 
+    is_local = True
+
     def __init__(self, url: str, *, root: Path, timeout: float) -> None:  # noqa: ARG002 - a read never waits here
         self._folder = root / (unquote(urlsplit(url).path) if "://" in url else url)
         self._lmdb: Any = require("lmdb", extra="online")

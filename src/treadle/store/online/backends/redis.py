@@ -81,6 +81,8 @@ return 0
 class Backend:
     """A Redis server; reads and writes have connections of their own."""
 
+    is_local = False
+
     def __init__(self, url: str, *, root: Path, timeout: float) -> None:  # noqa: ARG002 - for folders
         redis = self._redis = require("redis", extra="redis")
         parts = urlsplit(url)

@@ -1,0 +1,140 @@
+"""Features that a request names the entities of: what is to be read of the online store, and the rows until it has been.
+
+An embedded store is read where the request is. One on another machine may not answer, so whoever reads a request is given
+rows with `wanted`, and decides where to wait for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Protocol
+
+import msgspec
+import numpy as np
+
+from treadle.core.errors import InvalidInput, StoreUnavailable, TreadleError
+from treadle.serving.requests import Batch
+
+
+class Found(Protocol):
+    """What an online read gave: the features of all views for each row."""
+
+    @property
+    def schema(self) -> Mapping[str, Any]:
+        """The features, in order."""
+        ...
+
+    @property
+    def rows(self) -> list[list[Any]]:
+        """The values of each row, in the order of `schema`."""
+        ...
+
+    @property
+    def at(self) -> datetime:
+        """The moment as of which they hold."""
+        ...
+
+    @property
+    def problem(self) -> str:
+        """Why the store gave nothing; empty: it answered."""
+        ...
+
+    def lacking(self) -> list[dict[str, str]]:
+        """Return of each row which views had no value for it, as `missing` or `stale`."""
+        ...
+
+
+class OnlineRead(Protocol):
+    """Reads feature views for entities given as columns."""
+
+    @property
+    def patience(self) -> float:
+        """Seconds that a request waits for a read; 0: the store is files of this machine, and read at once."""
+        ...
+
+    def __call__(self, views: Sequence[str], entities: Mapping[str, Sequence[Any]], /) -> Found:
+        """Return what the store has for each row; as its policy says where it does not answer."""
+        ...
+
+    def without(
+        self, views: Sequence[str], entities: Mapping[str, Sequence[Any]], error: StoreUnavailable, /
+    ) -> Found:
+        """Return what a request gets that has stopped waiting, as the store's policy says: nulls, or the error."""
+        ...
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """One read."""
+
+    online: OnlineRead
+    views: tuple[str, ...]
+    #: Entity column → the value of each row.
+    entities: Mapping[str, Sequence[Any]]
+    #: The features that were not sent, for messages.
+    missed: Sequence[str]
+
+    @property
+    def rows(self) -> int:
+        """How many rows it is for."""
+        return len(next(iter(self.entities.values())))
+
+    def read(self) -> Found:
+        """Ask the store, and wait for it.
+
+        Raises:
+            InvalidInput: an entity is not of its type.
+            StoreUnavailable: the store does not answer, and its policy is `error`; or the views are not there any more.
+        """
+        try:
+            return self.online(self.views, self.entities)
+        except (InvalidInput, StoreUnavailable):
+            raise
+        except TreadleError as error:
+            msg = (
+                f"The features {', '.join(self.missed)} cannot be read online: {error} "
+                "Send them with the request."
+            )
+            raise StoreUnavailable(msg) from error
+
+
+class Open(Batch):
+    """Rows of which features are still to be read; `fill` makes them rows as any."""
+
+    __slots__ = ("_then", "is_open", "wanted")
+
+    def __init__(self, wanted: Wanted, then: Callable[[Found], Batch]) -> None:
+        """`then` makes the rows of what was read."""
+        super().__init__(wanted.rows, {}, self._nothing_yet)
+        #: What is to be read.
+        self.wanted = wanted
+        self.is_open = True
+        self._then = then
+
+    def fill(self, found: Found) -> None:
+        """Take what was read.
+
+        Raises:
+            InvalidInput: a feature is missing that the model cannot do without.
+            StoreUnavailable: the same, and the store does not answer.
+        """
+        made = self._then(found)
+        self.is_open = False
+        self.rows, self.values, self.lacking, self.as_of = made.rows, made.values, made.lacking, made.as_of
+        self._encode = lambda: made.columns
+
+    @staticmethod
+    def _nothing_yet() -> dict[str, np.ndarray]:
+        msg = "features of these rows have not been read yet"
+        raise AssertionError(msg)
+
+
+def whole(batch: Batch) -> Batch:
+    """Return rows with all their features, which are read here where they are still to be.
+
+    Raises:
+        InvalidInput, StoreUnavailable: as for `Wanted.read` and `Open.fill`.
+    """
+    if isinstance(batch, Open) and batch.is_open:
+        batch.fill(batch.wanted.read())
+    return batch
