@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from treadle.app.wiring import Wiring
+from treadle.app.drifted import Drifted
 
 if TYPE_CHECKING:
     from treadle.core.records import Window
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from treadle.serving.jobs.jobs import Jobs
 
 
-class Scored(Wiring):
+class Scored(Drifted):
     """The part of a workspace that scores."""
 
     @cached_property

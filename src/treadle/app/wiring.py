@@ -27,6 +27,7 @@ from treadle.loop.projects import Project
 from treadle.loop.rolling import Rolling
 from treadle.loop.rooms import Rooms
 from treadle.monitoring.alerts import Alerts
+from treadle.monitoring.drifts import Drifts
 from treadle.registry.mirror import Mirror
 from treadle.registry.models import Models
 from treadle.serving.endpoints import Endpoints
@@ -227,6 +228,11 @@ class Wiring:
         return Alerts(ledger=self.ledger, clock=self.clock, channel=self._channel())
 
     @cached_property
+    def drifts(self) -> Drifts:
+        """Room 8: comparisons with the references of versions."""
+        return Drifts(self.tables, self.clock)
+
+    @cached_property
     def decisions(self) -> Decisions:
         """The corridor: when models were due, and why not."""
         return Decisions(self.rooms)
@@ -312,6 +318,7 @@ class Wiring:
             predictions=lambda: self.predictions,
             outcomes=lambda: self.outcomes,
             alerts=self.alerts,
+            drifts=lambda: self.drifts,
             engine=self.engine,
             timeout=self.settings.compute.timeout,
             retries=self.settings.compute.retries,

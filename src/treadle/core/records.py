@@ -251,6 +251,8 @@ class ModelVersion(Record, frozen=True, kw_only=True):
     baselines: tuple[Lookup, ...] = ()
     #: Things a person should know, such as why a native format was used.
     notes: tuple[str, ...] = ()
+    #: Digest of what later rows are compared with; empty: there is none.
+    reference: str = ""
     #: When its package was removed; None: it is there.
     collected_at: datetime | None = None
 

@@ -24,12 +24,13 @@ from treadle.core.errors import (
 )
 from treadle.core.records import Lookup, Run, Window
 from treadle.core.signature import Signature
-from treadle.loop import answering
+from treadle.loop import answering, references
 from treadle.loop.ahead import apart
 from treadle.loop.frames import Frames
 from treadle.loop.models import Model
 from treadle.loop.projects import place
 from treadle.loop.rooms import Rooms
+from treadle.monitoring.reference import to_bytes
 from treadle.registry import packages
 from treadle.store.objects.objects import Objects
 from treadle.training.context import RunContext
@@ -57,6 +58,13 @@ class Fitted(msgspec.Struct, frozen=True, kw_only=True):
     trial: int | None = None
     params: dict[str, Any] | None = None
     window: Window | None = None
+    #: Digest of the reference, which later rows are compared with; empty: there is none.
+    reference: str = ""
+
+    @property
+    def objects(self) -> tuple[str, ...]:
+        """The digests of all objects that it needs, that of the package first."""
+        return (*self.package.objects, *([self.reference] if self.reference else []))
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
@@ -174,7 +182,7 @@ def packed(
     metrics: dict[str, float],
     objects: Objects,
 ) -> Fitted:
-    """Package a fitted estimator, and fit the baselines beside it."""
+    """Package a fitted estimator, fit the baselines beside it, and keep what later rows are compared with."""
     data = settled(_asked(model, estimator, data), data)
     golden, expected = _golden(model, estimator, data, seed=seed)
     package = packages.pack(
@@ -188,11 +196,18 @@ def packed(
         objects=objects,
         allow_pickle=model.allow_pickle,
     )
+    reference = references.of_training(
+        lambda rows: data.task.predictions(_asked(model, estimator, data), data.encoded(rows)),
+        data,
+        package.signature,
+        seed=seed,
+    )
     return Fitted(
         package=package,
         baselines=baselines_of(model, data),
         metrics=metrics,
         rows=len(data.train),
+        reference=objects.put(to_bytes(reference)),
     )
 
 

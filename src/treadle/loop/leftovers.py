@@ -30,12 +30,14 @@ def _of_trials(connection: Connection, models: dict[str, str], running: set[str]
     chosen = select(t.trials.c.body).where(t.trials.c.body.like('%"fitted":{%'))
     for body in connection.execute(chosen).scalars():
         trial = from_json(body, Trial)
-        package = msgspec.convert(trial.fitted, Fitted).package
+        fitted = msgspec.convert(trial.fitted, Fitted)
+        package = fitted.package
         yield Loose(
             model=models.get(trial.run, ""),
             of=f"trial {trial.number} of {trial.run}",
             digest=package.digest,
             size=package.size,
+            reference=fitted.reference,
             needed=trial.run in running,
         )
 
@@ -54,5 +56,6 @@ def _of_steps(
             of="an import that did not end" if is_import else f"the training of {step.run}",
             digest=step.artefacts[0],
             size=int(step.value["size"] if is_import else step.value["package"]["size"]),
+            reference="" if is_import else str(step.value.get("reference", "")),
             needed=step.finished_at > now - IMPORTING if is_import else step.run in running,
         )

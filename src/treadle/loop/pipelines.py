@@ -227,6 +227,7 @@ class Pipelines:
                 metrics=fitted.metrics,
                 baselines=fitted.baselines,
                 window=fitted.window,
+                reference=fitted.reference,
             )
             return self._judge_and_release(model, run, version, fitted, lease)
         except (StoreUnavailable, Conflict):
@@ -259,7 +260,7 @@ class Pipelines:
             nonlocal run
             rooms.progress.step(f"train {model.name} on {_describe(run.window)}")
             run, fitted = candidate(model, run, rooms, jobs=self._jobs)
-            return msgspec.to_builtins(fitted), fitted.package.objects
+            return msgspec.to_builtins(fitted), fitted.objects
 
         kept = self._steps.once("train", key=key_of("train", inputs), run=run.id, work=work)
         return run, msgspec.convert(kept.value, fitting.Fitted)

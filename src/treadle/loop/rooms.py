@@ -15,6 +15,7 @@ from treadle.evaluation.verdicts import Verdicts
 from treadle.features.online import OnlineFeatures
 from treadle.loop.projects import Project
 from treadle.monitoring.alerts import Alerts
+from treadle.monitoring.drifts import Drifts
 from treadle.registry.models import Models
 from treadle.serving.endpoints import Endpoints
 from treadle.serving.predictions import Outcomes, Predictions
@@ -48,6 +49,8 @@ class Rooms:
     predictions: Callable[[], Predictions]
     outcomes: Callable[[], Outcomes]
     alerts: Alerts
+    #: Opens the table of comparisons with references.
+    drifts: Callable[[], Drifts]
     #: The compute engine that training functions run on.
     engine: Any
     #: The longest a training function may take when the model does not say, as `6h`.

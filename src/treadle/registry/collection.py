@@ -33,6 +33,8 @@ class Loose(Record, frozen=True, kw_only=True):
     #: Digest of the manifest, and bytes of the package.
     digest: str
     size: int
+    #: Digest of the reference that was made with it; empty: none was.
+    reference: str = ""
     #: Whether what made it is still under way.
     needed: bool = False
 
@@ -118,6 +120,13 @@ class Collection:
             alive = {one.digest for one in versions if one.collected_at is None}
             alive |= {one.digest for one in beside(connection) if one.needed}
             needed = {digest for one in alive for digest in (one, *self._named(one))}
+            needed |= {one.reference for one in versions if one.collected_at is None}
+            needed |= {one.reference for one in beside(connection) if one.needed}
+            references = {one.reference for one in loose} | {
+                one.reference for one in versions if one.collected_at
+            }
+            for digest in sorted(references - needed - {""}):
+                self._objects.delete(digest)
             gone = {one.digest for one in versions if one.collected_at} | {one.digest for one in loose}
             for digest in sorted(gone - needed):
                 # The manifest goes last: as long as it is there, the others are found.

@@ -48,11 +48,12 @@ class Models:
         metrics: Mapping[str, float] | None = None,
         baselines: Iterable[Lookup] = (),
         window: Window | None = None,
+        reference: str = "",
         connection: Connection | None = None,
     ) -> ModelVersion:
         """Give a run's package the next number. Registering the same again returns the version it has.
 
-        `window` is what it was trained on, by default the run's.
+        `window` is what it was trained on, by default the run's; `reference` the digest of what later rows are compared with.
 
         Raises:
             AlreadyExists: the run has registered another package.
@@ -69,7 +70,19 @@ class Models:
             known = rows.of_run(ledger, run.id)
             if known is not None:
                 return _same(known, model, package)
-            return rows.insert(ledger, msgspec.structs.replace(made, created_at=self._clock.now()))
+            now = self._clock.now()
+            return rows.insert(ledger, msgspec.structs.replace(made, created_at=now, reference=reference))
+
+    def refer(self, version: ModelVersion, reference: str) -> ModelVersion:
+        """Keep with a version the digest of what later rows are compared with, in place of what it has.
+
+        Raises:
+            NotFound: there is no such version.
+            PackageRefused: its row was altered.
+        """
+        with self._ledger.write() as ledger:
+            found = rows.version(ledger, version.model, version.version)
+            return rows.replace(ledger, msgspec.structs.replace(found, reference=reference))
 
     def get(self, reference: str, *, connection: Connection | None = None) -> ModelVersion:
         """Return the version that a reference names: `delay/3`, `delay@champion`, `delay` (its champion).

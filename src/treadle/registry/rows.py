@@ -75,6 +75,13 @@ def insert(ledger: Connection, made: ModelVersion) -> ModelVersion:
     return numbered
 
 
+def replace(ledger: Connection, changed: ModelVersion) -> ModelVersion:
+    """Write down what has become of a version beside its package, and return it."""
+    chosen = (model_versions.c.model == changed.model) & (model_versions.c.version == changed.version)
+    ledger.execute(model_versions.update().where(chosen).values(body=to_json(changed)))
+    return changed
+
+
 def _record(body: str, model: str, number: int, *, digest: str) -> ModelVersion:
     """Return a stored record whose columns say the same as it does.
 
