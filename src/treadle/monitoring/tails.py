@@ -97,7 +97,7 @@ def two_shares(hits: int, rows: int, before: int, of: int) -> float:
     """Return the exact two-sided p of `hits` in `rows` against `before` in `of`: twice the smaller tail (Fisher, 1935).
 
     >>> round(two_shares(9, 100, 30, 1_000), 4)
-    0.0114
+    0.0124
     """
     marked, everything = hits + before, rows + of
     if not rows or not of or not marked or marked == everything:
