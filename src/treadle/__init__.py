@@ -55,11 +55,17 @@ if TYPE_CHECKING:
     from treadle.features.on_demand import on_demand as on_demand
     from treadle.features.views import FeatureView as FeatureView
     from treadle.loop.answering import Answers as Answers
+    from treadle.loop.budgets import Budget as Budget
     from treadle.loop.models import model as model
     from treadle.loop.policies import Policy as Policy
     from treadle.loop.triggers.age import Age as Age
+    from treadle.loop.triggers.contract_change import ContractChange as ContractChange
+    from treadle.loop.triggers.decay import Decay as Decay
+    from treadle.loop.triggers.drift import Drift as Drift
     from treadle.loop.triggers.every import Every as Every
+    from treadle.loop.triggers.new_outcomes import NewOutcomes as NewOutcomes
     from treadle.loop.triggers.new_rows import NewRows as NewRows
+    from treadle.loop.triggers.schedule import Schedule as Schedule
     from treadle.serving import guards as guards
     from treadle.serving.client import AsyncClient as AsyncClient
     from treadle.serving.client import Client as Client
@@ -143,6 +149,12 @@ _PLACES = {
     "Tree": ("treadle.data.trees", "Tree"),
     "Tumbling": ("treadle.data.windows", "Tumbling"),
     "Wider": ("treadle.evaluation.abstention", "Wider"),
+    "ContractChange": ("treadle.loop.triggers.contract_change", "ContractChange"),
+    "Decay": ("treadle.loop.triggers.decay", "Decay"),
+    "Drift": ("treadle.loop.triggers.drift", "Drift"),
+    "NewOutcomes": ("treadle.loop.triggers.new_outcomes", "NewOutcomes"),
+    "Schedule": ("treadle.loop.triggers.schedule", "Schedule"),
+    "Budget": ("treadle.loop.budgets", "Budget"),
     "Workspace": ("treadle.app.workspace", "Workspace"),
     "aggregates": ("treadle.features.aggregates", ""),
     "asgi": ("treadle.app.asgi", "asgi"),

@@ -17,7 +17,6 @@ import tiny
 
 from treadle.app.workspace import open_workspace
 from treadle.core.errors import Busy, RunCrashed
-from treadle.loop import pipelines
 
 FULL = bool(os.environ.get("TREADLE_FULL"))
 STEPS = 60
@@ -29,10 +28,8 @@ for step in range(int(state["step"]), {STEPS}):
     run.save_checkpoint(lambda: {{"step": step + 1}}, every="1h")
 """
 SEARCH = 'td.Search(space={"c": td.Float(0.1, 1)}, trials=1)'
-#: Runs the command line with a lease that ends soon.
-BRIEF = (
-    "from treadle.loop import pipelines; pipelines.LEASE = 1.0\nfrom treadle.app.cli.main import main; main()"
-)
+#: A lease that ends soon.
+BRIEF = "1.0"
 
 
 def start(root: Path, model: str, *, program: tuple[str, ...], engine: str) -> subprocess.Popen[bytes]:
@@ -75,11 +72,11 @@ def test_t3_a_notice_of_the_end_costs_no_step(tmp_path: Path, search: str) -> No
 def test_r6_a_runner_that_was_stopped_past_its_lease_commits_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipelines, "LEASE", 1.0)
+    monkeypatch.setenv("TREADLE_LOOP__LEASE", BRIEF)
     root = tiny.make(tmp_path / "shop")
     for number in range(1, 31 if FULL else 2):
         tiny.feel(root, "waits")
-        stopped = start(root, "buys", program=("-c", BRIEF), engine="inline")
+        stopped = start(root, "buys", program=("-m", "treadle.app.cli.main"), engine="inline")
         while len(tiny.trainings(root)) < 4 * (number - 1) + 1:
             assert stopped.poll() is None
             time.sleep(0.01)

@@ -24,6 +24,7 @@ from treadle.loop.bandits import Bandits
 from treadle.loop.concerns import Concerns
 from treadle.loop.decisions import Decisions
 from treadle.loop.projects import Project
+from treadle.loop.requests import Requests
 from treadle.loop.rolling import Rolling
 from treadle.loop.rooms import Rooms
 from treadle.monitoring.alerts import Alerts
@@ -238,6 +239,11 @@ class Wiring:
         return Decisions(self.rooms)
 
     @cached_property
+    def requests(self) -> Requests:
+        """The corridor: what people asked for."""
+        return Requests(self.rooms)
+
+    @cached_property
     def approvals(self) -> Approvals:
         """The corridor: versions that wait for a person."""
         return Approvals(self.rooms)
@@ -322,5 +328,8 @@ class Wiring:
             engine=self.engine,
             timeout=self.settings.compute.timeout,
             retries=self.settings.compute.retries,
+            lease=self.settings.loop.lease,
+            concurrency=self.settings.loop.concurrency,
+            price=self.settings.loop.price,
             progress=self._progress,
         )

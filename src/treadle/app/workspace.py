@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -13,7 +11,7 @@ import polars as pl
 
 from treadle.app import mirrors, retention, sharing
 from treadle.app.retention import Forgotten, Garbage
-from treadle.app.scored import Scored
+from treadle.app.turned import Turned
 from treadle.app.wiring import STATE as STATE
 from treadle.core import settings
 from treadle.core.clock import Clock, FileClock, SystemClock, parse_span
@@ -29,10 +27,7 @@ from treadle.loop.explaining import explain, judged_rows
 from treadle.loop.frames import Frames
 from treadle.loop.imports import Imported, bring
 from treadle.loop.online import with_online_features
-from treadle.loop.pipelines import Pipelines, Turn
-from treadle.loop.replay import Replay, replay
 from treadle.loop.reruns import Rerun, Reruns
-from treadle.loop.watcher import Look, Watcher
 
 if TYPE_CHECKING:
     from treadle.app.card.record import Card
@@ -70,7 +65,7 @@ def open_workspace(
     )
 
 
-class Workspace(Scored):
+class Workspace(Turned):
     """All that a project has, behind one object; stores are opened when they are first needed.
 
     >>> with open_workspace() as ws:                                      # doctest: +SKIP
@@ -119,39 +114,6 @@ class Workspace(Scored):
             younger_than=parse_span(younger_than),
             dry_run=dry_run,
         )
-
-    def run(self, model: str, *, reason: str = "by hand", force: bool = False) -> Turn:
-        """Make one turn of the loop for a model now; `force` trains also when nothing is new.
-
-        Raises:
-            RunFailed: the training function failed.
-            Busy: another process turns the loop of this model now.
-        """
-        with mirrors.mirrored(self, self._progress):
-            return self._pipelines.turn(self.project.model(model), reason=reason, force=force)
-
-    def run_if_due(self, model: str) -> Look:
-        """Look at a model once, and turn its loop if its policy says that it is due."""
-        with mirrors.mirrored(self, self._progress):
-            return self._watcher.look(self.project.model(model))
-
-    def watch(self, *, interval: float = 30.0, stop: threading.Event | None = None) -> None:
-        """Turn the loop of every model whenever it is due, and move rollouts on, until `stop` is set."""
-        with self.rolling.beside():
-            self._watcher.watch(
-                self.project.models.values(), interval=interval, stop=stop or threading.Event()
-            )
-
-    def tick(self) -> list[Look]:
-        """Look at every rollout and every model once."""
-        self.rolling.tick()
-        return self._watcher.tick(self.project.models.values())
-
-    def replay(
-        self, model: str, *, since: datetime | None = None, until: datetime | None = None, step: str = "1d"
-    ) -> Replay:
-        """Say what a model's policy would have done over the history, with only what was known at each moment."""
-        return replay(self.project.model(model), self.rooms, since=since, until=until, step=parse_span(step))
 
     def features(self, model: str, rows: pl.DataFrame) -> pl.DataFrame:
         """Join a model's features to rows, as of each row's time: what a caller of the endpoint sends."""
@@ -378,20 +340,6 @@ class Workspace(Scored):
         from treadle.app.checks import checks
 
         return checks(self)
-
-    @cached_property
-    def _pipelines(self) -> Pipelines:
-        from treadle.app.worker import job
-
-        return Pipelines(self.rooms, jobs=partial(job, self))
-
-    @cached_property
-    def _watcher(self) -> Watcher:
-        return Watcher(self.rooms, self._pipelines, after=self._after_tick)
-
-    def _after_tick(self) -> None:
-        self.bandits.tick(self._progress.step)
-        mirrors.send(self, self._progress)
 
 
 def _reference(variant: Variant) -> str:

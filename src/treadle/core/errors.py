@@ -68,6 +68,10 @@ class Busy(Conflict):
     """Another process is doing this work now."""
 
 
+class NoRoom(Busy):
+    """As many turns are under way as may be at once."""
+
+
 class ContractBroken(TreadleError):
     """Rows cannot enter the dataset: the file as a whole does not fit its contract."""
 

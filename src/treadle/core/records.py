@@ -215,7 +215,6 @@ class Lookup(Record, frozen=True, kw_only=True):
     columns: tuple[str, ...] = ()
     #: Columns whose values are the prediction, one for each of its numbers; empty: it is looked up.
     copied: tuple[str, ...] = ()
-
     #: Of a baseline that says what the only column of `by` holds: what it is multiplied by; 0: it is a table.
     scale: float = 0.0
     #: Of a log density of independent normal columns: the mean and standard deviation of each of `by`.
@@ -376,11 +375,13 @@ class Decision(Record, frozen=True, kw_only=True):
     model: str
     at: datetime
     due: bool
-    #: One sentence: the trigger that fired, or what is waited for.
+    #: One sentence: the trigger that fired, or what is waited for; and one for every trigger and guard (cool-down, budget).
     reason: str
-    #: A sentence for every trigger and guard (cool-down, new data).
     details: tuple[str, ...] = ()
     action: str
+    #: What a person should be told although it is no reason to train; and the digest of the policy that decided.
+    told: tuple[str, ...] = ()
+    policy: str = ""
 
 
 class Alert(Record, frozen=True, kw_only=True):

@@ -119,6 +119,17 @@ class ComputeSettings(Section, frozen=True, kw_only=True):
     retries: int = 2
 
 
+class LoopSettings(Section, frozen=True, kw_only=True):
+    """Watchers, and what their trainings may use."""
+
+    #: Seconds after which a turn whose process is silent may be taken over from another machine; on the same one a dead process is known at once.
+    lease: float = 60.0
+    #: How many turns may be under way at once, over all models and watchers; 0: as many as there are watchers.
+    concurrency: int = 0
+    #: What an hour of compute costs, for budgets of models whose `td.Resources` name no price.
+    price: float = 0.0
+
+
 class ServingSettings(Section, frozen=True, kw_only=True):
     """The prediction server."""
 
@@ -211,6 +222,7 @@ class Settings(Section, frozen=True, kw_only=True):
     queue: QueueSettings = QueueSettings()
     jobs: JobsSettings = JobsSettings()
     compute: ComputeSettings = ComputeSettings()
+    loop: LoopSettings = LoopSettings()
     serving: ServingSettings = ServingSettings()
     alerts: AlertsSettings = AlertsSettings()
     clock: ClockSettings = ClockSettings()

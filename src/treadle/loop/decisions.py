@@ -2,43 +2,79 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
+import msgspec
 from sqlalchemy import Connection, func, insert, select
 
+from treadle.core.drift import Drift
 from treadle.core.errors import NotFound
 from treadle.core.ids import new_id
-from treadle.core.records import Decision, Run, from_json, to_json
-from treadle.loop.facts import Facts
+from treadle.core.records import DatasetVersion, Decision, Run, from_json, to_json
+from treadle.loop.drifting import Drifting
+from treadle.loop.facts import DRIFT, OUTCOMES, PERFORMED, Facts
+from treadle.loop.live_loss import LiveLoss
 from treadle.loop.models import Model
+from treadle.loop.requests import Requests
 from treadle.loop.rooms import Rooms
+from treadle.loop.spending import spent
+from treadle.monitoring.drift import Drift as Compared
 from treadle.store.ledger import tables as t
+
+#: Runs that are looked back at: more failures in a row change nothing.
+_LOOKED_BACK = 50
 
 
 class Decisions:
     """Decides for models, on what is true now."""
 
     def __init__(self, rooms: Rooms) -> None:
-        self._rooms = rooms
+        self._rooms, self._live, self._requests = rooms, LiveLoss(rooms), Requests(rooms)
+        self._drifting = Drifting(rooms)
 
     def facts(self, model: Model) -> Facts:
-        """Return what the policy may know now."""
-        rooms = self._rooms
+        """Return what the policy may know now; what costs something to find out, only where a trigger asks for it."""
+        rooms, now, needs = self._rooms, self._rooms.clock.now(), model.policy.needs
         # What was imported has read no rows: the model is as due as it was.
-        runs = [run for run in rooms.runs.list(model=model.name, limit=50) if run.origin is None]
-        ended = [run for run in runs if run.status != "running"]
-        failures = next((i for i, run in enumerate(ended) if run.status != "failed"), len(ended))
-        last = next((run for run in ended if run.status != "failed"), None)
+        runs = [run for run in rooms.runs.list(model=model.name, limit=_LOOKED_BACK) if run.origin is None]
         champion = rooms.models.aliases(model.name).get("champion")
+        spans = [need.partition(" ")[2] for need in sorted(needs) if need.startswith(f"{PERFORMED} ")]
+        live = {span: self._live.of(model, over=span, now=now) for span in spans}
         return Facts(
             model=model.name,
-            now=rooms.clock.now(),
-            rows=self._rows(model.data.name, None),
-            rows_at_last_run=self._rows_of(last, model.data.name),
-            last_run=last.started_at if last else None,
-            last_attempt=ended[0].started_at if ended else None,
-            failures=failures,
+            now=now,
+            **ran(runs),
+            **self._data(model, runs, self._version(model.data.name, None)),
             champion_since=rooms.models.get(f"{model.name}/{champion}").created_at if champion else None,
+            requests=tuple(self._requests.waiting(model.name)),
+            drift=_drift(model, self._drifting.recent(model)) if DRIFT in needs else None,
+            performed={span: found for span, found in live.items() if found is not None},
+            spent=spent(model, rooms, now=now),
+        )
+
+    def facts_at(self, model: Model, moment: datetime) -> Facts:
+        """Return what the policy could know at an earlier moment, as far as the ledger still says it: counts, moments, requests."""
+        rooms = self._rooms
+        runs = [_as_of(run, moment) for run in rooms.runs.list(model=model.name, limit=10_000)]
+        then = [run for run in runs if run is not None and run.origin is None]
+        try:
+            versions = rooms.datasets.versions(model.data.name)
+        except NotFound:
+            versions = []
+        newest = max(
+            (one for one in versions if one.created_at <= moment), key=lambda one: one.version, default=None
+        )
+        starts = {run.id: run.started_at for run in runs if run is not None}
+        asked = [one for one in self._requests.list(model.name, limit=10_000) if one.at <= moment]
+        return Facts(
+            model=model.name,
+            now=moment,
+            **ran(then),
+            **self._data(model, then, newest),
+            requests=tuple(one for one in reversed(asked) if not one.run or one.run not in starts),
+            spent=spent(model, rooms, now=moment),
         )
 
     def decide(self, model: Model) -> Decision:
@@ -75,19 +111,86 @@ class Decisions:
             found = connection.execute(wanted.order_by(t.decisions.c.id.desc()).limit(limit)).scalars().all()
         return [from_json(body, Decision) for body in found]
 
-    def _rows_of(self, run: Run | None, dataset: str) -> int:
-        read = run.data.get(dataset) if run else None
-        return 0 if read is None else self._rows(dataset, read)
+    def next_after(self, model: str, moment: datetime) -> datetime | None:
+        """Return when another thing was decided after a moment; None: that is how it still stands."""
+        chosen = (t.decisions.c.model == model) & (t.decisions.c.at > t.micros(moment))
+        with self._rooms.ledger.read() as connection:
+            found = connection.execute(select(func.min(t.decisions.c.at)).where(chosen)).scalar()
+        return None if found is None else t.moment(found)
 
-    def _rows(self, dataset: str, version: int | None) -> int:
-        try:
-            return self._rooms.datasets.version(dataset, version).outcomes_known
-        except NotFound:
+    def _data(self, model: Model, runs: Sequence[Run], newest: DatasetVersion | None) -> dict[str, Any]:
+        """Return what there is to learn from now, and what of it the last run has seen."""
+        last = last_of(runs)
+        read = self._version(model.data.name, last.data.get(model.data.name, 0)) if last else None
+        return {
+            "rows": newest.outcomes_known if newest else 0,
+            "rows_at_last_run": read.outcomes_known if read else 0,
+            "contract": newest.contract if newest else "",
+            "contract_at_last_run": read.contract if read else "",
+            "new_outcomes": self._outcomes(model, read, newest) if OUTCOMES in model.policy.needs else 0,
+        }
+
+    def _outcomes(self, model: Model, read: DatasetVersion | None, newest: DatasetVersion | None) -> int:
+        """Return how many outcomes became known or were corrected between two versions."""
+        if newest is None:
             return 0
+        between = (read.version if read else 0, newest.version)
+        found = [
+            one
+            for one in self._rooms.datasets.versions(model.data.name)
+            if between[0] < one.version <= between[1]
+        ]
+        # Where the outcome is a column of the row, a corrected row is what a corrected outcome is elsewhere.
+        in_row = model.data.outcome is not None
+        return sum(one.outcomes + one.outcomes_corrected + (one.corrected if in_row else 0) for one in found)
+
+    def _version(self, dataset: str, version: int | None) -> DatasetVersion | None:
+        try:
+            return None if version == 0 else self._rooms.datasets.version(dataset, version)
+        except NotFound:
+            return None
 
 
-def _gist(decision: Decision) -> tuple[bool, tuple[str, ...]]:
+def _drift(model: Model, found: Compared | None) -> Drift | None:
+    """Return a comparison as policies take it; None: nothing could be compared."""
+    if found is None:
+        return None
+    number = int(found.version.rpartition("/")[2])
+    drifting, said = bool(found.drifted), found.text.rstrip(".")
+    return Drift(
+        model=model.name, version=number, at=found.at, drifting=drifting, reason=said, rows=found.rows
+    )
+
+
+def ran(runs: Sequence[Run]) -> dict[str, Any]:
+    """Return what runs, newest first, say about when the model was trained and tried last."""
+    ended = [run for run in runs if run.status != "running"]
+    last = last_of(runs)
+    return {
+        "last_run": last.started_at if last else None,
+        "last_attempt": ended[0].started_at if ended else None,
+        "failures": next((i for i, run in enumerate(ended) if run.status != "failed"), len(ended)),
+    }
+
+
+def last_of(runs: Sequence[Run]) -> Run | None:
+    """Return the newest run that came to an end without failing."""
+    return next((run for run in runs if run.status not in {"running", "failed"}), None)
+
+
+def _as_of(run: Run, moment: datetime) -> Run | None:
+    """Return a run as it was at a moment; None: it was not there yet."""
+    if run.started_at > moment:
+        return None
+    going = run.finished_at is None or run.finished_at > moment
+    return msgspec.structs.replace(run, status="running") if going else run
+
+
+def _gist(decision: Decision) -> tuple[bool, str, tuple[str, ...]]:
     """What a decision says without its numbers, so that a tick in which only they moved writes nothing."""
-    return decision.due, tuple(
-        "".join(c for c in text if not c.isdigit() and c not in ",.:- ") for text in decision.details
+    said = (*decision.details, *decision.told)
+    return (
+        decision.due,
+        decision.policy,
+        tuple("".join(c for c in text if not c.isdigit() and c not in ",.:-+ ") for text in said),
     )

@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from treadle.core.errors import Conflict, RunFailed, StoreUnavailable, TreadleError
 from treadle.core.ids import new_id
 from treadle.core.records import ModelVersion, Run, StepResult, Verdict, Window
-from treadle.loop import approvals, fitting, judging, online
+from treadle.loop import approvals, fitting, judging, online, turns
 from treadle.loop.candidates import Jobs, candidate
 from treadle.loop.frames import Frames
 from treadle.loop.models import Model
@@ -24,11 +24,10 @@ from treadle.loop.plans import plan
 from treadle.loop.releases import Release
 from treadle.loop.rooms import Rooms
 from treadle.loop.steps import Left, Steps, key_of
+from treadle.loop.turns import Due
 from treadle.store.ledger.leases import Lease
 from treadle.training import code, environment
 
-#: Seconds after which a run whose machine is gone may be taken over by another machine.
-LEASE = 60.0
 #: How often a run is begun before it counts as failed: its training may take the whole process down each time.
 MOST_ATTEMPTS = 20
 #: Problems with files that are told at a turn; `treadle status` tells all.
@@ -106,21 +105,58 @@ class Pipelines:
             Busy: another process turns the loop of this model now.
             RunFailed: the training function failed; the run's record has the traceback and the log.
         """
-        rooms = self._rooms
-        with rooms.ledger.lease(
-            f"model/{model.name}", holder="treadle run", ttl=LEASE, clock=rooms.clock
-        ) as lease:
-            made = code.digest(model.function, root=rooms.root)
+        with turns.lease(model, self._rooms) as lease:
+            made = code.digest(model.function, root=self._rooms.root)
             run = self._interrupted(model, made)
-            if run is None:
-                versions = self.ingest(model)
-                planned = self._plan(model, versions)
-                key = self._turn_key(model, made, versions, planned, nonce=new_id() if force else "")
-                kept = self._steps.find(key)
-                if kept is not None:
-                    return self._unchanged(kept)
-                run = self._start(model, reason=reason, versions=versions, plan=planned, turn=key, also=also)
-            return self._carry_through(model, run, made, lease)
+            if run is not None:
+                return self._carry_through(model, run, made, lease)
+            return self._fresh(model, made, lease, reason=reason, force=force, also=also)
+
+    def turn_if_due(self, model: Model, decide: Callable[[], Due]) -> Turn | None:
+        """Go on with the turn that was interrupted, or make one if the model is due; None: it is not.
+
+        What is decided is decided while the lease is held: who waited for another watcher's turn sees what that has done, so that
+        of several watchers one trains, once.
+
+        Raises:
+            Busy: another process turns the loop of this model now.
+            NoRoom: as many turns are under way, over all models, as may be.
+            RunFailed: the training function failed.
+        """
+        with turns.lease(model, self._rooms) as lease, turns.slot(self._rooms):
+            made = code.digest(model.function, root=self._rooms.root)
+            run = self._interrupted(model, made)
+            if run is not None:
+                return self._carry_through(model, run, made, lease)
+            due = decide()
+            if not due.decision.due:
+                return None
+            return self._fresh(model, made, lease, reason=due.decision.reason, force=due.force, also=due.also)
+
+    def _fresh(
+        self,
+        model: Model,
+        made: str,
+        lease: Lease,
+        *,
+        reason: str,
+        force: bool,
+        also: Callable[[Connection], None] | None,
+    ) -> Turn:
+        versions = self.ingest(model)
+        planned = self._plan(model, versions)
+        key = self._turn_key(model, made, versions, planned, nonce=new_id() if force else "")
+        kept = self._steps.find(key)
+        if kept is not None:
+            return self._unchanged(kept)
+
+        def begin(connection: Connection) -> None:
+            lease.check(connection)
+            if also is not None:
+                also(connection)
+
+        run = self._start(model, reason=reason, versions=versions, plan=planned, turn=key, also=begin)
+        return self._carry_through(model, run, made, lease)
 
     def _interrupted(self, model: Model, made: str) -> Run | None:
         run = self._rooms.runs.running(model.name)

@@ -10,9 +10,12 @@ from typing import Any, Protocol
 from treadle.core import plugins
 from treadle.core.clock import parse_span
 from treadle.core.errors import InvalidDeclaration, closest
+from treadle.core.ids import digest_of
 from treadle.core.records import Decision
 from treadle.data.windows import Expanding, WindowRule
-from treadle.loop.facts import Facts, Finding
+from treadle.loop.budgets import Budget
+from treadle.loop.facts import Facts, Finding, needs_of
+from treadle.loop.triggers.request import Request
 from treadle.serving.plan import Rollout
 
 
@@ -37,7 +40,8 @@ class Policy:
     from now on), `canary` (it gets its traffic step by step, as the plan `rollout` says), `shadow` (it is asked beside the
     answer, until a person decides), `challenger` (it gets that alias and no traffic) or `alert` (a person is told).
     With `approval` that waits until a person has approved the version: `treadle models approve delay/7 --reason "..."`.
-    Without triggers the model is only trained when somebody asks.
+    Without triggers the model is only trained when somebody asks: by `treadle run`, or by `treadle request`, which waits neither
+    for the cool-down nor for anything new. A `budget` limits what trainings may use in a stretch of time, whoever asks.
 
     A person is also told when what the champion has learnt from is older than `stale_after`, and when the newest row of
     the dataset is older than `data_stale_after`; an empty span: as old as it likes.
@@ -46,6 +50,7 @@ class Policy:
     triggers: Sequence[Trigger] = ()
     window: WindowRule = field(default_factory=Expanding)
     cooldown: str = "0s"
+    budget: Budget | None = None
     action: str = "replace"
     rollout: Rollout | None = None
     approval: bool = False
@@ -66,6 +71,10 @@ class Policy:
         if self.approval and self.action == "alert":
             msg = "Policy(action='alert', approval=True): an alert needs no approval. Expected action='replace' or 'challenger'."
             raise InvalidDeclaration(msg, field="approval")
+        budget: object = self.budget
+        if budget is not None and not isinstance(budget, Budget):
+            msg = f"budget is {budget!r}; expected for example td.Budget(runs=4, per='7d')."
+            raise InvalidDeclaration(msg, field="budget")
         for trigger in self.triggers:
             if not hasattr(trigger, "check"):
                 msg = (
@@ -73,16 +82,36 @@ class Policy:
                 )
                 raise InvalidDeclaration(msg, field="triggers")
 
+    @property
+    def needs(self) -> frozenset[str]:
+        """What its triggers have to know beyond counts and moments; see `loop.facts`."""
+        return needs_of(self.triggers)
+
+    def spec(self) -> dict[str, Any]:
+        """Return what decides when the model is due, as plain values; a trigger of somebody's own may be its name only."""
+        return {
+            "triggers": [
+                one.spec() if hasattr(one, "spec") else {"trigger": type(one).__name__}
+                for one in self.triggers
+            ],
+            "window": self.window.spec(),
+            "cooldown": self.cooldown,
+            "budget": self.budget.spec() if self.budget else None,
+            "action": self.action,
+        }
+
     def decide(self, facts: Facts) -> Decision:
         """Say whether the model is due, with a reason for every trigger and guard; pure."""
         findings = [(type(trigger).__name__, trigger.check(facts)) for trigger in self.triggers]
+        if facts.requests:
+            findings.insert(0, (Request.__name__, Request().check(facts)))
         details = [f"{name}: {found.reason}" for name, found in findings]
         fired = [f"{name}: {found.reason}" for name, found in findings if found.fires]
         held = self._held_back(facts)
         if held:
             details.append(held)
         due = bool(fired) and not held
-        if not self.triggers:
+        if not findings:
             reason = "the policy has no triggers: it is trained when somebody asks"
         elif due:
             reason = fired[0]
@@ -95,16 +124,22 @@ class Policy:
             reason=reason,
             details=tuple(details),
             action=self.action,
+            told=tuple(f"{name}: {found.told}" for name, found in findings if found.told),
+            policy=digest_of(self.spec()),
         )
 
     def _held_back(self, facts: Facts) -> str:
         if facts.rows == 0:
             return "no row has a known outcome yet"
-        if facts.last_run is not None and facts.new_rows <= 0:
+        if not facts.requests and not facts.is_anything_new:
             return "nothing new to learn from since the last run"
+        return self._cooling(facts) or (self.budget.refusal(facts) if self.budget else "")
+
+    def _cooling(self, facts: Facts) -> str:
         if facts.last_attempt is None:
             return ""
-        wait = max(parse_span(self.cooldown), _after_failures(facts.failures))
+        cooldown = timedelta(0) if facts.requests else parse_span(self.cooldown)
+        wait = max(cooldown, _after_failures(facts.failures))
         ready = facts.last_attempt + wait
         # An attempt that lies further ahead than that was made before the clock went back: it holds nothing up.
         if not facts.last_attempt - wait <= facts.now < ready:

@@ -57,4 +57,10 @@ class Rooms:
     timeout: str
     #: How often a training whose process dies is started again, in a row and without a new checkpoint.
     retries: int
+    #: Seconds after which a turn whose process is silent may be taken over by another machine.
+    lease: float
+    #: How many turns may be under way at once over all models and watchers; 0: as many as there are watchers.
+    concurrency: int
+    #: What an hour of compute costs where a model's resources name no price.
+    price: float
     progress: Progress

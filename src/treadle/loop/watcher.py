@@ -7,16 +7,23 @@ import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from treadle.core.errors import Conflict, NotFound, RunFailed, StoreUnavailable, TreadleError
+import msgspec
+from sqlalchemy import Connection
+
+from treadle.core.errors import Conflict, NoRoom, NotFound, RunFailed, StoreUnavailable, TreadleError
 from treadle.core.records import Decision
+from treadle.loop import requests
 from treadle.loop.concerns import RULES, Concerns
 from treadle.loop.decisions import Decisions
 from treadle.loop.models import Model
 from treadle.loop.pipelines import Pipelines, Turn
 from treadle.loop.rooms import Rooms
+from treadle.loop.turns import Due
 
 #: Rule of the alert that a model cannot even be looked at.
 STUCK = "stuck"
+#: Rule of the alert that a trigger saw something and did not fire for it, as drift that nothing says does harm.
+UNPROVEN = "unproven"
 _log = logging.getLogger("treadle.loop")
 
 
@@ -116,16 +123,35 @@ class Watcher:
         if not decision.due and not interrupted:
             self._decisions.record(decision)
             return Look(model=model.name, decision=decision)
-        reason = decision.reason if decision.due else "going on with an interrupted run"
         # Kept with the run that it starts: an interrupted one has its decision already.
-        turn = self._pipelines.turn(
-            model, reason=reason, also=lambda connection: self._decisions.save(decision, connection)
-        )
+        try:
+            turn = self._pipelines.turn_if_due(model, lambda: self._due(model))
+        except NoRoom as full:
+            details = (*decision.details, str(full))
+            decision = msgspec.structs.replace(decision, due=False, reason=str(full), details=details)
+            self._decisions.record(decision)
+            return Look(model=model.name, decision=decision)
+        if turn is None:  # another watcher did it between the two looks
+            decision = self._decisions.decide(model)
         return Look(model=model.name, decision=decision, turn=turn)
+
+    def _due(self, model: Model) -> Due:
+        facts = self._decisions.facts(model)
+        decision = model.policy.decide(facts)
+
+        def also(connection: Connection) -> None:
+            self._decisions.save(decision, connection)
+            requests.serve(connection, model.name, facts.requests)
+
+        return Due(decision=decision, force=bool(facts.requests), also=also)
 
     def _tell(self, model: Model, look: Look) -> None:
         """Raise and resolve alerts, so that those are open which hold now; where that is so, nothing is written."""
         found, rules = self._concerns.of(model), [*RULES]
+        if look.decision is not None:
+            rules.append(UNPROVEN)
+            if look.decision.told:
+                found[UNPROVEN] = " ".join(look.decision.told)
         if not look.may_pass and not isinstance(look.failure, StoreUnavailable):
             rules.append(STUCK)
             if look.failure is not None and not isinstance(look.failure, RunFailed):

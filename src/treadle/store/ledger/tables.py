@@ -267,6 +267,19 @@ decisions = Table(
     Index("ix_decisions_model_at", "model", "at"),
 )
 
+#: Wishes of people and programs that a model be trained (`Request`); `run` is what was started for it, empty while it waits.
+requests = Table(
+    "requests",
+    metadata,
+    _key("id"),
+    _held("model"),
+    _held("at", BigInteger),
+    _held("run"),
+    _held("body"),
+    Index("ix_requests_run", "run"),
+    Index("ix_requests_model_at", "model", "at"),
+)
+
 #: Messages to people (`Alert`); `open` until what they say no longer holds.
 alerts = Table(
     "alerts",

@@ -1,0 +1,89 @@
+"""What a workspace can do to turn the loop: now, when it is due, and over the history."""
+
+from __future__ import annotations
+
+import threading
+from datetime import datetime
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, cast
+
+from treadle.app import mirrors
+from treadle.app.scored import Scored
+from treadle.core.clock import parse_span
+from treadle.loop.facts import Request
+from treadle.loop.pipelines import Pipelines, Turn
+from treadle.loop.replay import Replay, replay
+from treadle.loop.watcher import Look, Watcher
+from treadle.loop.whys import Why, why
+
+if TYPE_CHECKING:
+    from treadle.app.workspace import Workspace
+
+
+class Turned(Scored):
+    """The part of a workspace that turns the loop."""
+
+    def run(self, model: str, *, reason: str = "by hand", force: bool = False) -> Turn:
+        """Make one turn of the loop for a model now; `force` trains also when nothing is new.
+
+        Raises:
+            RunFailed: the training function failed.
+            Busy: another process turns the loop of this model now.
+        """
+        with mirrors.mirrored(self._whole, self._progress):
+            return self._pipelines.turn(self.project.model(model), reason=reason, force=force)
+
+    def run_if_due(self, model: str) -> Look:
+        """Look at a model once, and turn its loop if its policy says that it is due."""
+        with mirrors.mirrored(self._whole, self._progress):
+            return self._watcher.look(self.project.model(model))
+
+    def watch(self, *, interval: float = 30.0, stop: threading.Event | None = None) -> None:
+        """Turn the loop of every model whenever it is due, and move rollouts on, until `stop` is set."""
+        with self.rolling.beside():
+            self._watcher.watch(
+                self.project.models.values(), interval=interval, stop=stop or threading.Event()
+            )
+
+    def tick(self) -> list[Look]:
+        """Look at every rollout and every model once."""
+        self.rolling.tick()
+        return self._watcher.tick(self.project.models.values())
+
+    def request(self, model: str, *, reason: str, actor: str = "a person") -> Request:
+        """Ask for a training of a model: the next look of a watcher makes it, whether or not anything is new.
+
+        Raises:
+            NotFound: the project declares no such model.
+            InvalidInput: there is no reason, or too long a one.
+        """
+        return self.requests.ask(model, actor=actor, reason=reason)
+
+    def why(self, model: str, *, at: datetime | None = None) -> Why:
+        """Say why a model was due, or not, at a moment (by default now)."""
+        return why(self.project.model(model), self.rooms, at=at)
+
+    def replay(
+        self, model: str, *, since: datetime | None = None, until: datetime | None = None, step: str = "1d"
+    ) -> Replay:
+        """Say what a model's policy would have done over the history, with only what was known at each moment."""
+        return replay(self.project.model(model), self.rooms, since=since, until=until, step=parse_span(step))
+
+    @property
+    def _whole(self) -> Workspace:
+        """The workspace that this is a part of."""
+        return cast("Workspace", self)
+
+    @cached_property
+    def _pipelines(self) -> Pipelines:
+        from treadle.app.worker import job
+
+        return Pipelines(self.rooms, jobs=partial(job, self._whole))
+
+    @cached_property
+    def _watcher(self) -> Watcher:
+        return Watcher(self.rooms, self._pipelines, after=self._after_tick)
+
+    def _after_tick(self) -> None:
+        self.bandits.tick(self._progress.step)
+        mirrors.send(self._whole, self._progress)
