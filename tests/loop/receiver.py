@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections import defaultdict
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Receiver:
-    """Takes everything, and keeps the delivery ids that came, by path."""
+    """Takes everything, and keeps which alerts were told in which state, as `alert_01k….raised`, by path."""
 
     def __init__(self) -> None:
         self.got: dict[str, list[str]] = defaultdict(list)
@@ -16,8 +17,9 @@ class Receiver:
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
-                self.rfile.read(int(self.headers["Content-Length"]))
-                got[self.path].append(self.headers["Treadle-Delivery"])
+                event = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                state = event["type"].rpartition(".")[2]
+                got[self.path] += [f"{alert['alert']}.{state}" for alert in event["data"]["alerts"]]
                 self.send_response(204)
                 self.end_headers()
 

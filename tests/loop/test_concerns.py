@@ -11,7 +11,8 @@ import tiny
 from treadle.app.workspace import Workspace
 from treadle.core.clock import ManualClock
 from treadle.core.errors import RunFailed, StoreUnavailable
-from treadle.core.records import Alert
+from treadle.monitoring.channel import Message
+from treadle.monitoring.routes import Routes
 
 #: The rows of `tiny` reach from here for a week.
 BEGIN = datetime(2020, 1, 6, tzinfo=UTC)
@@ -23,8 +24,8 @@ class Heard:
     def __init__(self) -> None:
         self.told: list[tuple[str, bool]] = []
 
-    def send(self, alert: Alert) -> None:
-        self.told.append((alert.rule, alert.resolved_at is None))
+    def send(self, message: Message) -> None:
+        self.told += [(message.rule, message.state == "raised") for _ in message.alerts]
 
 
 @pytest.fixture
@@ -40,7 +41,7 @@ def watched(opened: tiny.Opener, root: Path, clock: ManualClock, heard: Heard) -
     file.write_text(file.read_text().replace("td.Policy(triggers=", promised))
     clock.set(BEGIN)
     workspace = opened(clock=clock, compute__engine="inline")
-    workspace.alerts._channel = heard  # type: ignore[assignment]
+    workspace.__dict__["routes"] = Routes(channels={"heard": lambda: heard})  # type: ignore[dict-item, return-value]
     return workspace
 
 

@@ -17,8 +17,9 @@ from test_watcher import contents, files
 import services
 from treadle.app.workspace import Workspace, open_workspace
 from treadle.core.clock import ManualClock
-from treadle.core.records import Alert
 from treadle.core.settings import as_environment
+from treadle.monitoring.channel import Message
+from treadle.monitoring.routes import Routes
 
 _VIEW = """
 crowds = td.FeatureView(
@@ -144,8 +145,8 @@ class Heard:
     def __init__(self) -> None:
         self.told: list[tuple[str, str, bool]] = []
 
-    def send(self, alert: Alert) -> None:
-        self.told.append((alert.rule, alert.subject, alert.resolved_at is None))
+    def send(self, message: Message) -> None:
+        self.told += [(message.rule, alert.subject, message.state == "raised") for alert in message.alerts]
 
 
 def test_a_store_that_is_gone_fails_no_run_and_is_told_once(
@@ -154,7 +155,7 @@ def test_a_store_that_is_gone_fails_no_run_and_is_told_once(
     settings = {"compute.engine": "inline", "online.url": mortal.url}
     with open_workspace(shop, clock=clock, overrides=settings) as opened:
         heard = Heard()
-        opened.alerts._channel = heard  # type: ignore[assignment]
+        opened.__dict__["routes"] = Routes(channels={"heard": lambda: heard})  # type: ignore[dict-item, return-value]
         opened.ingest("crowds")
         opened.online.materialise("crowds")
         mortal.kill()

@@ -13,8 +13,9 @@ from treadle.core.clock import ManualClock
 from treadle.core.errors import DeliveryFailed, SettingsError
 from treadle.monitoring.alerts import Alerts
 from treadle.monitoring.channels.webhook import Channel, verify
+from treadle.monitoring.routes import Routes
 from treadle.store.ledger.ledger import Ledger
-from treadle.testing.channels import an_alert, receiver
+from treadle.testing.channels import a_message, an_alert, receiver
 
 NOW = datetime(2013, 12, 1, tzinfo=UTC)
 
@@ -26,7 +27,7 @@ def channel(url: str, **changes: object) -> Channel:
 
 def test_the_signature_can_be_recomputed_by_the_receiver() -> None:
     with receiver() as got:
-        channel(got.url).send(an_alert())
+        channel(got.url).send(a_message())
 
     [delivery] = got.got
     stamp, given = (part.split("=")[1] for part in delivery.headers["treadle-signature"].split(","))
@@ -37,7 +38,7 @@ def test_the_signature_can_be_recomputed_by_the_receiver() -> None:
 
 def test_the_body_is_a_cloud_event() -> None:
     with receiver() as got:
-        channel(got.url, source="flights").send(an_alert(resolved=True))
+        channel(got.url, source="flights").send(a_message(resolved=True))
 
     [delivery] = got.got
     event = json.loads(delivery.body)
@@ -49,12 +50,12 @@ def test_the_body_is_a_cloud_event() -> None:
         "treadle.alert.resolved",
     )
     assert (event["subject"], event["time"]) == ("model:delay", "2013-11-30T07:00:00+00:00")
-    assert event["data"]["text"] == an_alert().text
+    assert [alert["text"] for alert in event["data"]["alerts"]] == [an_alert().text]
 
 
 def test_receivers_in_python_can_verify() -> None:
     with receiver() as got:
-        channel(got.url).send(an_alert())
+        channel(got.url).send(a_message())
     body, header = got.got[0].body, got.got[0].headers["treadle-signature"]
 
     assert verify(body, header, secret="s3cret", now=NOW + timedelta(minutes=4))
@@ -67,14 +68,14 @@ def test_receivers_in_python_can_verify() -> None:
 
 def test_without_a_secret_nothing_is_signed() -> None:
     with receiver() as got:
-        channel(got.url, secret="").send(an_alert())
+        channel(got.url, secret="").send(a_message())
 
     assert "treadle-signature" not in got.got[0].headers
 
 
 def test_a_receiver_that_recovers_gets_it_with_the_same_id_and_body() -> None:
     with receiver(503, 429, 200) as got:
-        channel(got.url).send(an_alert())
+        channel(got.url).send(a_message())
 
     assert len(got.got) == 3
     assert len({(each.headers["treadle-delivery"], each.body) for each in got.got}) == 1
@@ -82,21 +83,21 @@ def test_a_receiver_that_recovers_gets_it_with_the_same_id_and_body() -> None:
 
 def test_a_receiver_that_fails_is_tried_three_times() -> None:
     with receiver(500) as got, pytest.raises(DeliveryFailed, match="it answered 500"):
-        channel(got.url).send(an_alert())
+        channel(got.url).send(a_message())
 
     assert len(got.got) == 3
 
 
 def test_a_receiver_that_refuses_is_not_asked_again() -> None:
     with receiver(404) as got, pytest.raises(DeliveryFailed, match="it answered 404"):
-        channel(got.url).send(an_alert())
+        channel(got.url).send(a_message())
 
     assert len(got.got) == 1
 
 
 def test_a_receiver_that_hangs_is_given_up() -> None:
-    with receiver(0) as got, pytest.raises(DeliveryFailed, match=r"did not answer within 0.1 s|timed out"):
-        channel(got.url, timeout=0.1).send(an_alert())
+    with receiver(0) as got, pytest.raises(DeliveryFailed, match=r"did not answer within 0.5 s|timed out"):
+        channel(got.url, timeout=0.5).send(a_message())
 
     assert len(got.got) == 3
 
@@ -106,7 +107,7 @@ def test_nobody_at_the_address() -> None:
         gone = got.url
 
     with pytest.raises(DeliveryFailed, match="cannot be reached"):
-        channel(gone).send(an_alert())
+        channel(gone).send(a_message())
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -114,7 +115,7 @@ def test_redirects_are_not_followed(status: int) -> None:
     with receiver() as other, receiver(status) as got:
         got.location = other.url
         with pytest.raises(DeliveryFailed, match="redirects are not followed"):
-            channel(got.url).send(an_alert())
+            channel(got.url).send(a_message())
 
     assert (len(got.got), len(other.got)) == (1, 0)
 
@@ -137,7 +138,7 @@ def test_redirects_are_not_followed(status: int) -> None:
     ],
 )
 def test_other_addresses_are_refused(url: str) -> None:
-    with pytest.raises(SettingsError, match="alerts.webhook"):
+    with pytest.raises(SettingsError, match=r"alerts\.webhook"):
         Channel(url)
 
 
@@ -150,11 +151,14 @@ def test_a_password_in_the_address_is_refused_and_not_repeated() -> None:
 
 def test_alerts_reach_a_receiver_that_was_down_at_first(ledger: Ledger, clock: ManualClock) -> None:
     with receiver(500, 500, 500, 204) as got:
-        alerts = Alerts(ledger=ledger, clock=clock, channel=channel(got.url))
+        there = channel(got.url)
+        alerts = Alerts(ledger=ledger, clock=clock, routes=Routes(channels={"hook": lambda: there}))
         raised = alerts.raise_("freshness", "model:delay", "stale")
+        clock.advance("5s")
 
         alerts.settle("freshness", {"model:delay": "stale"})
 
+    assert raised is not None
     assert raised.delivered is False
     assert [alert.delivered for alert in alerts.open()] == [True]
     assert len({delivery.body for delivery in got.got}) == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from treadle.core.errors import MissingExtra, StoreUnavailable, TreadleError
@@ -11,6 +12,7 @@ from treadle.core.records import Record
 
 if TYPE_CHECKING:
     from treadle.app.workspace import Workspace
+    from treadle.monitoring.channel import Channel
 
 #: library → what it is needed for, and the extra that brings it
 _OPTIONAL = {
@@ -25,6 +27,7 @@ _OPTIONAL = {
     "redis": ("online features and streams in Redis", "redis"),
     "pika": ("jobs and streams in RabbitMQ", "rabbitmq"),
     "nats": ("streams in NATS", "nats"),
+    "apprise": ("alerts through Apprise", "apprise"),
 }
 
 
@@ -50,6 +53,7 @@ def checks(workspace: Workspace) -> list[Check]:
         _try("online", lambda: _online(workspace)),
         _try("queue", lambda: _queue(workspace)),
         *_mirrors(workspace),
+        *_channels(workspace),
         _try("clock", lambda: f"{workspace.clock.now():%Y-%m-%d %H:%M:%S} UTC"),
         *(_library(name, purpose, extra) for name, (purpose, extra) in _OPTIONAL.items()),
     ]
@@ -93,6 +97,22 @@ def _mirrors(workspace: Workspace) -> list[Check]:
         return [_try("mirror", mirror.check) for mirror in workspace.mirrors]
     except TreadleError as error:
         return [Check(what="mirror", ok=False, said=str(error))]
+
+
+def _channels(workspace: Workspace) -> list[Check]:
+    """Look whether alerts reach anybody; nobody is told anything."""
+    try:
+        found = workspace.routes.channels
+    except TreadleError as error:
+        return [Check(what="alerts", ok=False, said=str(error))]
+    if not found:
+        said = "alerts are only kept, as no channel is set: [alerts.channels.<name>] in treadle.toml"
+        return [Check(what="alerts", ok=True, said=said)]
+    return [_try(f"channel {name}", partial(_channel, name, make)) for name, make in found.items()]
+
+
+def _channel(name: str, make: Callable[[], Channel]) -> str:
+    return f"{make().shown}; try it: treadle alerts test {name}"
 
 
 def _try(what: str, look: Callable[[], str]) -> Check:

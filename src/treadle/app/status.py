@@ -6,8 +6,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from treadle.app import mirrors
+from treadle.core.alert import Alert
 from treadle.core.errors import NotFound, SettingsError, TreadleError
-from treadle.core.records import Alert, Decision, Record, Run, ServerState, Variant
+from treadle.core.records import Decision, Record, Run, ServerState, Variant
 from treadle.core.rollout import RolloutState
 from treadle.features import materialisations
 from treadle.features.materialisations import ViewFreshness

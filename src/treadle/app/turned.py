@@ -40,7 +40,7 @@ class Turned(Scored):
 
     def watch(self, *, interval: float = 30.0, stop: threading.Event | None = None) -> None:
         """Turn the loop of every model whenever it is due, and move rollouts on, until `stop` is set."""
-        with self.rolling.beside():
+        with self.alerts.beside(), self.rolling.beside():
             self._watcher.watch(
                 self.project.models.values(), interval=interval, stop=stop or threading.Event()
             )

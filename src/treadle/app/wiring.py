@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from treadle.core import plugins, settings
-from treadle.core.clock import Clock, SystemClock
+from treadle.core.clock import Clock, SystemClock, parse_span
 from treadle.core.errors import StoreUnavailable
 from treadle.core.progress import Progress
 from treadle.data.admission import Admission
@@ -29,6 +29,8 @@ from treadle.loop.rolling import Rolling
 from treadle.loop.rooms import Rooms
 from treadle.monitoring.alerts import Alerts
 from treadle.monitoring.drifts import Drifts
+from treadle.monitoring.routes import Routes, routes
+from treadle.monitoring.rules import Rules
 from treadle.registry.mirror import Mirror
 from treadle.registry.models import Models
 from treadle.serving.endpoints import Endpoints
@@ -226,7 +228,20 @@ class Wiring:
     @cached_property
     def alerts(self) -> Alerts:
         """Room 8: messages to people."""
-        return Alerts(ledger=self.ledger, clock=self.clock, channel=self._channel())
+        found = self.settings.alerts
+        return Alerts(
+            ledger=self.ledger,
+            clock=self.clock,
+            routes=self.routes,
+            rules=Rules(found.rules),
+            world=SystemClock(),
+            keep=parse_span(found.keep),
+        )
+
+    @cached_property
+    def routes(self) -> Routes:
+        """Room 8: the ways to tell a person."""
+        return routes(self.settings.alerts, project=self.settings.project.name)
 
     @cached_property
     def drifts(self) -> Drifts:
@@ -288,14 +303,6 @@ class Wiring:
                 "ledger back from a backup, or set ledger.url to where it is; to begin anew, take the tables away."
             )
             raise StoreUnavailable(msg)
-
-    def _channel(self) -> Any:
-        found = self.settings.alerts
-        if not found.webhook:
-            return None
-        return plugins.load("channel", "webhook").Channel(
-            found.webhook, secret=found.secret, clock=SystemClock()
-        )
 
     @cached_property
     def engine(self) -> Any:

@@ -24,6 +24,7 @@ from treadle.core.clock import monotonic
 from treadle.core.errors import InvalidInput
 
 SIGNATURE, DELIVERY = "Treadle-Signature", "Treadle-Delivery"
+EVENTS = "application/cloudevents+json; charset=utf-8"
 #: Answers that may be another one a little later.
 _PASSING = {408, 425, 429}
 _READ = 4096
@@ -62,6 +63,7 @@ def post(
     at: datetime,
     timeout: float = 5.0,
     allowed: Allowed | None = None,
+    content_type: str = EVENTS,
 ) -> Failure | None:
     """Post a message once; None: it was taken, with any 2xx answer. Redirects are not followed.
 
@@ -70,7 +72,7 @@ def post(
     """
     parts = urllib.parse.urlsplit(url)
     headers = {
-        "Content-Type": "application/cloudevents+json; charset=utf-8",
+        "Content-Type": content_type,
         "User-Agent": "treadle",
         DELIVERY: delivery,
     }

@@ -382,19 +382,3 @@ class Decision(Record, frozen=True, kw_only=True):
     #: What a person should be told although it is no reason to train; and the digest of the policy that decided.
     told: tuple[str, ...] = ()
     policy: str = ""
-
-
-class Alert(Record, frozen=True, kw_only=True):
-    """A message to a person."""
-
-    id: str
-    #: The rule that spoke, as `stale-data`.
-    rule: str
-    #: What it is about, as `model:delay`.
-    subject: str
-    text: str
-    at: datetime
-    #: Moment at which it no longer held.
-    resolved_at: datetime | None = None
-    #: Whether the channel took it; None: no channel is configured.
-    delivered: bool | None = None

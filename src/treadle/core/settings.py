@@ -16,15 +16,13 @@ from typing import Any, Literal
 import msgspec
 
 from treadle.core.errors import NotFound, SettingsError, closest
+from treadle.core.section import Section as Section
+from treadle.core.telling import AlertsSettings as AlertsSettings
 
-FILE_NAME = "treadle.toml"
-_PREFIX = "TREADLE_"
+FILE_NAME, _PREFIX = "treadle.toml", "TREADLE_"
 #: Characters of the longest file of settings, dots in its longest line, and characters of a value that a message repeats.
 _LONGEST, _MOST_DOTS, _LONGEST_SHOWN = 64 * 1024, 100, 200
-
-
-class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A table of `treadle.toml`."""
+_PLAIN, _SECRET = (str, int, float, bool), ("token", "secret", "redact_key", "channels")
 
 
 class ProjectSettings(Section, frozen=True, kw_only=True):
@@ -195,15 +193,6 @@ class ServingSettings(Section, frozen=True, kw_only=True):
     grace: float = 30.0
 
 
-class AlertsSettings(Section, frozen=True, kw_only=True):
-    """Who is told when something needs a person."""
-
-    #: Address that receives a signed JSON `POST` for each alert; empty: alerts are only stored.
-    webhook: str = ""
-    #: Key of the HMAC-SHA256 signature in the header `Treadle-Signature`.
-    secret: str = ""
-
-
 class ClockSettings(Section, frozen=True, kw_only=True):
     """Which clock the project lives by."""
 
@@ -242,8 +231,7 @@ def find_root(start: Path | None = None) -> Path:
     for folder in (begin, *begin.parents):
         if (folder / FILE_NAME).is_file():
             return folder
-    msg = f"No {FILE_NAME} in {begin} or above it. Make a project here with: treadle init"
-    raise NotFound(msg)
+    raise NotFound(f"No {FILE_NAME} in {begin} or above it. Make a project here with: treadle init")
 
 
 def load(
@@ -302,8 +290,8 @@ def referenced(text: str, environment: Mapping[str, str] | None = None) -> str:
     found = os.environ if environment is None else environment
     if name in found:
         return found[name]
-    if f"{name}_FILE" in found:
-        return _read_secret(f"{name}_FILE", found[f"{name}_FILE"])
+    if (file := f"{name}_FILE") in found:
+        return _read_secret(file, found[file])
     msg = f"{text!r}: there is no variable {name}, and none {name}_FILE that names a file. Set one of them."
     raise SettingsError(msg)
 
@@ -314,7 +302,7 @@ def as_environment(overrides: Mapping[str, Any]) -> dict[str, str]:
     >>> as_environment({"compute.timeout": "5m", "serving.workers": 2})
     {'TREADLE_COMPUTE__TIMEOUT': '5m', 'TREADLE_SERVING__WORKERS': '2'}
     """
-    return {_PREFIX + key.upper().replace(".", "__", 1): str(value) for key, value in overrides.items()}
+    return {_PREFIX + key.upper().replace(".", "__", 1): _text(value) for key, value in overrides.items()}
 
 
 def child_environment(extra: Mapping[str, str]) -> dict[str, str]:
@@ -369,7 +357,7 @@ def _read_secret(variable: str, path: str) -> str:
 
 def _exists(key: str) -> bool:
     section, _, name = key.partition(".")
-    return section in SECTIONS and name in SECTIONS[section].__struct_fields__
+    return name in getattr(SECTIONS.get(section), "__struct_fields__", ())
 
 
 def _must_exist(section: str, name: str, where: str) -> None:
@@ -386,9 +374,23 @@ def _section(kind: type[Section], name: str, values: dict[str, Any], origin: dic
     types = {field.name: field.type for field in msgspec.structs.fields(kind)}
     for key, value in values.items():
         try:
-            checked[key] = msgspec.convert(value, types[key], strict=not isinstance(value, str))
-        except msgspec.ValidationError as error:
-            shown = "***" if key in {"token", "secret", "redact_key"} else repr(value)[:_LONGEST_SHOWN]
+            checked[key] = _converted(value, types[key])
+        except msgspec.DecodeError as error:
+            shown = (
+                "***" if key in _SECRET or isinstance(value, dict | list) else repr(value)[:_LONGEST_SHOWN]
+            )
             msg = f"Setting {name}.{key} = {shown} in {origin[f'{name}.{key}']}: {error}"
             raise SettingsError(msg) from error
     return kind(**checked)
+
+
+def _converted(value: Any, kind: Any) -> Any:
+    if (
+        isinstance(value, str) and kind not in _PLAIN and value[:1] in ("{", "[")
+    ):  # a table or a list, as JSON
+        return msgspec.json.decode(value, type=kind)
+    return msgspec.convert(value, kind, strict=not isinstance(value, str))
+
+
+def _text(value: Any) -> str:
+    return msgspec.json.encode(value).decode() if isinstance(value, dict | list | tuple) else str(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from treadle.core.alert import Concern
 from treadle.core.clock import parse_span, span_text
 from treadle.core.errors import NotFound
 from treadle.core.records import Run
@@ -30,19 +31,25 @@ class Concerns:
     def __init__(self, rooms: Rooms) -> None:
         self._rooms = rooms
 
-    def of(self, model: Model) -> dict[str, str]:
-        """Return what holds now: rule → text."""
+    def of(self, model: Model) -> list[Concern]:
+        """Return what holds now."""
         runs = self._rooms.runs.list(model=model.name, limit=10)
         stale = self.freshness(model).stale
         waiting = approvals.Approvals(self._rooms).list(model.name, state="waiting")
+        ended = next((run for run in runs if run.status != "running"), None)
+        failed = _failed(ended)
         said = {
-            FAILED_RUN: _failed(next((run for run in runs if run.status != "running"), None)),
             UNFINISHED_RUN: self._unfinished(model, next((r for r in runs if r.status == "running"), None)),
             STALE_MODEL: stale.get("model", ""),
             STALE_DATA: stale.get("data", ""),
             approvals.RULE: approvals.told(waiting[0]) if waiting else "",
         }
-        return {rule: text for rule, text in said.items() if text}
+        subject = f"model:{model.name}"
+        found = [Concern(rule, subject, text) for rule, text in said.items() if text]
+        if ended is not None and failed:
+            # Each failure counts, for who wants to be told only of several in a row.
+            found.append(Concern(FAILED_RUN, subject, failed, event=ended.id))
+        return found
 
     def freshness(self, model: Model) -> Freshness:
         """Return how old a model and its data are, beside what its policy allows."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import msgspec
 from sqlalchemy import Connection
 
+from treadle.core.alert import Concern
 from treadle.core.errors import Conflict, NoRoom, NotFound, RunFailed, StoreUnavailable, TreadleError
 from treadle.core.records import Decision
 from treadle.loop import requests
@@ -146,20 +147,15 @@ class Watcher:
         return Due(decision=decision, force=bool(facts.requests), also=also)
 
     def _tell(self, model: Model, look: Look) -> None:
-        """Raise and resolve alerts, so that those are open which hold now; where that is so, nothing is written."""
+        """Let those alerts be open that hold now; where that is so already, nothing is written."""
         found, rules = self._concerns.of(model), [*RULES]
+        subject = f"model:{model.name}"
         if look.decision is not None:
             rules.append(UNPROVEN)
             if look.decision.told:
-                found[UNPROVEN] = " ".join(look.decision.told)
+                found.append(Concern(UNPROVEN, subject, " ".join(look.decision.told)))
         if not look.may_pass and not isinstance(look.failure, StoreUnavailable):
             rules.append(STUCK)
             if look.failure is not None and not isinstance(look.failure, RunFailed):
-                found[STUCK] = look.error
-        alerts, subject = self._rooms.alerts, f"model:{model.name}"
-        there = {alert.rule for alert in alerts.open() if alert.subject == subject}
-        for rule in rules:
-            if rule in found and rule not in there:
-                alerts.raise_(rule, subject, found[rule])
-            elif rule in there and rule not in found:
-                alerts.resolve(rule, subject)
+                found.append(Concern(STUCK, subject, look.error))
+        self._rooms.alerts.see(found, looked={(rule, subject) for rule in rules})

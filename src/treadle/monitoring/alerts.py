@@ -2,74 +2,114 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, delete, select
 
+from treadle.core.alert import Acknowledgement, Alert, Concern, Silence
 from treadle.core.clock import Clock
-from treadle.core.errors import DeliveryFailed
+from treadle.core.errors import Conflict, InvalidInput, not_found
 from treadle.core.ids import new_id
-from treadle.core.records import Alert, from_json, to_json
-from treadle.monitoring.channel import Channel
+from treadle.core.records import from_json, to_json
+from treadle.monitoring.channel import Message
+from treadle.monitoring.courier import Courier
+from treadle.monitoring.outbox import Outbox, Waiting, store
+from treadle.monitoring.routes import Routes
+from treadle.monitoring.rules import Rules, Sighting, is_alert, seen
+from treadle.monitoring.silences import Silences
 from treadle.store.ledger import tables as t
 from treadle.store.ledger.ledger import Ledger
 
-#: Resolved alerts, newest first, among which undelivered ones are looked for.
-_LOOKED_BACK = 200
+#: The rule and the subject of an alert.
+About = tuple[str, str]
 
 
 class Alerts:
     """Alerts of all rules. A look that finds nothing new writes nothing.
 
-    An alert is kept before it is sent. A channel that fails loses nothing: `delivered` stays false, and the next
-    look sends it again.
+    An alert is kept before it is sent, and what its channels have not taken yet is sent again later.
 
     >>> alerts.raise_("stale-data", "model:delay", "The newest row is 3d old.")  # doctest: +SKIP
     >>> alerts.resolve("stale-data", "model:delay")                              # doctest: +SKIP
     """
 
-    def __init__(self, *, ledger: Ledger, clock: Clock, channel: Channel | None = None) -> None:
-        self._ledger, self._clock, self._channel = ledger, clock, channel
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        clock: Clock,
+        routes: Routes | None = None,
+        rules: Rules | None = None,
+        world: Clock | None = None,
+        keep: timedelta = timedelta(days=365),
+    ) -> None:
+        """Take what alerts go by. `world` is the clock of those who are told, by default the project's."""
+        self._ledger, self._clock = ledger, clock
+        self._routes, self._rules, self._keep = routes or Routes(), rules or Rules(), keep
+        self._world = world or clock
+        self._outbox = Outbox(ledger, self._routes, self._world)
+        self._silences = Silences(ledger)
+        self._courier: Courier | None = None
 
-    def raise_(self, rule: str, subject: str, text: str, *, connection: Connection | None = None) -> Alert:
+    def raise_(
+        self, rule: str, subject: str, text: str, *, event: str = "", connection: Connection | None = None
+    ) -> Alert | None:
         """Raise an alert, or return the one that is open for this rule and subject, as it was raised.
 
-        Inside the caller's transaction, where one is given, it is only kept: `deliver` sends it afterwards.
+        None: the rule asks for more than this before somebody is told. Inside the caller's transaction, where one is given,
+        it is only kept: `deliver` sends it afterwards.
         """
+        concern = Concern(rule, subject, text, event)
         if connection is not None:
-            return self._insert(connection, rule, subject, text)
+            return self._found_in(connection, concern)
         found = self._find(rule, subject)
-        if found is None:
+        if found is None and self._is_news(concern):
             with self._ledger.write() as own:
-                found = self._insert(own, rule, subject, text)
-        return self._delivered(found)
+                self._found_in(own, concern)
+        self.deliver()
+        return self._find(rule, subject)
 
     def resolve(self, rule: str, subject: str) -> Alert | None:
         """Close the open alert of a rule and subject, and tell; None: there is none."""
-        found = self._find(rule, subject)
-        if found is None:
-            return None
-        with self._ledger.write() as connection:
-            still = _open_one(connection, rule, subject)
-            if still is None:
-                return None
-            delivered = None if self._channel is None else False
-            closed = msgspec.structs.replace(still, resolved_at=self._clock.now(), delivered=delivered)
-            _store(connection, closed)
-        return self._delivered(closed)
+        closed = None
+        if self._find(rule, subject) is not None or self._is_seen(rule, subject):
+            with self._ledger.write() as connection:
+                closed = self._ended_in(connection, rule, subject)
+        self.deliver()
+        return None if closed is None else self.get(closed.id)
 
     def settle(self, rule: str, found: Mapping[str, str]) -> list[Alert]:
-        """Make the open alerts of a rule those that hold now (subject → text), and return them.
+        """Make the open alerts of a rule those that hold now (subject → text), and return them."""
+        concerns = [Concern(rule, subject, text) for subject, text in sorted(found.items())]
+        looked = {(rule, alert.subject) for alert in self.open() if alert.rule == rule}
+        looked |= {about for about in self._sightings() if about[0] == rule}
+        self.see(concerns, looked=looked)
+        return [alert for alert in self.open() if alert.rule == rule][::-1]
 
-        Raises what is new, resolves what no longer holds, and sends what could not be sent before.
+    def see(self, concerns: Iterable[Concern], *, looked: Collection[About] = ()) -> None:
+        """Take what a look has found: raise what is new, and resolve what was `looked` at and no longer holds.
+
+        All of it is one transaction, so that subjects of one rule are told together; where nothing changed, nothing is written.
         """
+        holding = {(one.rule, one.subject): one for one in concerns}
+        there = {(alert.rule, alert.subject) for alert in self.open()}
+        waiting = self._sightings()
+        new = [one for about, one in holding.items() if about not in there and self._is_news(one, waiting)]
+        over = [about for about in there if about in looked and about not in holding]
+        over += [
+            about for about, one in waiting.items() if one.since and about in looked and about not in holding
+        ]
+        if new or over:
+            with self._ledger.write() as connection:
+                for about in sorted(set(over)):
+                    self._ended_in(connection, *about)
+                for concern in new:
+                    self._found_in(connection, concern)
         self.deliver()
-        for alert in self.open():
-            if alert.rule == rule and alert.subject not in found:
-                self.resolve(rule, alert.subject)
-        return [self.raise_(rule, subject, text) for subject, text in sorted(found.items())]
 
     def open(self) -> Sequence[Alert]:
         """Return the alerts that hold now, newest first."""
@@ -86,56 +126,213 @@ class Alerts:
         ]
         return self._select(*chosen, limit=limit)
 
-    def deliver(self) -> int:
-        """Send what the channel did not take before; return how many it took now.
+    def get(self, name: str) -> Alert:
+        """Return one alert, by its id.
 
-        After the first failure the rest waits for the next look, so that a hanging receiver costs one time-out.
+        Raises:
+            NotFound: there is none, or it was resolved so long ago that it is no longer kept.
         """
-        if self._channel is None:
-            return 0
-        closed = self._select(t.alerts.c.open.is_(False), limit=_LOOKED_BACK)
-        waiting = [alert for alert in (*self.open(), *closed) if alert.delivered is False]
-        taken = 0
-        for alert in sorted(waiting, key=lambda each: each.id):
-            if not self._delivered(alert).delivered:
-                break
-            taken += 1
-        return taken
+        found = self._select(t.alerts.c.id == name)
+        if not found:
+            raise not_found("alert", name, [alert.id for alert in self.open()])
+        return found[0]
 
-    def _insert(self, connection: Connection, rule: str, subject: str, text: str) -> Alert:
-        there = _open_one(connection, rule, subject)
+    def acknowledge(self, name: str, *, actor: str, reason: str) -> Alert:
+        """Say that somebody has taken an open alert on: it is not told again while it holds.
+
+        Raises:
+            NotFound: there is none of that id.
+            Conflict: it was resolved, or somebody else has taken it on.
+            InvalidInput: there is no reason.
+        """
+        if not reason.strip():
+            msg = "An acknowledgement needs a reason: what is being done about it."
+            raise InvalidInput(msg, field="reason")
+        self.get(name)
+        with self._ledger.write() as connection:
+            found = _alert(connection, name)
+            if found is None or found.resolved_at is not None:
+                msg = f"Alert {name} was resolved meanwhile: there is nothing to take on."
+                raise Conflict(msg)
+            if found.acknowledged is not None and found.acknowledged.actor != actor:
+                taken = found.acknowledged
+                msg = f"Alert {name} was taken on by {taken.actor} at {taken.at:%Y-%m-%d %H:%M} UTC: {taken.reason}"
+                raise Conflict(msg)
+            done = Acknowledgement(at=self._clock.now(), actor=actor, reason=reason)
+            changed = msgspec.structs.replace(found, acknowledged=done)
+            store(connection, changed)
+        return changed
+
+    def silence(
+        self, *, rule: str = "*", subject: str = "*", until: datetime | timedelta, actor: str, reason: str
+    ) -> Silence:
+        """Let nobody be told of some alerts until a moment, or for a time; they are kept, and told then if they still hold.
+
+        `rule` and `subject` are patterns, as `stale-*` and `model:delay`.
+
+        Raises:
+            InvalidInput: the moment has passed, or there is no reason.
+        """
+        now = self._world.now()
+        end = now + until if isinstance(until, timedelta) else until
+        return self._silences.add(rule=rule, subject=subject, until=end, now=now, actor=actor, reason=reason)
+
+    def unsilence(self, name: str) -> Silence:
+        """End a silence before its time; what it held back is told.
+
+        Raises:
+            NotFound: there is none of that id.
+        """
+        ended = self._silences.end(name, now=self._world.now())
+        self.deliver()
+        return ended
+
+    def silences(self) -> list[Silence]:
+        """Return the silences that hold now."""
+        return self._silences.active(self._world.now())
+
+    def waiting(self) -> list[Waiting]:
+        """Return what channels have not taken yet, the oldest first, with what the last try came to."""
+        return self._outbox.waiting()
+
+    def test(self, channel: str) -> Message:
+        """Send a message to one channel now, which nobody needs to act upon.
+
+        Raises:
+            NotFound: there is no such channel.
+            DeliveryFailed: it was not taken; the message says why.
+            SettingsError: the channel cannot be made.
+        """
+        if channel not in self._routes.channels:
+            raise not_found("channel", channel, self._routes.channels)
+        now = self._world.now()
+        text = "This is a test: nothing is wrong, and nobody has to do anything."
+        alert = Alert(
+            id=new_id("test"), rule="test", subject=f"channel:{channel}", text=text, at=now, severity="info"
+        )
+        message = Message(
+            id=f"{alert.id}.raised", state="raised", rule="test", severity="info", alerts=(alert,)
+        )
+        self._routes.channels[channel]().send(message)
+        return message
+
+    def deliver(self) -> int:
+        """Send what is due; return how many messages were taken. Within `beside` it is left to a thread."""
+        if self._courier is not None:
+            self._courier.wake()
+            return 0
+        return self._round()
+
+    @contextmanager
+    def beside(self) -> Iterator[None]:
+        """Deliver in a thread as long as the block lasts, so that a channel that hangs holds nothing up."""
+        with Courier(self._round).running() as self._courier:
+            try:
+                yield
+            finally:
+                self._courier = None
+
+    def _round(self) -> int:
+        """Send what is due, and first let those wait that are told again and again."""
+        self._repeat()
+        return self._outbox.send()
+
+    def _repeat(self) -> None:
+        if not self._rules.any_repeated:
+            return
+        late = [alert for alert in self.open() if self._is_late(alert)]
+        if not late:
+            return
+        with self._ledger.write() as connection:
+            for alert in late:
+                now = _alert(connection, alert.id)
+                if now is not None and now.resolved_at is None and self._is_late(now):
+                    self._outbox.put(now, state="repeated", connection=connection)
+                    store(connection, msgspec.structs.replace(now, delivered=False))
+
+    def _is_late(self, alert: Alert) -> bool:
+        every = self._rules.of(alert.rule).repeat
+        return (
+            every is not None
+            and alert.acknowledged is None
+            and alert.delivered is True
+            and alert.told_at is not None
+            and self._world.now() - alert.told_at >= every
+        )
+
+    def _is_news(self, concern: Concern, waiting: Mapping[About, Sighting] | None = None) -> bool:
+        """Return whether what was found and is no open alert changes anything."""
+        rule = self._rules.of(concern.rule)
+        if not rule.is_patient:
+            return True
+        there = self._sightings() if waiting is None else waiting
+        before, now = there.get((concern.rule, concern.subject)), self._clock.now()
+        after = seen(before, event=concern.event, now=now, rule=rule)
+        return after != before or is_alert(after, now=now, rule=rule)
+
+    def _found_in(self, connection: Connection, concern: Concern) -> Alert | None:
+        """Keep what was found, as an alert where the rule has enough; nothing is sent."""
+        there = _open_one(connection, concern.rule, concern.subject)
         if there is not None:
             return there
+        rule, now = self._rules.of(concern.rule), self._clock.now()
+        if rule.is_patient:
+            before = _sightings(connection).get((concern.rule, concern.subject))
+            after = seen(before, event=concern.event, now=now, rule=rule)
+            self._note(connection, concern.rule, concern.subject, after)
+            if not is_alert(after, now=now, rule=rule):
+                return None
         alert = Alert(
             id=new_id("alert"),
-            rule=rule,
-            subject=subject,
-            text=text,
-            at=self._clock.now(),
-            delivered=None if self._channel is None else False,
+            rule=concern.rule,
+            subject=concern.subject,
+            text=concern.text,
+            at=now,
+            severity=rule.severity,
         )
-        row = {"id": alert.id, "rule": rule, "subject": subject, "open": True, "body": to_json(alert)}
-        connection.execute(insert(t.alerts).values(**row, at=t.micros(alert.at)))
-        return alert
+        told = self._outbox.last_told(alert.rule, alert.subject, connection) if rule.cooldown else None
+        earliest = None if told is None else told + rule.cooldown
+        is_sent = self._outbox.put(
+            alert, state="raised", connection=connection, earliest=earliest, group=rule.group
+        )
+        kept = msgspec.structs.replace(alert, delivered=False if is_sent else None)
+        store(connection, kept)
+        return kept
 
-    def _delivered(self, alert: Alert) -> Alert:
-        """Send an alert that waits, and note that it was taken; no transaction is open meanwhile."""
-        if self._channel is None or alert.delivered is not False:
-            return alert
-        try:
-            self._channel.send(alert)
-        except DeliveryFailed:
-            return alert
-        with self._ledger.write() as connection:
-            now = from_json(
-                connection.execute(select(t.alerts.c.body).where(t.alerts.c.id == alert.id)).scalar_one(),
-                Alert,
-            )
-            if now.resolved_at != alert.resolved_at:  # resolved meanwhile: that is still to be sent
-                return now
-            taken = msgspec.structs.replace(now, delivered=True)
-            _store(connection, taken)
-        return taken
+    def _ended_in(self, connection: Connection, rule: str, subject: str) -> Alert | None:
+        """Close what is open or was seen; nothing is sent."""
+        sighting = _sightings(connection).get((rule, subject)) if self._rules.of(rule).is_patient else None
+        if sighting is not None:
+            self._note(connection, rule, subject, msgspec.structs.replace(sighting, since=None))
+        still = _open_one(connection, rule, subject)
+        if still is None:
+            return None
+        ended = msgspec.structs.replace(still, resolved_at=self._clock.now())
+        is_sent = self._outbox.resolve(ended, connection)
+        closed = msgspec.structs.replace(ended, delivered=False if is_sent else None)
+        store(connection, closed)
+        old = t.alerts.c.open.is_(False) & (t.alerts.c.at < t.micros(self._clock.now() - self._keep))
+        connection.execute(delete(t.alerts).where(old))
+        return closed
+
+    def _note(self, connection: Connection, rule: str, subject: str, sighting: Sighting) -> None:
+        """Keep what was seen, unless nothing of it counts any more."""
+        recent = self._clock.now() - self._rules.of(rule).period
+        this = (t.sightings.c.rule == rule) & (t.sightings.c.subject == subject)
+        if sighting.since is None and not any(at > recent for at in sighting.begun):
+            connection.execute(delete(t.sightings).where(this))
+        else:
+            t.put(connection, t.sightings, rule=rule, subject=subject, body=to_json(sighting))
+
+    def _is_seen(self, rule: str, subject: str) -> bool:
+        sighting = self._sightings().get((rule, subject)) if self._rules.of(rule).is_patient else None
+        return sighting is not None and sighting.since is not None
+
+    def _sightings(self) -> dict[About, Sighting]:
+        if not self._rules.any_patient:
+            return {}
+        with self._ledger.read() as connection:
+            return _sightings(connection)
 
     def _find(self, rule: str, subject: str) -> Alert | None:
         with self._ledger.read() as connection:
@@ -153,6 +350,11 @@ def _open_one(connection: Connection, rule: str, subject: str) -> Alert | None:
     return from_json(body, Alert) if body else None
 
 
-def _store(connection: Connection, alert: Alert) -> None:
-    values = {"open": alert.resolved_at is None, "body": to_json(alert)}
-    connection.execute(update(t.alerts).where(t.alerts.c.id == alert.id).values(**values))
+def _alert(connection: Connection, name: str) -> Alert | None:
+    body = connection.execute(select(t.alerts.c.body).where(t.alerts.c.id == name)).scalar()
+    return from_json(body, Alert) if body else None
+
+
+def _sightings(connection: Connection) -> dict[About, Sighting]:
+    rows = connection.execute(select(t.sightings)).all()
+    return {(row.rule, row.subject): from_json(row.body, Sighting) for row in rows}

@@ -1,4 +1,4 @@
-"""Posts each alert as signed JSON to one address: a CloudEvents 1.0 envelope, HMAC-SHA256, at least once.
+"""Posts each message as signed JSON to one address: a CloudEvents 1.0 envelope, HMAC-SHA256, at least once.
 
 The signature covers `<t>.<body>`, where `t` is the Unix time in the header:
 
@@ -8,15 +8,15 @@ The signature covers `<t>.<body>`, where `t` is the Unix time in the header:
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
 from treadle.core import hooks
 from treadle.core.clock import Clock, SystemClock
-from treadle.core.errors import DeliveryFailed, InvalidInput, SettingsError
+from treadle.core.errors import InvalidInput, SettingsError
 from treadle.core.hooks import DELIVERY, SIGNATURE, sign, verify
 from treadle.core.ids import canonical
-from treadle.core.records import Alert
+from treadle.monitoring.channel import Message
+from treadle.monitoring.posting import Patience, post
 
 __all__ = ["DELIVERY", "SIGNATURE", "Channel", "envelope", "sign", "verify"]
 
@@ -24,7 +24,7 @@ __all__ = ["DELIVERY", "SIGNATURE", "Channel", "envelope", "sign", "verify"]
 class Channel:
     """A web hook.
 
-    >>> Channel("https://example.org/hook", secret="s").send(alert)        # doctest: +SKIP
+    >>> Channel("https://example.org/hook", secret="s").send(message)      # doctest: +SKIP
     """
 
     def __init__(
@@ -47,63 +47,60 @@ class Channel:
         """
         self._url, self._secret, self._source = url, secret, source
         self._clock = clock or SystemClock()
-        self._timeout, self._tries, self._pause = timeout, tries, pause
+        self._patience = Patience(timeout=timeout, tries=tries, pause=pause)
         self._shown = _checked(url)
 
-    def send(self, alert: Alert) -> None:
-        """Post an alert; any 2xx answer takes it.
+    @property
+    def shown(self) -> str:
+        """The address without path and query, which may be secrets."""
+        return self._shown
+
+    def send(self, message: Message) -> None:
+        """Post a message; any 2xx answer takes it.
 
         Raises:
             DeliveryFailed: no try was taken. Errors that will stay (4xx, redirects) are not tried again.
         """
-        delivery = f"{alert.id}.{_state(alert)}"
-        body = canonical(envelope(alert, source=self._source, delivery=delivery))
-        problem = ""
-        for number in range(self._tries):
-            if number:
-                threading.Event().wait(self._pause * 2 ** (number - 1))
-            failure = hooks.post(
-                self._url,
-                body,
-                delivery=delivery,
-                secret=self._secret,
-                at=self._clock.now(),
-                timeout=self._timeout,
-            )
-            if failure is None:
-                return
-            problem = failure.said
-            if not failure.may_pass:
-                break
-        msg = f"The web hook {self._shown} did not take alert {alert.id}: {problem}. It is tried again at the next look."
-        raise DeliveryFailed(msg)
+        post(
+            self._url,
+            canonical(envelope(message, source=self._source)),
+            message=message.id,
+            told=f"The web hook {self._shown}",
+            secret=self._secret,
+            now=self._clock.now,
+            patience=self._patience,
+        )
 
 
-def envelope(alert: Alert, *, source: str, delivery: str) -> dict[str, Any]:
-    """Return an alert as a CloudEvents 1.0 event in structured JSON."""
+def envelope(message: Message, *, source: str) -> dict[str, Any]:
+    """Return a message as a CloudEvents 1.0 event in structured JSON."""
+    first = message.alerts[0]
     return hooks.event(
-        f"treadle.alert.{_state(alert)}",
-        delivery=delivery,
+        f"treadle.alert.{message.state}",
+        delivery=message.id,
         source=source,
-        subject=alert.subject,
-        at=alert.resolved_at or alert.at,
+        subject=first.subject if len(message.alerts) == 1 else f"{message.rule} of {len(message.alerts)}",
+        at=first.resolved_at or first.at,
         data={
-            "alert": alert.id,
-            "rule": alert.rule,
-            "subject": alert.subject,
-            "text": alert.text,
-            "at": alert.at.isoformat(),
-            "resolved_at": alert.resolved_at.isoformat() if alert.resolved_at else None,
+            "rule": message.rule,
+            "severity": message.severity,
+            "text": message.title,
+            "alerts": [
+                {
+                    "alert": alert.id,
+                    "subject": alert.subject,
+                    "text": alert.text,
+                    "at": alert.at.isoformat(),
+                    "resolved_at": alert.resolved_at.isoformat() if alert.resolved_at else None,
+                }
+                for alert in message.alerts
+            ],
         },
     )
 
 
-def _state(alert: Alert) -> str:
-    return "raised" if alert.resolved_at is None else "resolved"
-
-
 def _checked(url: str) -> str:
     try:
-        return hooks.checked(url, what="alerts.webhook")
+        return hooks.checked(url, what="the web hook's address (alerts.webhook)")
     except InvalidInput as error:
         raise SettingsError(str(error)) from error

@@ -56,8 +56,13 @@ def _print(found: Status) -> None:
     for mirror in found.mirrors:
         _print_mirror(mirror)
     for alert in found.alerts:
-        text = f"ALERT {alert.rule} on {alert.subject} since {alert.at:%Y-%m-%d %H:%M}: {alert.text}"
+        text = f"ALERT {alert.severity} {alert.rule} on {alert.subject} since {alert.at:%Y-%m-%d %H:%M}: {alert.text}"
         click.secho(output.plain(text), fg="red")
+        if alert.acknowledged:
+            taken = alert.acknowledged
+            click.echo(
+                output.plain(f"  taken on by {taken.actor}, {taken.at:%Y-%m-%d %H:%M}: {taken.reason}")
+            )
     if not found.alerts:
         click.echo("no open alerts")
 
