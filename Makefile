@@ -46,8 +46,9 @@ faults: $(READY)  ## Cut power, fail disks and kill writers at full size: an hou
 		tests/training/test_checkpoints.py tests/store/test_leases.py \
 		tests/serving/test_workers.py tests/serving/test_admission.py tests/serving/test_outages.py
 
-simulate: $(READY)  ## Simulate how often gates decide wrongly, and write docs/decision-quality.md (REPEATS=2000)
+simulate: $(READY)  ## Simulate how often gates and experiments decide wrongly, and write both pages of docs (REPEATS=2000)
 	$(BIN)/python benchmarks/decision_quality.py $(if $(REPEATS),--repeats $(REPEATS))
+	$(BIN)/python benchmarks/experiment_quality.py $(if $(REPEATS),--repeats $(REPEATS))
 
 mlflow: $(MLFLOW)/.ready  ## Install the newest MLflow into .venv-mlflow, for the tests of its mirror
 

@@ -66,6 +66,9 @@ if TYPE_CHECKING:
     from treadle.loop.triggers.new_outcomes import NewOutcomes as NewOutcomes
     from treadle.loop.triggers.new_rows import NewRows as NewRows
     from treadle.loop.triggers.schedule import Schedule as Schedule
+    from treadle.monitoring.experiment import Design as Design
+    from treadle.monitoring.experiment import Experiment as Experiment
+    from treadle.monitoring.experiment import OnlineMetric as OnlineMetric
     from treadle.serving import guards as guards
     from treadle.serving.client import AsyncClient as AsyncClient
     from treadle.serving.client import Client as Client
@@ -114,8 +117,10 @@ _PLACES = {
     "Decayed": ("treadle.data.windows", "Decayed"),
     "Every": ("treadle.loop.triggers.every", "Every"),
     "Density": ("treadle.training.tasks.density", "Density"),
+    "Design": ("treadle.monitoring.experiment", "Design"),
     "Embedding": ("treadle.training.tasks.embedding", "Embedding"),
     "Expanding": ("treadle.data.windows", "Expanding"),
+    "Experiment": ("treadle.monitoring.experiment", "Experiment"),
     "FeatureView": ("treadle.features.views", "FeatureView"),
     "Files": ("treadle.data.sources.files", "Files"),
     "Float": ("treadle.training.spaces", "Float"),
@@ -131,6 +136,7 @@ _PLACES = {
     "Objective": ("treadle.evaluation.objective", "Objective"),
     "OnDemand": ("treadle.features.on_demand", "OnDemand"),
     "Outcomes": ("treadle.data.datasets", "Outcomes"),
+    "OnlineMetric": ("treadle.monitoring.experiment", "OnlineMetric"),
     "Policy": ("treadle.loop.policies", "Policy"),
     "Predictor": ("treadle.app.predictor", "Predictor"),
     "Quantiles": ("treadle.training.tasks.quantiles", "Quantiles"),

@@ -23,6 +23,7 @@ from treadle.loop.approvals import Approvals
 from treadle.loop.bandits import Bandits
 from treadle.loop.concerns import Concerns
 from treadle.loop.decisions import Decisions
+from treadle.loop.experimenting import Experimenting
 from treadle.loop.projects import Project
 from treadle.loop.requests import Requests
 from treadle.loop.rolling import Rolling
@@ -200,6 +201,11 @@ class Wiring:
     def rolling(self) -> Rolling:
         """The corridor: what moves rollouts on."""
         return Rolling(self.rooms)
+
+    @cached_property
+    def experiments(self) -> Experimenting:
+        """The corridor: what two variants of an endpoint show."""
+        return Experimenting(self.rooms)
 
     @cached_property
     def predictions(self) -> Predictions:

@@ -13,12 +13,12 @@ import polars as pl
 from treadle.core.clock import monotonic, parse_span
 from treadle.core.errors import InvalidInput, NotFound
 from treadle.core.records import ModelVersion
+from treadle.core.sequential import mean_radius
 from treadle.evaluation.own import measure_of
 from treadle.loop import live
 from treadle.loop.facts import Performed
 from treadle.loop.models import Model
 from treadle.loop.rooms import Rooms
-from treadle.serving.sequential import mean_radius
 
 #: What share of the time reading the logs may take: they grow, and watchers look often.
 _SHARE = 0.05

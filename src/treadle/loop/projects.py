@@ -1,4 +1,4 @@
-"""Everything that a user's file declares: datasets, trees, feature views and models, found by running the file."""
+"""Everything that a user's file declares: datasets, trees, feature views, models, experiments, found by running the file."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from treadle.data.datasets import Dataset
 from treadle.data.trees import Tree
 from treadle.features.views import FeatureView
 from treadle.loop.models import Model
+from treadle.monitoring.experiment import Experiment
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Project:
     trees: dict[str, Tree] = field(default_factory=dict)
     views: dict[str, FeatureView] = field(default_factory=dict)
     models: dict[str, Model] = field(default_factory=dict)
+    experiments: dict[str, Experiment] = field(default_factory=dict)
 
     def model(self, name: str) -> Model:
         """Return one model.
@@ -96,6 +98,8 @@ def collect(module: ModuleType, file: Path) -> Project:
             _add(project.trees, value.name, value, "tree")
         elif isinstance(value, FeatureView):
             _add(project.views, value.name, value, "feature view")
+        elif isinstance(value, Experiment):
+            _add(project.experiments, value.name, value, "experiment")
     for view in project.views.values():
         _add(project.datasets, view.name, dataset_of(view), "dataset")
     for name in project.trees:

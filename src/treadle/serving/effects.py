@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from treadle.core.contrast import contrast
+from treadle.core.sequential import mean_radius
 from treadle.serving.guard import CHALLENGER, PRIMARY
-from treadle.serving.sequential import mean_radius
 
 if TYPE_CHECKING:
     import polars as pl
@@ -47,23 +48,22 @@ def apart(rows: pl.DataFrame, value: str, *, alpha: float, planned: int) -> Effe
     import polars as pl
 
     chosen = rows.filter((pl.col("propensity") < 1) & ~pl.col("shadow")).drop_nulls(value)
-    units = {arm: chosen.filter(pl.col("arm") == arm)["unit"].n_unique() for arm in (PRIMARY, CHALLENGER)}
-    if min(units.values()) < 2:
-        return None
-    weighed = chosen.with_columns(
-        (1 / (pl.col("propensity") * kept(chosen))).alias("weight"),
+    asked = chosen.select(
         pl.col(value).cast(pl.Float64).alias("value"),
+        (1 / (pl.col("propensity") * kept(chosen))).alias("weight"),
+        (pl.col("arm") == CHALLENGER).alias("treated"),
+        (pl.col("unit").rank("dense") - 1).cast(pl.Int64),
     )
-    means = {
-        arm: float((part["value"] * part["weight"]).sum()) / float(part["weight"].sum())
-        for arm, part in ((arm, weighed.filter(pl.col("arm") == arm)) for arm in units)
-    }
-    scale = {arm: float(weighed.filter(pl.col("arm") == arm)["weight"].sum()) for arm in units}
-    sign = pl.when(pl.col("arm") == CHALLENGER).then(1 / scale[CHALLENGER]).otherwise(-1 / scale[PRIMARY])
-    centre = pl.when(pl.col("arm") == CHALLENGER).then(means[CHALLENGER]).otherwise(means[PRIMARY])
-    # Hájek's estimator, linearised: what each unit adds to the difference.
-    added = weighed.group_by("unit").agg((pl.col("weight") * sign * (pl.col("value") - centre)).sum())
-    return _effect(means, added["weight"].to_list(), units[CHALLENGER], "apart", alpha=alpha, planned=planned)
+    found = contrast(
+        asked["value"].to_numpy(),
+        weights=asked["weight"].to_numpy(),
+        treated=asked["treated"].to_numpy(),
+        units=asked["unit"].to_numpy(),
+    )
+    if found is None:
+        return None
+    means = {CHALLENGER: found.treatment, PRIMARY: found.control}
+    return _effect(means, found.parts.tolist(), found.n_treatment, "apart", alpha=alpha, planned=planned)
 
 
 def paired(rows: pl.DataFrame, value: str, *, alpha: float, planned: int) -> Effect | None:

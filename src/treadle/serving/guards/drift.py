@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from treadle.core.rollout import GuardStatus, GuardVerdict
+from treadle.core.sequential import distance, distribution_radius
 from treadle.serving.discretion import in_sample
 from treadle.serving.guard import CHALLENGER, PRIMARY, Case, Needs, check, is_count, is_share, spec_of
-from treadle.serving.sequential import distance, distribution_radius
 
 if TYPE_CHECKING:
     import numpy as np

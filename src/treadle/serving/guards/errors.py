@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from treadle.core.rollout import GuardVerdict
+from treadle.core.sequential import rate_bounds
 from treadle.serving.guard import Case, Needs, check, is_count, is_share, spec_of
-from treadle.serving.sequential import rate_bounds
 
 
 @dataclass(frozen=True)

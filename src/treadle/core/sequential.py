@@ -55,10 +55,30 @@ def mean_radius(variance: float, n: int, *, alpha: float, planned: int) -> float
     """Return half the width of a mean's interval after n units; it is narrowest, for its kind, at `planned` units."""
     if n < 2:
         return math.inf
-    log = -2 * math.log(alpha)
-    rho = (log + math.log(log + 1)) / planned
+    rho = _tuned(alpha, planned)
     scale = n * rho + 1
     return math.sqrt(variance * 2 * scale / (n * n * rho) * math.log(math.sqrt(scale) / alpha))
+
+
+def mean_p(mean: float, variance: float, n: int, *, alpha: float, planned: int) -> float:
+    """Return the alpha at which the interval of `mean_radius`, tuned for `alpha`, would just hold 0: an always-valid p-value.
+
+    >>> round(mean_p(mean_radius(1.0, 500, alpha=0.05, planned=500), 1.0, 500, alpha=0.05, planned=500), 6)
+    0.05
+    """
+    if n < 2:
+        return 1.0
+    if not variance:
+        return 1.0 if mean == 0 else 0.0
+    rho = _tuned(alpha, planned)
+    scale = n * rho + 1
+    return min(1.0, math.sqrt(scale) * math.exp(-mean * mean * n * n * rho / (2 * variance * scale)))
+
+
+def _tuned(alpha: float, planned: int) -> float:
+    """Return the mixture's precision with which intervals are narrowest after `planned` units."""
+    log = -2 * math.log(alpha)
+    return (log + math.log(log + 1)) / planned
 
 
 def distribution_radius(n: int, *, alpha: float) -> float:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from treadle.serving.sequential import distance, distribution_radius, mean_radius, rate_bounds
+from treadle.core.sequential import distance, distribution_radius, mean_radius, rate_bounds
 
 LOOKS = (50, 100, 200, 400, 800, 1_600, 3_200)
 
