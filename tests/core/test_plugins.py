@@ -14,12 +14,12 @@ from treadle.core.errors import NotFound
 def test_listing_imports_no_plugin():
     code = (
         "import sys; from treadle.core import plugins; names = plugins.available('trigger'); "
-        "print(names, any(m.startswith('treadle.loop.triggers.') for m in sys.modules))"
+        "print({'age', 'every', 'new_rows'} <= set(names), any(m.startswith('treadle.loop.triggers.') for m in sys.modules))"
     )
 
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
 
-    assert said.strip() == "('age', 'every', 'new_rows') False"
+    assert said.strip() == "True False"
 
 
 def test_an_unknown_name_lists_the_known_ones():
@@ -32,5 +32,5 @@ def test_a_class_is_found_in_the_module_of_its_name():
 
 
 def test_an_unknown_class_is_an_attribute_error():
-    with pytest.raises(AttributeError, match="Available: age, every, new_rows"):
+    with pytest.raises(AttributeError, match="Available: age, "):
         plugins.public_class("trigger", "Never")
