@@ -56,6 +56,7 @@ ODD = [
         '"NaN"',
     ),
 ]
+METHODS = ["GET", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "post", "X"]
 _NAMES = ["distance", "temp", "carrier"]
 _TYPES = {"distance": "INT64", "temp": "FP32", "carrier": "BYTES"}
 _ARRAYS = {"distance": np.array([1400, 200]), "temp": np.array([3.5, 1], np.float32)}
@@ -174,9 +175,9 @@ def _other(draw: random.Random, body: bytes) -> bytes:
     return json.dumps(tree).replace(f'"{mark}"', draw.choice(ODD)).encode("utf-8", "surrogatepass")
 
 
-def make(draw: random.Random) -> bytes:
-    """Return one request as it goes over the wire."""
-    path, headers, body = draw.choice(seeds())
+def make(draw: random.Random, given: list[tuple[str, dict[str, str], bytes]]) -> bytes:
+    """Return one request as it goes over the wire, out of those that are right: path, headers, body."""
+    path, headers, body = draw.choice(given)
     how = draw.random()
     if how < 0.4:
         body = _other(draw, body)
@@ -185,7 +186,15 @@ def make(draw: random.Random) -> bytes:
     headers = {**headers, "Host": "x", "Connection": "close", "Content-Length": str(len(body))}
     if draw.random() < 0.15:
         name = draw.choice(
-            [*headers, "Content-Encoding", "Expect", "Treadle-Timeout", "Range", "Authorization", "Accept"]
+            [
+                *(name for name in headers if name[0] != ":"),
+                "Content-Encoding",
+                "Expect",
+                "Treadle-Timeout",
+                "Range",
+                "Authorization",
+                "Accept",
+            ]
         )
         odd = [
             "",
@@ -212,7 +221,11 @@ def make(draw: random.Random) -> bytes:
                 "/" + path,
             ]
         )
-    lines = [f"POST {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+    method = headers.pop(":method", "POST") if draw.random() < 0.97 else draw.choice(METHODS)
+    lines = [
+        f"{method} {path} HTTP/1.1",
+        *(f"{name}: {value}" for name, value in headers.items() if name[0] != ":"),
+    ]
     whole = "\r\n".join(lines).encode("latin-1", "replace") + b"\r\n\r\n" + body
     return _damaged(draw, whole) if draw.random() < 0.05 else whole
 
