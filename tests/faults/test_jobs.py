@@ -1,7 +1,11 @@
-"""Workers are killed at random and the broker is restarted: every accepted job has one result, and its web hook is called."""
+"""Workers are killed at random and the broker is restarted: every accepted job has one result, and its web hook is called.
+
+And R10 as callers see it: while RabbitMQ is short of memory, submissions are told at once to come again.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
@@ -9,7 +13,11 @@ import signal
 import subprocess
 import sys
 import threading
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic
 
@@ -19,7 +27,7 @@ import services
 import treadle as td
 from hook_receiver import Receiver
 from hostile_shop import PROJECT, land, visits
-from pace import FULL
+from pace import FULL, within
 from treadle.core.errors import StoreUnavailable
 
 #: Jobs, and after how many web hooks a worker is killed: not by the clock, so that a slow machine gets on.
@@ -39,24 +47,31 @@ def project(tmp_path_factory):
     return root
 
 
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory):
+    """A RabbitMQ of our own, which the tests may kill."""
+    with services.PrivateRabbitMQ(tmp_path_factory.mktemp("rabbitmq")) as server:
+        yield server
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("kind", ["embedded", "rabbitmq"])
-def test_every_accepted_job_has_one_result_and_its_web_hook_is_called(kind, project, tmp_path):
+def test_every_accepted_job_has_one_result_and_its_web_hook_is_called(kind, project, tmp_path, request):
     root = tmp_path / "shop"
     shutil.copytree(project, root)
     given = {"jobs.allow": "127.0.0.1", "queue.lease": 2.0, "queue.crashes": 20, "queue.timeout": 2.0}
     if kind == "embedded":
         _run(root, given, broker=None)
         return
-    with services.PrivateRabbitMQ(tmp_path / "broker") as broker:
-        made = monotonic()
-        given["queue.url"] = f"{broker.url}/jobs"
-        with td.open(root, overrides=given) as workspace:
-            workspace.queue.state()
-        # A queue that was made moments before the broker is killed elects no leader afterwards (RabbitMQ 3.10).
-        threading.Event().wait(max(0.0, 5.0 - (monotonic() - made)))
-        _run(root, given, broker=broker)
+    broker = request.getfixturevalue("broker")
+    made = monotonic()
+    given["queue.url"] = f"{broker.url}/jobs"
+    with td.open(root, overrides=given) as workspace:
+        workspace.queue.state()
+    # A queue that was made moments before the broker is killed elects no leader afterwards (RabbitMQ 3.10).
+    threading.Event().wait(max(0.0, 5.0 - (monotonic() - made)))
+    _run(root, given, broker=broker)
 
 
 def _run(root: Path, given: dict, *, broker: services.PrivateRabbitMQ | None) -> None:
@@ -134,3 +149,89 @@ def _kill_one(supervisor: subprocess.Popen[bytes], chance: random.Random) -> int
     except (ProcessLookupError, FileNotFoundError):
         return 0
     return 1
+
+
+@pytest.mark.slow
+def test_r10_while_the_broker_is_short_of_memory_submissions_are_told_to_come_again(
+    project, broker, tmp_path, record_testsuite_property
+):
+    """Twelve callers at once, as the settings are by default: none hangs, and predictions are answered meanwhile."""
+    root = tmp_path / "shop"
+    shutil.copytree(project, root)
+    with _serving(root, TREADLE_QUEUE__URL=f"{broker.url}/alarm") as port:
+        _until(lambda: _submitted(port)[0] == 202)
+        broker.control("set_vm_memory_high_watermark", "0.0000001")
+        try:
+            _until(lambda: _submitted(port)[0] == 503)  # it takes the broker a moment to look at its memory
+            with ThreadPoolExecutor(12) as pool:
+                told = [
+                    one for found in pool.map(lambda _: _refused(port, seconds=3), range(12)) for one in found
+                ]
+            predicted = _post(port, "/v1/endpoints/buys/predict")[0]
+        finally:
+            broker.control("set_vm_memory_high_watermark", "0.4")
+        _until(lambda: _submitted(port)[0] == 202)
+
+    slowest = max(seconds for *_, seconds in told)
+    record_testsuite_property("r10_refused_seconds", round(slowest, 2))
+    assert {(status, retry) for status, retry, _ in told} == {(503, "1")}
+    assert slowest <= within(1)
+    assert predicted == 200
+
+
+@contextmanager
+def _serving(root: Path, **environment: str) -> Iterator[int]:
+    """Serve a project; yield the port."""
+    (port,) = services.free_ports(1)
+    with (root / "server.log").open("wb") as log:
+        server = subprocess.Popen(
+            [*WORKER[:3], "serve", "--port", str(port)],
+            cwd=root,
+            env={**os.environ, **environment},
+            stderr=log,
+            start_new_session=True,
+        )
+    try:
+        _until(lambda: _answers(port))
+        yield port
+    finally:
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
+
+
+def _answers(port: int) -> bool:
+    try:
+        return _post(port, "/v1/endpoints/buys/predict")[0] == 200
+    except OSError:
+        return False
+
+
+def _submitted(port: int) -> tuple[int, str | None, float]:
+    """Submit a job; return the status, what it says of coming again, and how many seconds that took."""
+    begun = monotonic()
+    return (*_post(port, "/v1/endpoints/buys/jobs"), monotonic() - begun)
+
+
+def _refused(port: int, *, seconds: float) -> list[tuple[int, str | None, float]]:
+    """Submit jobs one after the other, for some seconds."""
+    end, told = monotonic() + seconds, []
+    while monotonic() < end:
+        told.append(_submitted(port))
+    return told
+
+
+def _post(port: int, path: str) -> tuple[int, str | None]:
+    body = json.dumps({"rows": [{"pages": 3}]}).encode()
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", data=body, timeout=60) as answer:
+            return answer.status, answer.headers["Retry-After"]
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code, error.headers["Retry-After"]
+
+
+def _until(holds: Callable[[], bool]) -> None:
+    end = monotonic() + 120
+    while not holds():
+        assert monotonic() < end, "it never held"
+        threading.Event().wait(0.1)

@@ -50,6 +50,8 @@ class FakeModel:
             os.abort()
         if self._how.get("seconds") and columns["distance"][0]:
             time.sleep(self._how["seconds"])
+        while columns["distance"][0] == 1 and Path(self._how.get("holds", "/dev/null/none")).exists():
+            time.sleep(0.01)
         if self._how.get("busy") and columns["distance"][0]:
             end = time.perf_counter() + self._how["busy"]
             while time.perf_counter() < end:
