@@ -15,8 +15,9 @@ from treadle.app.workspace import Workspace, open_workspace
 from treadle.core.clock import ManualClock
 from treadle.core.errors import InvalidInput, NotFound
 from treadle.core.signature import Field, Signature
-from treadle.loop.drifting import Of, drifting, sent
+from treadle.loop.drifting import Of, drifting
 from treadle.loop.references import answered, dependence
+from treadle.loop.seen import sent
 from treadle.monitoring.drift import Asked
 
 
@@ -150,6 +151,50 @@ def test_a_version_without_a_reference_says_so_and_gets_one(inline: Workspace, r
     assert found.rows == kept.rows
     assert found.sample == kept.sample
     assert found.importance == pytest.approx(kept.importance, abs=0.01)
+
+
+def test_how_good_answers_are_is_estimated_before_outcomes_and_compared_after(
+    inline: Workspace, root: Path
+) -> None:
+    learn_apart(root)
+    inline.run("buys")
+    tiny.land(root, 3, rows=2_000)
+    inline.ingest("visits")
+
+    found = {one.metric: one for one in inline.estimate("buys", every="4w")}
+
+    accuracy = found["accuracy"]
+    assert (accuracy.n, accuracy.known) == (2_000, 2_000)
+    assert accuracy.low < accuracy.estimated < accuracy.high
+    assert accuracy.realised is not None
+    assert abs(accuracy.realised - accuracy.estimated) < 0.05
+    assert set(found) == {"accuracy", "log_loss", "brier", "roc_auc"}
+
+
+def test_what_is_logged_is_estimated_while_no_outcome_is_known(inline: Workspace, root: Path) -> None:
+    learn_apart(root)
+    inline.run("buys")
+    ask(inline, 300)
+
+    found = inline.estimate("buys")
+
+    assert {(one.n, one.known, one.realised) for one in found} == {(300, 0, None)}
+
+
+def test_too_few_rows_kept_apart_estimate_nothing_and_say_so(inline: Workspace, root: Path) -> None:
+    learn_apart(root, share=0.05)
+    inline.run("buys")
+    ask(inline, 30)
+
+    with pytest.raises(InvalidInput, match="at least 200 rows were kept apart"):
+        inline.estimate("buys")
+
+
+def learn_apart(root: Path, *, share: float = 0.25) -> None:
+    """Keep a share of the rows apart, to learn from them how good answers are."""
+    text = (root / "project.py").read_text()
+    split = f"train={0.7 - share:g}, validation={share:g}"
+    (root / "project.py").write_text(text.replace("train=0.6, validation=0.1", split))
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from treadle.app.wiring import Wiring
 if TYPE_CHECKING:
     from treadle.core.records import ModelVersion
     from treadle.loop.drifting import Drifting
+    from treadle.loop.estimating import Stretch
     from treadle.monitoring.drift import Drift
 
 
@@ -62,6 +63,30 @@ class Drifted(Wiring):
             window=window, against=against, endpoint=endpoint, dataset_version=dataset_version, asked=asked
         )
         return self.drifting.look(self.project.model(model), of, keep=keep)
+
+    def estimate(
+        self,
+        model: str,
+        *,
+        every: str = "1w",
+        window: str = "",
+        against: str | int | None = None,
+        endpoint: str = "",
+        dataset_version: int | None = None,
+    ) -> list[Stretch]:
+        """Estimate how good a version's answers were, by stretch of time, before outcomes are known; beside it what is known by now.
+
+        Of classes from calibrated probabilities, of numbers from a model of the error; both were learnt at training, on rows that were kept
+        apart. Which rows: see `drift`.
+
+        Raises:
+            NotFound: there is no version, it has no reference, or it answered nothing.
+            InvalidInput: it cannot be estimated for this kind of question.
+        """
+        from treadle.loop.drifting import Of
+
+        of = Of(window=window, against=against, endpoint=endpoint, dataset_version=dataset_version)
+        return self.drifting.estimates(self.project.model(model), of, every=every)
 
     def learn_reference(self, model: str, *, against: str | int | None = None) -> ModelVersion:
         """Make the reference of a version (by default the champion) anew, from the dataset versions and the window of its run.

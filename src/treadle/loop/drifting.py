@@ -2,54 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import Any
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 
-import msgspec
-import numpy as np
 import polars as pl
 
-from treadle.core.answers import numbers, scored
 from treadle.core.clock import parse_span
 from treadle.core.errors import InvalidInput, NotFound
-from treadle.core.records import ModelVersion, Window
-from treadle.core.signature import Signature
-from treadle.loop import references
-from treadle.loop.contenders import lacks
+from treadle.core.records import ModelVersion
+from treadle.loop import estimating, references, seen
+from treadle.loop.estimating import Stretch
+from treadle.loop.fitting import data_of
 from treadle.loop.frames import Frames
 from treadle.loop.models import Model
 from treadle.loop.rooms import Rooms
-from treadle.monitoring import outcomes
+from treadle.loop.seen import Seen
 from treadle.monitoring.drift import Asked, Drift, compare
 from treadle.monitoring.reference import Reference, from_bytes, to_bytes
 
-_TYPES = {
-    "integer": pl.Float64(),
-    "float": pl.Float64(),
-    "boolean": pl.Boolean(),
-    "string": pl.String(),
-    "category": pl.String(),
-}
-#: Rows of a dataset that are answered, to compare predictions.
-_ANSWERED = 50_000
 #: Columns that a trigger's reason names.
 _NAMED = 5
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rows:
-    """The rows of a window, by role."""
-
-    source: str
-    parts: Mapping[str, pl.DataFrame]
-    #: The moments of the inputs.
-    time: pl.Series | None
-    start: datetime | None
-    end: datetime | None
-    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,6 +108,26 @@ class Drifting:
         except NotFound:
             return last
 
+    def estimates(self, model: Model, of: Of | None = None, *, every: str = "1w") -> list[Stretch]:
+        """Estimate how good a version's answers were by stretch of time, before outcomes are known, beside what is known by now.
+
+        Raises:
+            NotFound: the version has no reference, or there are no rows.
+            InvalidInput: nothing was learnt from which they could be estimated.
+        """
+        wanted = replace(of or Of(), window=of.window if of else "")
+        version = self.version(model, wanted.against)
+        reference = self.reference(version)
+        if reference.estimator is None:
+            msg = (
+                f"How good answers of {version.model}/{version.version} are cannot be estimated: that is possible for classes and for single numbers, "
+                "where at least 200 rows were kept apart (td.HashSplit(validation=0.1)). Compare with outcomes: ws.performance."
+            )
+            raise InvalidInput(msg)
+        return estimating.stretches(
+            reference.estimator, self._rows(model, version, wanted).answers, every=every
+        )
+
     def version(self, model: Model, against: str | int | None) -> ModelVersion:
         """Return the version to compare with: by number, alias or reference; by default the champion, else the newest.
 
@@ -179,18 +172,25 @@ class Drifting:
             InvalidInput: it was not trained here.
         """
         version = self.version(model, against)
-        made = references.of_version(model, version, self._rooms)
+        run = self._rooms.runs.get(version.run)
+        if run.origin is not None or not run.data:
+            msg = f"{version.model}/{version.version} was not trained here, so nothing says what it learnt from. Compare with a version that was: --against."
+            raise InvalidInput(msg)
+        rows = Frames(self._rooms.datasets).rows(model, versions=run.data, window=version.window)
+        data = data_of(model, rows.filter(pl.col("_split").is_in(["train", "validation"])), version.window)
+        predict = references.predicts(self._rooms.models.load(version), version.signature)
+        made = references.of_training(predict, data, version.signature, seed=run.seed)
         return self._rooms.models.refer(version, self._rooms.objects.put(to_bytes(made)))
 
-    def _rows(self, model: Model, version: ModelVersion, of: Of) -> Rows:
+    def _rows(self, model: Model, version: ModelVersion, of: Of) -> Seen:
         if of.dataset_version is None:
-            found = _logged(model, version, of, self._rooms)
+            found = seen.logged(model, version, self._rooms, endpoint=of.endpoint, window=of.window)
             if found is not None:
                 return found
             if of.endpoint:
                 msg = f"The log of endpoint {of.endpoint!r} has no prediction of {model.name!r}. Ask it first, or compare rows of the dataset."
                 raise NotFound(msg)
-        return _landed(model, version, of, self._rooms)
+        return seen.landed(model, version, self._rooms, dataset_version=of.dataset_version, window=of.window)
 
 
 def drifting(found: Drift | None, *, columns: int = 1, importance: float = 0.0) -> tuple[bool, str]:
@@ -220,122 +220,3 @@ def drifting(found: Drift | None, *, columns: int = 1, importance: float = 0.0) 
         True,
         f"{shown or 'the columns together'} drifted since {found.version} was trained: {counted[0].text}",
     )
-
-
-def _logged(model: Model, version: ModelVersion, of: Of, rooms: Rooms) -> Rows | None:
-    """Return what was asked and answered, as an endpoint's log has it; None: nothing was."""
-    name = of.endpoint or model.name
-    log = rooms.predictions().scan(name).filter(pl.col("model") == model.name)
-    last = log.select(pl.col("at").max()).collect().item()
-    if last is None:
-        return None
-    start = last - parse_span(of.window) if of.window else None
-    rows = (log if start is None else log.filter(pl.col("at") > start)).sort("at").collect()
-    mine = rows.filter(pl.col("version") == version.version)
-    parts: dict[str, pl.DataFrame] = {"input": sent(rows["inputs"], version.signature)}
-    if mine.height:
-        parts |= references.answered(_told(mine, version.signature), scored(version.signature))
-    reported = rooms.outcomes().scan(name).collect()
-    known = (
-        outcomes.join(rows, outcomes.reported(reported))["outcome"].drop_nulls()
-        if reported.height
-        else pl.Series()
-    )
-    if len(known) and model.truth:
-        parts["target"] = known.alias(model.truth).to_frame()
-    return Rows(source=f"endpoint:{name}", parts=parts, time=rows["at"], start=start, end=last)
-
-
-def _landed(model: Model, version: ModelVersion, of: Of, rooms: Rooms) -> Rows:
-    """Return rows of the dataset that are newer than what the version has learnt from, and what it would answer."""
-    dataset = rooms.datasets.version(model.data.name, of.dataset_version)
-    last = dataset.time_max
-    start = version.window.end
-    end = last + timedelta(microseconds=1) if last is not None else start
-    if of.window:
-        start = max(start, end - parse_span(of.window))
-    if end <= start:
-        msg = (
-            f"Dataset {model.data.name!r} version {dataset.version} has no row after {version.window.end:%Y-%m-%d %H:%M}, up to which {version.model}/{version.version} has learnt. "
-            "Let newer rows land, or ask its endpoint."
-        )
-        raise NotFound(msg)
-    spine = rooms.datasets.read(model.data.name, version=dataset.version, window=Window(start=start, end=end))
-    frame = Frames(rooms.datasets).with_features(model, spine)
-    parts: dict[str, pl.DataFrame] = {"input": references.inputs_of(frame, version.signature)}
-    notes: tuple[str, ...] = ()
-    try:
-        parts |= _would_answer(frame, version, rooms)
-    except InvalidInput as error:
-        notes = (f"Predictions were not compared: {error}",)
-    if model.truth in frame.columns:
-        parts["target"] = frame.select(pl.col(model.truth).drop_nulls())
-    return Rows(
-        source=f"dataset:{model.data.name}/{dataset.version}",
-        parts=parts,
-        time=frame[model.data.time_column],
-        start=start,
-        end=end,
-        notes=notes,
-    )
-
-
-def _would_answer(frame: pl.DataFrame, version: ModelVersion, rooms: Rooms) -> dict[str, pl.DataFrame]:
-    """Return what a version answers to rows that it can answer, at most 50,000 of them."""
-    signature = version.signature
-    whole = frame.drop_nulls(list(lacks(signature, frame)) or None) if lacks(signature, frame) else frame
-    asked = whole if whole.height <= _ANSWERED else whole.gather_every(-(-whole.height // _ANSWERED))
-    if asked.is_empty():
-        return {}
-    servable = rooms.models.load(version)
-    return references.answered(
-        numbers(servable.predict(signature.encode(asked)), signature), scored(signature)
-    )
-
-
-def sent(texts: pl.Series, signature: Signature) -> pl.DataFrame:
-    """Return inputs as logged (one JSON object a row) as columns; those that were not logged at all are left out.
-
-    >>> from treadle.core.signature import Field
-    >>> sent(pl.Series(['{"a":1}', '{"a":null}']), Signature(inputs=(Field(name="a", kind="integer"), Field(name="b", kind="float")))).to_dict(as_series=False)
-    {'a': [1.0, None]}
-    """
-    wanted = {field.name: _TYPES[field.kind] for field in signature.inputs if field.kind in _TYPES}
-    try:
-        found = texts.str.json_decode(pl.Struct(wanted)).struct.unnest()
-    except (
-        pl.exceptions.PolarsError
-    ):  # a value of another kind somewhere: read row by row, it is missing there
-        rows = [msgspec.json.decode(text) if text else {} for text in texts]
-        found = pl.DataFrame(
-            {
-                name: pl.Series(name, [_of_kind(row.get(name), kind) for row in rows], dtype=kind)
-                for name, kind in wanted.items()
-            }
-        )
-    absent = [
-        name
-        for name in wanted
-        if found[name].null_count() == found.height
-        and not texts.str.contains(f"{msgspec.json.encode(name).decode()}:", literal=True).any()
-    ]
-    return found.drop(absent)
-
-
-def _of_kind(value: Any, kind: pl.DataType) -> Any:
-    if kind == pl.String:
-        return None if value is None else str(value)
-    if kind == pl.Boolean:
-        return bool(value) if isinstance(value, bool | int) else None
-    return float(value) if isinstance(value, bool | int | float) else None
-
-
-def _told(rows: pl.DataFrame, signature: Signature) -> np.ndarray:
-    """Return the scored numbers of logged answers: float64 of shape (rows,), or (rows, columns)."""
-    last = scored(signature)
-    if not last.columns and last.name in {"prediction", "probability"}:
-        return rows.select(pl.coalesce("probability", "prediction")).to_series().to_numpy()
-    told = [msgspec.json.decode(text)[last.name] for text in rows["outputs"]]
-    if last.columns:
-        return np.array([[one[name] for name in last.columns] for one in told], dtype=np.float64)
-    return np.array(told, dtype=np.float64)

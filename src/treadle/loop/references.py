@@ -1,4 +1,4 @@
-"""Makes the reference of a version: where it is trained, or later from what is recorded of its training."""
+"""Makes the reference of a version: what it has learnt from, how it answers, and how good such answers are."""
 
 from __future__ import annotations
 
@@ -8,13 +8,11 @@ import numpy as np
 import polars as pl
 
 from treadle.core.answers import numbers, scored
-from treadle.core.errors import InvalidInput
-from treadle.core.records import ModelVersion
+from treadle.core.servable import Servable
 from treadle.core.signature import Field, Signature
-from treadle.loop.frames import Frames
-from treadle.loop.models import Model
-from treadle.loop.rooms import Rooms
+from treadle.monitoring import estimation
 from treadle.monitoring import reference as references
+from treadle.monitoring.estimation import Estimator
 from treadle.monitoring.reference import Reference
 from treadle.training.data import TrainingData
 
@@ -29,74 +27,47 @@ _DEALT, _ALL = 256, 30_000
 
 
 def of_training(predict: Predict, data: TrainingData, signature: Signature, *, seed: int) -> Reference:
-    """Return the reference of an estimator that was fitted to these rows."""
-    return _made(
-        predict,
-        learnt=data.train.frame,
-        apart=data.validation.frame,
-        signature=signature,
-        target=data.target,
-        seed=seed,
-    )
-
-
-def of_version(model: Model, version: ModelVersion, rooms: Rooms) -> Reference:
-    """Return the reference of a version that has none, from the dataset versions and the window of its run.
-
-    Raises:
-        NotFound: its run, or a dataset version that it read, is gone.
-        InvalidInput: there are no rows any more, or it was not trained here.
-    """
-    run = rooms.runs.get(version.run)
-    if run.origin is not None or not run.data:
-        msg = f"{version.model}/{version.version} was not trained here, so nothing says what it learnt from. Compare with a version that was: --against."
-        raise InvalidInput(msg)
-    rows = Frames(rooms.datasets).rows(model, versions=run.data, window=version.window)
-    parts = {split: rows.filter(pl.col("_split") == split) for split in ("train", "validation")}
-    if parts["train"].is_empty():
-        msg = f"There are no rows any more that {version.model}/{version.version} has learnt from."
-        raise InvalidInput(msg)
-    servable = rooms.models.load(version)
-
-    def predict(frame: pl.DataFrame) -> np.ndarray:
-        return numbers(servable.predict(version.signature.encode(frame)), version.signature)
-
-    return _made(
-        predict,
-        learnt=parts["train"],
-        apart=parts["validation"],
-        signature=version.signature,
-        target=model.truth,
-        seed=run.seed,
-    )
-
-
-def _made(
-    predict: Predict,
-    *,
-    learnt: pl.DataFrame,
-    apart: pl.DataFrame,
-    signature: Signature,
-    target: str,
-    seed: int,
-) -> Reference:
+    """Return the reference of an estimator that was fitted to the training rows of some data."""
     notes: tuple[str, ...] = ()
-    asked = apart
-    if apart.height < APART:
-        asked = learnt
+    rows = data.validation
+    if len(rows) < APART:
         notes = (
-            f"Of {apart.height} rows kept apart there were too few: answers are those to rows that were learnt from.",
+            f"Of {len(rows)} rows kept apart there were too few: answers are those to rows that were learnt from.",
         )
-    asked = asked if asked.height <= ANSWERED else asked.gather_every(-(-asked.height // ANSWERED))
-    everything = pl.concat([learnt, apart], how="diagonal_relaxed") if apart.height else learnt
+        rows = data.train
+    chosen = slice(None, None, -(-max(1, len(rows)) // ANSWERED))
+    asked, truth = rows.frame[chosen], rows.y[chosen]
+    values = predict(asked)
+    matters = dependence(predict, asked, signature.names, seed=seed)
+    everything = pl.concat([data.train.frame, data.validation.frame], how="diagonal_relaxed")
     parts = {
         "input": inputs_of(everything, signature),
-        "target": everything.select(target) if target in everything.columns else pl.DataFrame(),
-        **answered(predict(asked), scored(signature)),
+        "target": everything.select(data.target) if data.target in everything.columns else pl.DataFrame(),
+        **answered(values, scored(signature)),
     }
-    return references.build(
-        parts, importance=dependence(predict, asked, signature.names, seed=seed), notes=notes, seed=seed
-    )
+    learnt = None if notes else _estimator(inputs_of(asked, signature), values, truth, signature, matters)
+    return references.build(parts, importance=matters, estimator=learnt, notes=notes, seed=seed)
+
+
+def predicts(servable: Servable, signature: Signature) -> Predict:
+    """Return what asks a loaded model."""
+    return lambda frame: numbers(servable.predict(signature.encode(frame)), signature)
+
+
+def _estimator(
+    inputs: pl.DataFrame, p: np.ndarray, y: np.ndarray, signature: Signature, matters: dict[str, float]
+) -> Estimator | None:
+    """Return what estimates how good answers like these are: to questions of classes, and of one number."""
+    last = scored(signature)
+    if y.ndim != 1:
+        return None
+    if last.name == "probability" and p.ndim == 1:
+        return estimation.of_chances(p, y)
+    if last.name == "probabilities" and not last.independent and p.ndim == 2:
+        return estimation.of_chances(p, y, classes=last.columns)
+    if last.name == "prediction" and last.kind == "float" and p.ndim == 1:
+        return estimation.of_errors(inputs, p, y.astype(np.float64), importance=matters)
+    return None
 
 
 def inputs_of(frame: pl.DataFrame, signature: Signature) -> pl.DataFrame:

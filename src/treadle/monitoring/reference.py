@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from treadle.core.errors import DigestMismatch, SchemaTooNew
+from treadle.monitoring.estimation import Estimator
 from treadle.monitoring.summaries import Column, learn
 
 #: What a column is to the model: something it is given, something it answers, or what turned out to be true.
@@ -36,6 +37,8 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
     importance: dict[str, float] = {}
     #: Some of the rows, as Parquet.
     sample: bytes = b""
+    #: What estimates how good answers are before their outcomes are known; None: it cannot, or too few rows were kept apart.
+    estimator: Estimator | None = None
     #: Things a person should know.
     notes: tuple[str, ...] = ()
 
@@ -52,6 +55,7 @@ def build(
     parts: Mapping[str, pl.DataFrame],
     *,
     importance: Mapping[str, float] | None = None,
+    estimator: Estimator | None = None,
     notes: tuple[str, ...] = (),
     seed: int = 0,
 ) -> Reference:
@@ -70,6 +74,7 @@ def build(
         rows=inputs.height,
         columns={role: found for role, found in columns.items() if found},
         importance=dict(importance or {}),
+        estimator=estimator,
         sample=_sampled(inputs.select(list(columns.get("input", {}))), seed),
         notes=notes,
     )

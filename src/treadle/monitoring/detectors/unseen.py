@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from treadle.monitoring import tails
 from treadle.monitoring.detector import Case, Measured
 from treadle.monitoring.summaries import Category
@@ -17,7 +15,7 @@ class Detector:
     """See new values in a column of categories. The effect is the share of the rows that have one.
 
     Where nothing has changed, each row is as likely as any other to be one of the window's. So a value that `c` rows have is
-    in the window alone with a chance of about `(n / (n + m)) ** c`; there are at most as many such values as both samples have. And of
+    in the window alone with a chance of at most `(n / (n + m)) ** c`, which is added up over the values that could be. And of
     the values that one row has, the window has its share, so that a column whose values keep coming raises nothing.
     """
 
@@ -36,7 +34,7 @@ class Detector:
         named = ", ".join(f"{value!r} ({rows:,} rows)" for value, rows in now.fresh[:_NAMED])
         more = f" and {now.fresh_values - _NAMED:,} more" if now.fresh_values > _NAMED else ""
         return Measured(
-            p=min(1.0, 2 * min(_commonest(before, now, n, m), _often(now.fresh_once, once, n, m))),
+            p=_p(before, now, once, n, m),
             effect=now.fresh_rows / n,
             floor=once / m,
             text=f"{now.fresh_rows / n:.2%} of the rows have a value that was never there: {named}{more}.",
@@ -44,20 +42,26 @@ class Detector:
         )
 
 
+def _p(before: Category, now: Category, once: int, n: int, m: int) -> float:
+    """Return the p of both looks; where no value is there once in both samples together, there is one look only."""
+    common = _commonest(before, now, n, m)
+    if not once + now.fresh_once:
+        return common
+    return min(1.0, 2 * min(common, _often(now.fresh_once, once, n, m)))
+
+
 def _commonest(before: Category, now: Category, n: int, m: int) -> float:
-    """Return a bound of the chance that any value that is as common as the commonest new one is in the window alone."""
-    rows = now.fresh[0][1]
-    rivals = int((before.counts + now.counts >= rows).sum()) + sum(c >= rows for _, c in now.fresh)
-    rivals += max(0, now.fresh_values - len(now.fresh))
-    alone = (
-        sum(math.log((n - i) / (n + m - i)) for i in range(rows))
-        if rows <= 500
-        else 500 * math.log(n / (n + m))
-    )
-    return min(1.0, math.exp(min(0.0, math.log(rivals) + alone)))
+    """Return a bound of the chance that the window alone has all rows of some value that so many have as of the commonest new one.
+
+    Each value's chance is that of its own number of rows, so values that thousands have add nothing.
+    """
+    rows, alone = now.fresh[0][1], math.log(n / (n + m))
+    totals = (before.counts + now.counts).tolist() + [count for _, count in now.fresh]
+    chances = sum(math.exp(alone * total) for total in totals if total >= rows)
+    return min(1.0, chances + max(0, now.fresh_values - len(now.fresh)) * math.exp(alone * rows))
 
 
 def _often(fresh: int, once: int, n: int, m: int) -> float:
     """Return the chance that of the values that one row has so many are the window's."""
     values = fresh + once
-    return tails.drawn(fresh, values, marked=n, of=n + m) if values and np.isfinite(values) else 1.0
+    return tails.drawn(fresh, values, marked=n, of=n + m) if values else 1.0
