@@ -139,15 +139,12 @@ def test_trees_find_what_depends_on_numbers_categories_and_what_is_missing() -> 
             "c": random.normal(size=4_000),
         }
     ).with_columns(pl.when(pl.col("c") > 1).then(None).otherwise("c").alias("c"))
-    target = (
-        (frame["a"] > 0.3).cast(pl.Float64)
-        + 2 * (frame["b"] == "y")
-        + 3 * frame["c"].is_null().cast(pl.Float64)
-    )
+    parts = frame.select(pl.col("a") > 0.3, 2.0 * (pl.col("b") == "y"), 3.0 * pl.col("c").is_null())
+    target = parts.sum_horizontal().to_numpy()
 
-    model = fit(frame, target.to_numpy(), columns=["a", "b", "c"])
+    model = fit(frame, target, columns=["a", "b", "c"])
 
-    assert np.abs(model.predict(frame) - target.to_numpy()).mean() < 0.1
+    assert np.abs(model.predict(frame) - target).mean() < 0.1
     strange = pl.DataFrame(
         {"a": [None, 9.0], "b": ["new", None], "c": [0.0, 0.0]}, schema_overrides={"a": pl.Float64}
     )
