@@ -181,6 +181,26 @@ def test_what_is_logged_is_estimated_while_no_outcome_is_known(inline: Workspace
     assert {(one.n, one.known, one.realised) for one in found} == {(300, 0, None)}
 
 
+def test_a_policy_is_told_what_is_estimated_beside_the_drift(inline: Workspace, root: Path) -> None:
+    learn_apart(root)
+    text = (root / "project.py").read_text()
+    (root / "project.py").write_text(text.replace("td.NewRows(500)]", "td.NewRows(500), td.Drift()]"))
+    inline.run("buys")
+    ask(inline, 500, moved=1.0)
+
+    facts = inline.decisions.facts(inline.project.model("buys"))
+
+    assert facts.drift is not None
+    assert facts.drift.drifting
+    assert "pages" in facts.drift.reason
+    assert facts.drift.estimate is not None
+    assert facts.drift.estimate.metric == "log_loss"
+    assert facts.drift.estimate.low < facts.drift.estimate.value < facts.drift.estimate.high
+    latest = inline.drifts.latest("buys")
+    assert latest is not None
+    assert {one.metric for one in latest.estimates} == {"accuracy", "log_loss", "brier", "roc_auc"}
+
+
 def test_too_few_rows_kept_apart_estimate_nothing_and_say_so(inline: Workspace, root: Path) -> None:
     learn_apart(root, share=0.05)
     inline.run("buys")

@@ -139,7 +139,9 @@ def test_trees_find_what_depends_on_numbers_categories_and_what_is_missing() -> 
             "c": random.normal(size=4_000),
         }
     ).with_columns(pl.when(pl.col("c") > 1).then(None).otherwise("c").alias("c"))
-    parts = frame.select(pl.col("a") > 0.3, 2.0 * (pl.col("b") == "y"), 3.0 * pl.col("c").is_null())
+    parts = frame.select(
+        one=pl.col("a") > 0.3, two=2.0 * (pl.col("b") == "y"), three=3.0 * pl.col("c").is_null()
+    )
     target = parts.sum_horizontal().to_numpy()
 
     model = fit(frame, target, columns=["a", "b", "c"])

@@ -14,6 +14,7 @@ from treadle.core.errors import NotFound
 from treadle.core.ids import new_id
 from treadle.core.records import DatasetVersion, Decision, Run, from_json, to_json
 from treadle.loop.drifting import Drifting
+from treadle.loop.estimating import thought
 from treadle.loop.facts import DRIFT, OUTCOMES, PERFORMED, Facts
 from treadle.loop.live_loss import LiveLoss
 from treadle.loop.models import Model
@@ -158,7 +159,13 @@ def _drift(model: Model, found: Compared | None) -> Drift | None:
     number = int(found.version.rpartition("/")[2])
     drifting, said = bool(found.drifted), found.text.rstrip(".")
     return Drift(
-        model=model.name, version=number, at=found.at, drifting=drifting, reason=said, rows=found.rows
+        model=model.name,
+        version=number,
+        at=found.at,
+        drifting=drifting,
+        reason=said,
+        rows=found.rows,
+        estimate=thought(found.estimates, model.task.metric),
     )
 
 

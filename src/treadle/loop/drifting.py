@@ -84,6 +84,7 @@ class Drifting:
             start=rows.start,
             end=rows.end,
             notes=rows.notes,
+            estimates=estimating.whole(reference.estimator, rows.answers),
         )
         if keep:
             self._rooms.drifts().keep(model.name, found)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 import numpy as np
 import polars as pl
 
 from treadle.core.clock import parse_span
+from treadle.core.drift import Estimate as Thought
 from treadle.core.errors import NotFound
 from treadle.core.records import Record
 from treadle.loop.seen import Answers
 from treadle.monitoring import estimation
-from treadle.monitoring.estimation import Estimator
+from treadle.monitoring.estimation import Estimate, Estimator
+
+#: Metrics that are the better the greater.
+_GREATER = {"accuracy", "roc_auc"}
 
 
 class Stretch(Record, frozen=True, kw_only=True):
@@ -45,6 +50,30 @@ def stretches(estimator: Estimator, answers: Answers | None, *, every: str) -> l
     starts = answers.time.dt.truncate(every)
     parts = [(start, (starts == start).to_numpy()) for start in starts.unique().sort()]
     return [one for start, rows in parts for one in _stretch(estimator, answers, start, rows)]
+
+
+def whole(estimator: Estimator | None, answers: Answers | None) -> list[Estimate]:
+    """Return an estimate of each metric over all answers; empty: nothing can be estimated."""
+    if estimator is None or answers is None:
+        return []
+    return estimation.estimate(estimator, answers.numbers, answers.inputs)
+
+
+def thought(found: Sequence[Estimate], metric: str) -> Thought | None:
+    """Return what a policy asks for: the estimate of the metric that decides, else of the first that is a loss, as a loss.
+
+    >>> thought([Estimate(metric="accuracy", value=0.7, low=0.6, high=0.8, n=10, before=0.9)], "accuracy").expected
+    0.1
+    """
+    chosen = next((one for one in found if one.metric == metric), next(iter(found), None))
+    if chosen is None:
+        return None
+    ends = (chosen.value, chosen.low, chosen.high, chosen.before)
+    if chosen.metric in _GREATER:
+        value, high, low, expected = (round(1 - end, 12) for end in ends)
+    else:
+        value, low, high, expected = ends
+    return Thought(metric=chosen.metric, value=value, low=low, high=high, expected=expected)
 
 
 def _stretch(estimator: Estimator, answers: Answers, start: datetime, rows: np.ndarray) -> list[Stretch]:

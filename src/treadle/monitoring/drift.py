@@ -17,6 +17,7 @@ from treadle.core.errors import InvalidInput, closest, not_found
 from treadle.core.records import Record
 from treadle.monitoring import tails
 from treadle.monitoring.detector import Case, Detector, Measured
+from treadle.monitoring.estimation import Estimate
 from treadle.monitoring.reference import Reference
 from treadle.monitoring.summaries import Column, count
 from treadle.monitoring.whereabouts import located
@@ -111,6 +112,8 @@ class Drift(Record, frozen=True, kw_only=True):
     #: Everything that was tried, the findings first, those that matter most before others.
     findings: tuple[Finding, ...]
     notes: tuple[str, ...] = ()
+    #: How good the version's answers in the window are thought to be, where that can be estimated.
+    estimates: tuple[Estimate, ...] = ()
 
     @property
     def drifted(self) -> tuple[Finding, ...]:
@@ -141,6 +144,7 @@ def compare(
     start: datetime | None = None,
     end: datetime | None = None,
     notes: Sequence[str] = (),
+    estimates: Sequence[Estimate] = (),
 ) -> Drift:
     """Compare the rows of a window, as frames by role, with a reference.
 
@@ -167,6 +171,7 @@ def compare(
         rate=wanted.rate,
         findings=_located(found, parts, time),
         notes=(*reference.notes, *notes, *absent),
+        estimates=tuple(estimates),
     )
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from contextlib import suppress
 from datetime import datetime, timedelta
 
+import msgspec
 import polars as pl
 
 from treadle.core.clock import Clock
 from treadle.core.errors import NotFound
 from treadle.core.ids import new_id
 from treadle.monitoring.drift import Drift, Finding
+from treadle.monitoring.estimation import Estimate
 from treadle.store.tables.tables import Tables
 
 #: The columns of a table `drift/<model>`.
@@ -26,6 +28,8 @@ COLUMNS: dict[str, pl.DataType] = {
     "rate": pl.Float64(),
     #: The comparison's notes, a line each.
     "notes": pl.String(),
+    #: What was estimated of its answers, as JSON.
+    "estimates": pl.String(),
     #: Place among the comparison's findings.
     "place": pl.Int64(),
     "role": pl.String(),
@@ -134,6 +138,7 @@ def _frame(made: str, found: Drift) -> pl.DataFrame:
         (
             *head,
             "\n".join(found.notes),
+            msgspec.json.encode(found.estimates).decode(),
             place,
             *(getattr(one, name) for name in _OWN),
             one.importance,
@@ -164,4 +169,5 @@ def _drift(rows: pl.DataFrame) -> Drift:
         },
         findings=findings,
         notes=tuple(first["notes"].splitlines()),
+        estimates=msgspec.json.decode(first["estimates"], type=tuple[Estimate, ...]),
     )
