@@ -106,6 +106,12 @@ def test_nothing_heavy_is_loaded_and_little_at_all(code: str, foreign: int, most
     assert len(loaded) <= most
 
 
+def test_a_worker_that_answers_loads_nothing_of_tables() -> None:
+    loaded = loaded_by("import treadle.app.serve, treadle.serving.workers")
+
+    assert loaded & {"polars", "deltalake", "obstore", "pyarrow", "duckdb", "pandas"} == set()
+
+
 @pytest.mark.parametrize("name", treadle.__all__)
 def test_every_public_name_is_there_and_explained(name: str) -> None:
     assert (getattr(treadle, name).__doc__ or "").strip()

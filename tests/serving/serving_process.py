@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import perf_counter
 
@@ -54,6 +54,16 @@ class Server:
 
     def call(self, path, body=None, **more):
         return serving_load.call(self.port, path, body, **more)
+
+    def children(self) -> tuple[list[int], list[int]]:
+        """Return the process ids of the workers, and those of the process that ships their log."""
+        workers, shipping = [], []
+        for path in Path(f"/proc/{self.process.pid}/task").glob("*/children"):
+            for pid in map(int, path.read_text().split()):
+                with suppress(FileNotFoundError):
+                    ships = b"--ship" in Path(f"/proc/{pid}/cmdline").read_bytes()
+                    (shipping if ships else workers).append(pid)
+        return sorted(workers), shipping
 
     def kill(self) -> None:
         os.killpg(self.process.pid, signal.SIGKILL)

@@ -15,15 +15,18 @@ import numpy as np
 from treadle.core.clock import SystemClock
 from treadle.core.errors import PackageRefused
 from treadle.core.records import Variant
-from treadle.core.settings import ServingSettings
+from treadle.core.settings import ServingSettings, child_environment
 from treadle.core.signature import Field, Signature
+from treadle.serving import courier
 from treadle.serving.assembly import application
 from treadle.serving.endpoints import Endpoints
 from treadle.serving.server import Application
+from treadle.serving.shipping_process import ShippingProcess
 from treadle.serving.supervisor import serve
 from treadle.store.ledger.ledger import Ledger
-from treadle.store.tables.tables import Tables
 
+#: Said to this program where it is to be the process that ships the log.
+SHIPS = "--ship"
 SIGNATURE = Signature(
     inputs=(
         Field(name="distance", kind="integer"),
@@ -108,20 +111,29 @@ class FakeLoader:
         return FakeModel(variant.version, answers=0 if broken == "warm" else None, how=how)
 
 
+def open_tables(url: str, root: Path, options: dict[str, str] | None):
+    from treadle.store.tables.tables import Tables
+
+    return Tables.open(url, root=root, options=options or {})
+
+
 def build(
     root: Path,
     settings: ServingSettings,
     ledger: str = "sqlite:///ledger.db",
     tables: str = "tables",
     store: dict[str, str] | None = None,
+    *,
+    ships: bool = True,
 ) -> Application:
     """Wire an application; `ledger` and `tables` are addresses, `store` the `AWS_*` options of the tables."""
+    opened = partial(open_tables, tables, root, store)
     clock = SystemClock()
     return application(
         root,
         Endpoints(Ledger.open(ledger, root=root, timeout=3), clock),
         loader=FakeLoader(root),
-        tables=lambda: Tables.open(tables, root=root, options=store or {}),
+        tables=opened if ships else None,
         settings=settings,
         clock=clock,
     )
@@ -132,8 +144,12 @@ def main() -> None:
     if options.pop("fails", False):
         serve(ServingSettings(**options), factory=partial(sys.exit, "error: there is nothing to serve with"))
     places = {name: options.pop(name) for name in ("ledger", "tables", "store") if name in options}
+    if SHIPS in sys.argv:
+        options, url = places.get("store", {}), places.get("tables", "tables")
+        courier.run(courier.Courier(root, lambda: open_tables(url, root, options), interval=0.5))
     settings = ServingSettings(**{"drain_wait": 0.0, **options})
-    serve(settings, factory=partial(build, root, settings, **places))
+    shipping = ShippingProcess([sys.executable, *sys.argv, SHIPS], environment=child_environment({}))
+    serve(settings, factory=partial(build, root, settings, **places, ships=False), shipping=shipping)
 
 
 if __name__ == "__main__":

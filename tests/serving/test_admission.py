@@ -35,8 +35,8 @@ def slow(revise, tmp_path):
 
 def rss(server) -> int:
     """Bytes of memory that a server's workers have now."""
-    children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split()
-    lines = [line for pid in children for line in Path(f"/proc/{pid}/status").read_text().splitlines()]
+    workers, _ = server.children()
+    lines = [line for pid in workers for line in Path(f"/proc/{pid}/status").read_text().splitlines()]
     return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS"))
 
 

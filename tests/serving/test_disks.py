@@ -18,10 +18,7 @@ ASK = ("/v1/endpoints/delay/predict", {"rows": [{"distance": 1400, "temp": None,
 
 
 def worker_of(server):
-    listed = subprocess.run(
-        ["ps", "-o", "pid=", "--ppid", str(server.process.pid)], capture_output=True, text=True
-    )
-    return listed.stdout.split()[0]
+    return str(server.children()[0][0])
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from trials import until
 
 from pace import FULL, within
 from treadle.serving.predictions import Predictions
+from treadle.serving.spool import LOGS
 
 
 @pytest.mark.slow
@@ -44,6 +45,8 @@ def test_r1_no_answered_prediction_is_lost_when_the_server_is_killed(
 
     expected = (tmp_path / "acked").read_text().split()
     logged = Predictions(tables, root=tmp_path).scan("delay").collect()
+    server.start()
+    server.stop()
     shipped = tables.scan("predictions/delay").collect()
     lost = set(expected) - set(logged["request_id"])
     ready = sorted(starts)[int(0.95 * kills)]
@@ -52,7 +55,8 @@ def test_r1_no_answered_prediction_is_lost_when_the_server_is_killed(
     assert len(expected) > kills
     assert lost == set()
     assert logged["request_id"].n_unique() == logged.height
-    assert shipped["prediction_id"].n_unique() == shipped.height
+    assert shipped["prediction_id"].n_unique() == shipped.height == logged.height
+    assert list((tmp_path / LOGS).iterdir()) == []
     assert checks == {"ok"}
     assert ready <= (3.0 if FULL else 3 * max(3.0, *idle))
 

@@ -30,9 +30,9 @@ def server(revise, launch):
 
 def memory(server) -> float:
     """MB of memory of the server's processes that nobody else has."""
-    children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split()
+    workers, _ = server.children()
     found = 0
-    for process in [str(server.process.pid), *children]:
+    for process in [server.process.pid, *workers]:
         rollup = Path(f"/proc/{process}/smaps_rollup").read_text()
         found += sum(int(kb) for kb in re.findall(r"^Private_\w+: +(\d+) kB", rollup, re.MULTILINE))
     return found / 1024

@@ -165,8 +165,8 @@ def _metric(server, name) -> float:
 
 
 def _state(server) -> tuple[int, int, int]:
-    """Return bytes of memory, open files and threads of a server's processes beside the first."""
-    pids = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split()
+    """Return bytes of memory, open files and threads of a server's workers."""
+    pids, _ = server.children()
     pages = sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in pids)
     files, threads = (sum(_count(f"/proc/{pid}/{what}") for pid in pids) for what in ("fd", "task"))
     return pages * 4096, files, threads

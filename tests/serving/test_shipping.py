@@ -10,11 +10,12 @@ import pytest
 from treadle.core.clock import monotonic
 from treadle.core.errors import TreadleError
 from treadle.serving import wal
+from treadle.serving.courier import Courier
 from treadle.serving.entries import OutcomeEntry, PredictionEntry, pack
 from treadle.serving.frames import tables_of
 from treadle.serving.log import LOGS
 from treadle.serving.predictions import Outcomes, Predictions
-from treadle.serving.shipping import Shipper, ShippingThread, unshipped
+from treadle.serving.shipping import Shipper, unshipped
 
 
 def prediction(name, rows=1, endpoint="delay"):
@@ -243,7 +244,7 @@ def test_many_deliveries_are_joined_into_few_files(predictions, tables, logs, tm
 
 def test_the_thread_ships_at_its_start_and_at_its_end(tables, logs, tmp_path):
     spool(logs, "dead", 1, prediction("r1"))
-    thread = ShippingThread(tmp_path, lambda: tables, server="s1", interval=60.0)
+    thread = Courier(tmp_path, lambda: tables, interval=60.0)
 
     thread.start()
     thread.stop()
@@ -278,7 +279,7 @@ def test_the_thread_outlives_what_nobody_foresaw(tables, logs, tmp_path):
             raise failure
         return tables
 
-    thread = ShippingThread(tmp_path, opened, server="s1", interval=0.001)
+    thread = Courier(tmp_path, opened, interval=0.001)
     thread.start()
     end = monotonic() + 60
     while wal.segments(logs / "s1") and monotonic() < end:

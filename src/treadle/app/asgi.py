@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from treadle.app.serve import application_of
-from treadle.app.workspace import open_workspace
+from treadle.app.stores import open_stores
 from treadle.serving.asgi import Asgi
 
 
@@ -19,4 +19,4 @@ def asgi(project: Path | str | None = None, **overrides: Any) -> Asgi:
     >>> app = FastAPI(lifespan=predictions.lifespan)                        # doctest: +SKIP
     >>> app.mount("/predictions", predictions)                              # doctest: +SKIP
     """
-    return Asgi(lambda: application_of(open_workspace(project, overrides=overrides or None)))
+    return Asgi(lambda: application_of(open_stores(project, overrides=overrides), ships=True))

@@ -32,13 +32,14 @@ from treadle.serving.jobs.worker import Worker
 from treadle.store.objects.objects import Objects
 
 if TYPE_CHECKING:
+    from treadle.app.stores import Stores
     from treadle.app.wiring import Wiring
     from treadle.app.workspace import Workspace
 
 _FOLDER = Path(".treadle/jobs")
 
 
-def open_jobs(workspace: Wiring) -> Jobs:
+def open_jobs(workspace: Stores) -> Jobs:
     """Return the jobs of a project."""
     return Jobs(
         workspace.ledger,
@@ -160,7 +161,7 @@ def parts_of(workspace: Workspace) -> assembly.WorkerParts:
         tables=lambda: workspace.tables,
         settings=workspace.settings.serving,
         clock=workspace.clock,
-        online=ServedFeatures(workspace),
+        online=ServedFeatures(lambda: workspace),
     )
 
 
@@ -262,7 +263,7 @@ def _upkeep(workspace: Workspace) -> Upkeep:
     )
 
 
-def _objects(workspace: Wiring) -> Objects:
+def _objects(workspace: Stores) -> Objects:
     """Return the place of inputs and results: apart from packages, for they are removed one by one."""
     url = f"{workspace.settings.objects.url.rstrip('/')}/jobs"
     return Objects.open(url, root=workspace.root, options=settings.aws_options())

@@ -48,6 +48,6 @@ def open_predictor(workspace: Workspace, endpoint: str) -> _Predictor:
         loader=providers.on(workspace.settings.serving.provider, workspace.load),
         settings=workspace.settings.serving,
         clock=workspace.clock,
-        online=ServedFeatures(workspace),
+        online=ServedFeatures(lambda: workspace),
         explainer=functools.partial(explainer, workspace),
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -12,18 +11,10 @@ from treadle.app.drifted import Drifted
 if TYPE_CHECKING:
     from treadle.core.records import Window
     from treadle.serving.batch.batch import Manifest
-    from treadle.serving.jobs.jobs import Jobs
 
 
 class Scored(Drifted):
     """The part of a workspace that scores."""
-
-    @cached_property
-    def jobs(self) -> Jobs:
-        """Room 7: predictions that callers do not wait for."""
-        from treadle.app.jobs import open_jobs
-
-        return open_jobs(self)
 
     def batch(
         self,

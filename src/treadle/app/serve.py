@@ -8,9 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from treadle.app import shipping
 from treadle.app.features import ServedFeatures
 from treadle.app.jobs import check_reference
 from treadle.app.predictor import explainer
+from treadle.app.stores import Stores, open_stores
 from treadle.core.errors import TreadleError
 from treadle.registry import providers
 from treadle.serving import assembly, listening, server, supervisor
@@ -31,42 +33,53 @@ def serve(project: Path | None, overrides: dict[str, Any], *, say: Callable[[str
         SettingsError: what the log is to leave out cannot be meant.
         StoreUnavailable: the ledger cannot be read, so nothing is known of the endpoints.
     """
-    from treadle.app.workspace import open_workspace
-
-    workspace = open_workspace(project, overrides=overrides)
-    found = workspace.settings.serving
-    guarded = Tokens(workspace.root / found.tokens).all() is not None
+    stores = open_stores(project, overrides=overrides)
+    found = stores.settings.serving
+    guarded = Tokens(stores.root / found.tokens).all() is not None
     listening.check_address(found, guarded=guarded)
     listening.check_free(found)
     discretion(found)
     # What is wrong with the ledger is said here, once, and not by each worker.
-    names = ", ".join(workspace.endpoints.names()) or "none yet: the first release makes one"
-    workspace.close()
+    names = ", ".join(stores.endpoints.names()) or "none yet: the first release makes one"
+    stores.close()
     beside = f" and for gRPC at {found.host}:{found.grpc_port}" if found.grpc_port else ""
     say(f"Serving at http://{found.host}:{found.port}{beside}, endpoints: {names}. Ctrl-C ends it.")
-    supervisor.serve(found, factory=functools.partial(build, workspace.root, overrides), guarded=guarded)
+    supervisor.serve(
+        found,
+        factory=functools.partial(build, stores.root, overrides),
+        shipping=shipping.process(stores.root, overrides),
+        guarded=guarded,
+    )
 
 
 def build(root: Path, overrides: dict[str, Any]) -> server.Application:
     """Return the application of one worker process; where it cannot be made, say why and end the process."""
-    from treadle.app.workspace import open_workspace
-
     try:
-        return application_of(open_workspace(root, overrides=overrides))
+        return application_of(open_stores(root, overrides=overrides), ships=False)
     except TreadleError as error:
         sys.exit(f"error: {error}")
 
 
-def application_of(workspace: Workspace) -> server.Application:
-    """Return the prediction server's application over a workspace."""
+def application_of(stores: Stores, *, ships: bool) -> server.Application:
+    """Return the prediction server's application over a project's stores; `ships`: it ships its log itself, in a thread.
+
+    The whole workspace is opened when somebody asks for what only it can do.
+    """
+
+    @functools.cache
+    def whole() -> Workspace:
+        from treadle.app.workspace import open_workspace
+
+        return open_workspace(stores.root, overrides=dict(stores.overrides))
+
     return assembly.application(
-        workspace.root,
-        workspace.endpoints,
-        loader=providers.on(workspace.settings.serving.provider, workspace.load),
-        tables=lambda: workspace.tables,
-        settings=workspace.settings.serving,
-        clock=workspace.clock,
-        online=ServedFeatures(workspace),
-        explainer=functools.partial(explainer, workspace),
-        jobs=JobRoutes(lambda: workspace.jobs, check=functools.partial(check_reference, workspace)),
+        stores.root,
+        stores.endpoints,
+        loader=providers.on(stores.settings.serving.provider, stores.load),
+        tables=(lambda: stores.tables) if ships else None,
+        settings=stores.settings.serving,
+        clock=stores.clock,
+        online=ServedFeatures(whole),
+        explainer=lambda variant: explainer(whole(), variant),
+        jobs=JobRoutes(lambda: stores.jobs, check=lambda *asked: check_reference(whole(), *asked)),
     )

@@ -8,9 +8,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from treadle.app.stores import Stores
 from treadle.core import plugins, settings
 from treadle.core.clock import Clock, SystemClock, parse_span
-from treadle.core.errors import StoreUnavailable
 from treadle.core.progress import Progress
 from treadle.data.admission import Admission
 from treadle.data.datasets import Datasets
@@ -33,17 +33,11 @@ from treadle.monitoring.drifts import Drifts
 from treadle.monitoring.routes import Routes, routes
 from treadle.monitoring.rules import Rules
 from treadle.registry.mirror import Mirror
-from treadle.registry.models import Models
-from treadle.serving.endpoints import Endpoints
 from treadle.serving.expiry import Expiry
 from treadle.serving.predictions import Outcomes, Predictions
 from treadle.serving.rollouts import Rollouts
-from treadle.store.ledger.ledger import Ledger
 from treadle.store.objects.contents import open_contents
-from treadle.store.objects.objects import Objects
 from treadle.store.online.online import Online
-from treadle.store.queue.queue import Queue
-from treadle.store.tables.tables import Tables
 from treadle.training.runs import Runs
 from treadle.training.trials import Trials
 
@@ -54,7 +48,7 @@ if TYPE_CHECKING:
 STATE = ".treadle"
 
 
-class Wiring:
+class Wiring(Stores):
     """The stores and rooms of one project, opened when they are first needed."""
 
     def __init__(
@@ -66,11 +60,7 @@ class Wiring:
         progress: Progress,
         overrides: Mapping[str, Any],
     ) -> None:
-        self.root = root
-        self.settings = settings
-        #: What went before the file and the environment; processes that are started here get it as well.
-        self.overrides = overrides
-        self.clock = clock
+        super().__init__(root, settings=settings, clock=clock, overrides=overrides)
         self._progress = progress
 
     def __exit__(
@@ -85,37 +75,12 @@ class Wiring:
             self.engine.close()
         if "online" in self.__dict__:
             self.online.close()
-        if "queue" in self.__dict__:
-            self.queue.close()
-        if "ledger" in self.__dict__:
-            self.ledger.close()
+        super().close()
 
     @cached_property
     def project(self) -> Project:
         """The declarations of the project's file."""
         return projects.load(self.root / self.settings.project.file)
-
-    @cached_property
-    def ledger(self) -> Ledger:
-        """The relational state."""
-        found = self.settings.ledger
-        return Ledger.open(
-            found.url,
-            root=self.root,
-            schema=found.schema,
-            timeout=found.timeout,
-            before_first=self._must_be_empty,
-        )
-
-    @cached_property
-    def objects(self) -> Objects:
-        """Immutable files by digest."""
-        return Objects.open(self.settings.objects.url, root=self.root, options=settings.aws_options())
-
-    @cached_property
-    def tables(self) -> Tables:
-        """Versioned tables."""
-        return Tables.open(self.settings.tables.url, root=self.root, options=settings.aws_options())
 
     @cached_property
     def datasets(self) -> Datasets:
@@ -160,14 +125,6 @@ class Wiring:
         )
 
     @cached_property
-    def queue(self) -> Queue:
-        """Where jobs wait."""
-        found = self.settings.queue
-        return Queue.open(
-            found.url, root=self.root, lease=found.lease, crashes=found.crashes, timeout=found.timeout
-        )
-
-    @cached_property
     def runs(self) -> Runs:
         """Room 4: runs."""
         return Runs(ledger=self.ledger, objects=self.objects, clock=self.clock, root=self.root)
@@ -181,16 +138,6 @@ class Wiring:
     def verdicts(self) -> Verdicts:
         """Room 5: what gates said."""
         return Verdicts(ledger=self.ledger, clock=self.clock)
-
-    @cached_property
-    def models(self) -> Models:
-        """Room 6: model versions and aliases."""
-        return Models(ledger=self.ledger, objects=self.objects, clock=self.clock, root=self.root)
-
-    @cached_property
-    def endpoints(self) -> Endpoints:
-        """Room 7: endpoints and their revisions."""
-        return Endpoints(ledger=self.ledger, clock=self.clock)
 
     @cached_property
     def rollouts(self) -> Rollouts:
@@ -294,21 +241,6 @@ class Wiring:
             if mirror is not None and mirror.place:
                 found.append(mirror)
         return tuple(found)
-
-    def _must_be_empty(self, ledger: str) -> None:
-        """Refuse to begin a ledger beside rows that another one knew: they would be taken for leftovers and undone.
-
-        Raises:
-            StoreUnavailable: there are tables.
-        """
-        there = self.tables.names()
-        if there:
-            place = self.settings.tables.url
-            msg = (
-                f"The ledger {ledger} is gone or empty, but {place} holds tables ({', '.join(there[:3])}). Put the "
-                "ledger back from a backup, or set ledger.url to where it is; to begin anew, take the tables away."
-            )
-            raise StoreUnavailable(msg)
 
     @cached_property
     def engine(self) -> Any:

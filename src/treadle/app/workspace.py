@@ -11,13 +11,13 @@ import polars as pl
 
 from treadle.app import mirrors, retention, sharing
 from treadle.app.retention import Forgotten, Garbage
+from treadle.app.stores import clock_of, reference_of
 from treadle.app.turned import Turned
 from treadle.app.wiring import STATE as STATE
 from treadle.core import settings
-from treadle.core.clock import Clock, FileClock, SystemClock, parse_span
+from treadle.core.clock import Clock, parse_span
 from treadle.core.progress import Progress, Silent
-from treadle.core.records import DatasetVersion, Revision, Variant
-from treadle.core.servable import Servable
+from treadle.core.records import DatasetVersion, Revision
 from treadle.features.skew import ColumnSkew
 from treadle.loop import live, promotions, served
 from treadle.loop.actions import alert
@@ -58,8 +58,7 @@ def open_workspace(
     """
     root = settings.find_root(Path(project) if project is not None else None)
     found = settings.load(root, overrides)
-    if clock is None:
-        clock = FileClock(root / found.clock.file) if found.clock.file else SystemClock()
+    clock = clock or clock_of(root, found)
     return Workspace(
         root, settings=found, clock=clock, progress=progress or Silent(), overrides=overrides or {}
     )
@@ -171,7 +170,7 @@ class Workspace(Turned):
 
     def performance(self, endpoint: str, *, metric: str = "", every: str = "1w") -> pl.DataFrame:
         """Return how good an endpoint's answers were, by stretch of time and version, with intervals."""
-        version = self.models.get(_reference(self.endpoints.get(endpoint).variants[0]))
+        version = self.models.get(reference_of(self.endpoints.get(endpoint).variants[0]))
         declared = self.project.models.get(version.model)
         same = declared is not None and declared.task.name == version.task
         task = declared.task if declared is not None and same else version.task
@@ -250,10 +249,6 @@ class Workspace(Turned):
         """
         plan = sharing.plan_of(plan)
         return sharing.revise(self, endpoint, plan, reason=reason, actor=actor, expected=expected)
-
-    def load(self, variant: Variant) -> Servable:
-        """Load the model version behind a variant, checked against its digests and golden rows."""
-        return self.models.load(self.models.get(_reference(variant)))
 
     def search(self, run: str) -> Search:
         """Return what a run's search came to: its trials, the best of them, which parameters mattered, and a page.
@@ -340,7 +335,3 @@ class Workspace(Turned):
         from treadle.app.checks import checks
 
         return checks(self)
-
-
-def _reference(variant: Variant) -> str:
-    return f"{variant.model}/{variant.version}"

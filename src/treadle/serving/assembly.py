@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from treadle.core.clock import Clock
 from treadle.core.settings import ServingSettings
 from treadle.serving.access import Access
+from treadle.serving.courier import Courier
 from treadle.serving.dataplane import Dataplane, Loader
 from treadle.serving.discretion import discretion
 from treadle.serving.endpoints import Endpoints
@@ -20,10 +21,11 @@ from treadle.serving.lookout import Lookout
 from treadle.serving.predictor import Predictor
 from treadle.serving.rollouts import Rollouts
 from treadle.serving.server import Application
-from treadle.serving.shipping import ShippingThread
 from treadle.serving.tokens import Tokens
 from treadle.serving.wanted import OnlineRead
-from treadle.store.tables.tables import Tables
+
+if TYPE_CHECKING:
+    from treadle.store.tables.tables import Tables
 
 #: Seconds that the first look at the endpoints is waited for.
 _FIRST_LOOK = 10.0
@@ -35,7 +37,7 @@ class WorkerParts(NamedTuple):
     plane: Dataplane
     log: PredictionLog
     follower: Follower
-    shipping: ShippingThread
+    shipping: Courier
 
     def __enter__(self) -> WorkerParts:
         self.log.start()
@@ -54,7 +56,7 @@ def application(
     endpoints: Endpoints,
     *,
     loader: Loader,
-    tables: Callable[[], Tables],
+    tables: Callable[[], Tables] | None,
     settings: ServingSettings,
     clock: Clock,
     online: OnlineRead | None = None,
@@ -63,8 +65,8 @@ def application(
 ) -> Application:
     """Return the server's application for one worker process.
 
-    `loader` loads and verifies a version; `tables` opens the tables, in the thread that ships the log; `online` reads
-    the features that callers do not send; `explainer` opens a version for explaining.
+    `loader` loads and verifies a version; `tables` opens the tables, in the thread that ships the log, None: a process
+    of its own ships it; `online` reads the features that callers do not send; `explainer` opens a version for explaining.
     """
     server = server_name()
     plane = Dataplane(endpoints.current, loader, clock=clock, max_rows=settings.max_rows, online=online)
@@ -80,7 +82,7 @@ def application(
             siblings=settings.workers > 1,
             lookout=_lookout(plane, endpoints, server, clock),
         ),
-        shipping=ShippingThread(root, tables, server=server),
+        shipping=Courier(root, tables) if tables else None,
         settings=settings,
         clock=clock,
         access=Access(settings.token, Tokens(root / settings.tokens), clock=clock),
@@ -107,7 +109,7 @@ def job_worker(
         plane=plane,
         log=_log(root, server, settings),
         follower=Follower(plane, endpoints, server=server, clock=clock, poll_interval=settings.poll_interval),
-        shipping=ShippingThread(root, tables, server=server),
+        shipping=Courier(root, tables),
     )
 
 

@@ -21,19 +21,20 @@ from treadle.core.errors import StoreUnavailable
 from treadle.serving import wal
 from treadle.serving.discretion import Discretion
 from treadle.serving.entries import Entry, pack
+from treadle.serving.spool import LOCK as LOCK
+from treadle.serving.spool import LOGS as LOGS
 from treadle.store.failures import of_os_error
 from treadle.store.files import make_folder
 
-#: Where logs are in a project, one folder for each process that writes one.
-LOGS = Path(".treadle/log")
 #: Called with None when an entry is on the disk, or with what went wrong.
 Done = Callable[[StoreUnavailable | None], None]
 #: An entry's bytes, and whom to tell.
 Item = tuple[bytes, Done | None]
 
-LOCK = "lock"
 _PROBE = b"\xc0"
 _IDLE = 1.0
+#: Seconds between tries to lock a new folder.
+_LOOKS = (0.01, 0.05, 0.1)
 #: Bytes that are written at once: on a disk that is nearly full, some of what waits still fits.
 _PIECE = 64 * 1024
 
@@ -227,14 +228,26 @@ class PredictionLog:
         if self._lock >= 0 and (self.folder / LOCK).exists():
             return
         self._release()
-        make_folder(self.folder, mode=0o700)
-        handle = os.open(self.folder / LOCK, os.O_CREAT | os.O_RDWR, 0o600)
+        for pause in _LOOKS:
+            make_folder(self.folder, mode=0o700)
+            if self._locks():
+                return
+            # One who ships looks for a moment whether a folder is left, and takes one that has no owner yet away.
+            threading.Event().wait(pause)
+        raise OSError(errno.EBUSY, f"another process holds the lock of {self.folder}")
+
+    def _locks(self) -> bool:
         try:
+            handle = os.open(self.folder / LOCK, os.O_CREAT | os.O_RDWR, 0o600)
+        except FileNotFoundError:
+            return False
+        with suppress(BlockingIOError, FileNotFoundError):
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            os.close(handle)
-            raise OSError(errno.EBUSY, f"another process holds the lock of {self.folder}") from error
-        self._lock = handle
+            if (self.folder / LOCK).stat().st_ino == os.fstat(handle).st_ino:
+                self._lock = handle
+                return True
+        os.close(handle)
+        return False
 
     def _give_up(self) -> None:
         """Leave a segment whose last write failed: what it holds is read up to the failure."""

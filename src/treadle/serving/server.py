@@ -21,6 +21,7 @@ from treadle.serving.access import Access
 from treadle.serving.admission import Admission, Ticket
 from treadle.serving.answer import Answer
 from treadle.serving.careful import Careful
+from treadle.serving.courier import Courier
 from treadle.serving.dataplane import Call, Dataplane, Prepared
 from treadle.serving.draining import Draining, end_with_parent
 from treadle.serving.explanations import Explainer, Explanations
@@ -35,7 +36,6 @@ from treadle.serving.protocols.rows import describe
 from treadle.serving.routing import Found, Route, Routes, Unmatched
 from treadle.serving.seats import Seat
 from treadle.serving.shadows import Shadows
-from treadle.serving.shipping import ShippingThread
 from treadle.serving.together import Together
 from treadle.serving.watching import Watching
 from treadle.serving.web import (
@@ -69,7 +69,7 @@ class Application:
         log: PredictionLog,
         *,
         follower: Follower,
-        shipping: ShippingThread | None,
+        shipping: Courier | None,
         settings: ServingSettings,
         clock: Clock,
         access: Access,
@@ -77,7 +77,7 @@ class Application:
         jobs: JobRoutes | None = None,
         explainer: Explainer | None = None,
     ) -> None:
-        """Put the parts together; nothing is started before the server calls `__rsgi_init__`."""
+        """Put the parts together, for `__rsgi_init__` to start them; without `shipping` another process ships the log."""
         self._plane, self._log, self._follower, self._shipping = plane, log, follower, shipping
         self._settings, self._clock = settings, clock
         self._explanations = Explanations(explainer, max_rows=settings.explain_rows)

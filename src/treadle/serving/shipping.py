@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
-import logging
-import os
-import shutil
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import polars as pl
 
-from treadle.serving import wal
+from treadle.serving import spool, wal
 from treadle.serving.entries import Entry, unpack
 from treadle.serving.frames import tables_of
-from treadle.serving.log import LOCK, LOGS
 from treadle.store.tables.tables import Tables
-
-_log = logging.getLogger("treadle.serving")
 
 _TIDY_EVERY = 64
 #: Bytes of segments that are shipped at once.
@@ -34,16 +25,27 @@ class Shipper:
     """
 
     def __init__(self, root: Path, tables: Tables) -> None:
-        self._logs, self._tables = root / LOGS, tables
+        self._logs, self._tables = root / spool.LOGS, tables
+
+    def ship_all(self) -> int:
+        """Ship all there is: complete segments of those that live, everything of those that have died; return the number of rows.
+
+        Where somebody else ships at this moment nothing is done. A log that cannot be shipped does not keep others.
+
+        Raises:
+            StoreUnavailable: the tables do not take some of it; it stays, and the next call ships it.
+        """
+        with spool.shipping(self._logs) as free:
+            return self._each(spool.folders(self._logs) if free else [], self._ship_log)
 
     def ship(self, server: str) -> int:
-        """Ship the complete segments of a server that lives (this one); return the number of rows.
+        """Ship the complete segments of a server that lives; return the number of rows.
 
         Raises:
             StoreUnavailable: the tables do not take them; they stay, and the next call ships them.
         """
-        folder = self._logs / server
-        return self._ship(server, [path for path in wal.segments(folder) if path.suffix == wal.SEALED])
+        with spool.shipping(self._logs) as free:
+            return self._ship(server, spool.complete(self._logs / server)) if free else 0
 
     def ship_leftovers(self) -> int:
         """Ship what servers that have died left, remove their folders, and return the number of rows.
@@ -51,13 +53,32 @@ class Shipper:
         Raises:
             StoreUnavailable: the tables do not take them; they stay.
         """
-        rows = 0
-        for folder in _folders(self._logs):
-            with _owned(folder) as dead:
-                if dead:
-                    rows += self._ship(folder.name, wal.segments(folder))
-                    shutil.rmtree(folder)
+        with spool.shipping(self._logs) as free:
+            return self._each(spool.folders(self._logs) if free else [], self._ship_left)
+
+    def _each(self, folders: list[Path], ship: Callable[[Path], int | None]) -> int:
+        rows, failures = 0, []
+        for folder in folders:
+            try:
+                rows += ship(folder) or 0
+            except Exception as error:  # noqa: BLE001 - raised again, when the others have been shipped
+                failures.append(error)
+        if failures:
+            raise failures[0]
         return rows
+
+    def _ship_log(self, folder: Path) -> int:
+        rows = self._ship_left(folder)
+        return self._ship(folder.name, spool.complete(folder)) if rows is None else rows
+
+    def _ship_left(self, folder: Path) -> int | None:
+        """Ship what a folder holds whose owner has died, and remove it; None: the owner lives."""
+        with spool.owned(folder) as left:
+            if not left:
+                return None
+            rows = self._ship(folder.name, wal.segments(folder))
+            spool.remove(folder)
+            return rows
 
     def _ship(self, server: str, paths: list[Path]) -> int:
         return sum(self._ship_at_once(server, group) for group in _groups(paths))
@@ -92,54 +113,17 @@ class Shipper:
             self._tables.tidy(name)
 
 
-class ShippingThread:
-    """Ships in the background, at start and then every `interval` seconds; a store that is gone is tried again."""
-
-    def __init__(
-        self, root: Path, tables: Callable[[], Tables], *, server: str, interval: float = 2.0
-    ) -> None:
-        """Prepare it; `tables` is called in the thread, when there is something to look at."""
-        self._root, self._open, self._server, self._interval = root, tables, server, interval
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
-        #: What keeps segments from being shipped; None: they are.
-        self.problem: Exception | None = None
-
-    def start(self) -> None:
-        """Start the thread."""
-        self._thread = threading.Thread(target=self._run, name="treadle-shipping", daemon=True)
-        self._thread.start()
-
-    def stop(self, *, timeout: float = 10.0) -> None:
-        """Stop after a last round, so that a server that ends leaves nothing behind where the store answers."""
-        self._stop.set()
-        if self._thread:
-            self._thread.join(timeout)
-
-    def _run(self) -> None:
-        shipper: Shipper | None = None
-        ended, pause = False, 0.0
-        while not ended:
-            ended, pause = self._stop.wait(pause), self._interval
-            if not _something(self._root / LOGS, self._server):
-                continue
-            try:
-                shipper = shipper or Shipper(self._root, self._open())
-                shipper.ship(self._server)
-                shipper.ship_leftovers()
-                self.problem = None
-            except Exception as error:  # noqa: BLE001 - one segment or folder, perhaps of somebody else, ends no shipping
-                if self.problem is None:
-                    _log.warning("prediction log waits on this machine, as it cannot be shipped: %s", error)
-                self.problem = error
-
-
 def unshipped(root: Path, table: str) -> pl.DataFrame | None:
     """Return the rows of a table that still are in segments on this machine; None: there are none.
 
     Read these before the table: what is shipped between the two then is in both, and not in neither.
     """
-    entries = (e for folder in _folders(root / LOGS) for path in wal.segments(folder) for e in _entries(path))
+    entries = (
+        e
+        for folder in spool.folders(root / spool.LOGS)
+        for path in wal.segments(folder)
+        for e in _entries(path)
+    )
     kind, _, endpoint = table.partition("/")
     return tables_of(e for e in entries if e.endpoint == endpoint).get(f"{kind}/{endpoint}")
 
@@ -166,34 +150,3 @@ def _groups(paths: list[Path]) -> Iterator[list[Path]]:
         size += more
     if group:
         yield group
-
-
-def _folders(logs: Path) -> list[Path]:
-    try:
-        return sorted(path for path in logs.iterdir() if path.is_dir())
-    except FileNotFoundError:
-        return []
-
-
-def _something(logs: Path, server: str) -> bool:
-    """Return whether a look at the tables is worth it: complete segments of ours, or another's folder."""
-    own = any(path.suffix == wal.SEALED for path in wal.segments(logs / server))
-    return own or any(folder.name != server for folder in _folders(logs))
-
-
-@contextmanager
-def _owned(folder: Path) -> Iterator[bool]:
-    """Hold the lock of a server's folder; False: the server lives, or another process looks after it."""
-    try:
-        handle = os.open(folder / LOCK, os.O_CREAT | os.O_RDWR, 0o600)
-    except FileNotFoundError:
-        yield False
-        return
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        yield False
-    else:
-        yield (folder / LOCK).exists()
-    finally:
-        os.close(handle)

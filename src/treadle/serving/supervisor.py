@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import resource
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any, cast
 
 from treadle.core.optional import require
@@ -17,10 +17,16 @@ _FILES = 65_536
 _TIDY = 10.0
 
 
-def serve(settings: ServingSettings, *, factory: Callable[[], Application], guarded: bool = False) -> None:
+def serve(
+    settings: ServingSettings,
+    *,
+    factory: Callable[[], Application],
+    shipping: AbstractContextManager[object] | None = None,
+    guarded: bool = False,
+) -> None:
     """Serve until SIGTERM or SIGINT; requests that have begun are answered first. SIGHUP replaces the workers.
 
-    `guarded`: there is a file of tokens. `factory` is called in each worker process; it must be a function of a module, or a `functools.partial` of one.
+    `shipping` ships what the workers log, from before they begin until after they end. `guarded`: there is a file of tokens. `factory` is called in each worker process; it must be a function of a module, or a `functools.partial` of one.
 
     Raises:
         AuthRequired: as for `check_address`.
@@ -47,7 +53,8 @@ def serve(settings: ServingSettings, *, factory: Callable[[], Application], guar
         http1_settings=granian.http.HTTP1Settings(header_read_timeout=int(settings.idle_timeout * 1000)),
         workers_kill_timeout=int(settings.drain_wait + settings.grace + _TIDY),
     )
-    server.serve(target_loader=cast("Callable[..., Callable[..., Any]]", factory), wrap_loader=False)
+    with shipping or nullcontext():
+        server.serve(target_loader=cast("Callable[..., Callable[..., Any]]", factory), wrap_loader=False)
 
 
 def _allow_files() -> None:

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-import polars as pl
 
 from treadle.core.errors import InvalidInput, NotFound
 from treadle.serving.answer import Answer
@@ -65,6 +64,8 @@ def page(result: Result, query: Mapping[str, str]) -> bytes:
 
 def parquet(result: Result) -> bytes:
     """Return the predictions as a Parquet file; several numbers by their columns' names."""
+    import polars as pl
+
     plain = [_flat(msgspec.json.decode(one)) for one in result.predictions]
     data = io.BytesIO()
     pl.DataFrame(plain, infer_schema_length=None).write_parquet(data)
