@@ -312,7 +312,7 @@ def test_a_folder_that_is_just_being_made_is_not_taken_for_one_that_was_left(tmp
     stop = threading.Event()
 
     def look():
-        while not stop.is_set():
+        while not stop.wait(0.002):
             for folder in folders.folders(tmp_path / LOGS):
                 with folders.owned(folder) as left:
                     if left and not wal.segments(folder):

@@ -34,7 +34,7 @@ Item = tuple[bytes, Done | None]
 _PROBE = b"\xc0"
 _IDLE = 1.0
 #: Seconds between tries to lock a new folder.
-_LOOKS = (0.01, 0.05, 0.1)
+_LOOKS = (0.001, 0.01, 0.03, 0.1, 0.3)
 #: Bytes that are written at once: on a disk that is nearly full, some of what waits still fits.
 _PIECE = 64 * 1024
 
