@@ -55,6 +55,7 @@ _KINDS = {
     "protocol": "Speaks with callers of the prediction server.",
     "guard": "Rolls a challenger back.",
     "channel": "Carries an alert to a person.",
+    "slo": "What is promised: of requests, or of the time.",
     "detector": "Sees that a column has changed against the reference of a model version.",
     "trigger": "A reason to train.",
     "action": "What becomes of a version that passed its gates.",

@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from treadle.loop.triggers.new_outcomes import NewOutcomes as NewOutcomes
     from treadle.loop.triggers.new_rows import NewRows as NewRows
     from treadle.loop.triggers.schedule import Schedule as Schedule
+    from treadle.monitoring import slos as slos
     from treadle.monitoring.experiment import Design as Design
     from treadle.monitoring.experiment import Experiment as Experiment
     from treadle.monitoring.experiment import OnlineMetric as OnlineMetric
@@ -179,6 +180,7 @@ _PLACES = {
     "reliability": ("treadle.evaluation.calibration", "reliability"),
     "rule": ("treadle.data.contracts", "rule"),
     "rules": ("treadle.data.rules", ""),
+    "slos": ("treadle.monitoring.slos", ""),
 }
 
 __all__ = sorted(_PLACES)

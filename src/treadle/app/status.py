@@ -14,6 +14,7 @@ from treadle.features import materialisations
 from treadle.features.materialisations import ViewFreshness
 from treadle.loop.approvals import Approval
 from treadle.loop.mirroring import Mirrored
+from treadle.loop.promises import Standing
 
 if TYPE_CHECKING:
     from treadle.app.workspace import Workspace
@@ -96,6 +97,8 @@ class Status(Record, frozen=True, kw_only=True):
     models: tuple[ModelStatus, ...]
     endpoints: tuple[EndpointStatus, ...]
     alerts: tuple[Alert, ...]
+    #: How promises stand.
+    slos: tuple[Standing, ...] = ()
     #: Trackers elsewhere, with how much they were not told yet.
     mirrors: tuple[Mirrored, ...] = ()
 
@@ -112,6 +115,7 @@ def status(workspace: Workspace) -> Status:
         models=tuple(_model(workspace, name) for name in project.models),
         endpoints=tuple(_endpoint(workspace, name) for name in workspace.endpoints.names()),
         alerts=tuple(workspace.alerts.open()),
+        slos=tuple(workspace.promises.standings()),
         mirrors=_mirrors(workspace),
     )
 

@@ -25,6 +25,7 @@ from treadle.loop.concerns import Concerns
 from treadle.loop.decisions import Decisions
 from treadle.loop.experimenting import Experimenting
 from treadle.loop.projects import Project
+from treadle.loop.promises import Promises
 from treadle.loop.requests import Requests
 from treadle.loop.rolling import Rolling
 from treadle.loop.rooms import Rooms
@@ -230,6 +231,11 @@ class Wiring(Stores):
     def concerns(self) -> Concerns:
         """The corridor: what a person should be told of a model."""
         return Concerns(self.rooms)
+
+    @cached_property
+    def promises(self) -> Promises:
+        """The corridor: how SLOs stand."""
+        return Promises(self.rooms)
 
     @cached_property
     def mirrors(self) -> tuple[Mirror, ...]:

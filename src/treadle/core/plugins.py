@@ -36,6 +36,7 @@ KINDS = {
     "stream": "treadle.serving.streams",
     "guard": "treadle.serving.guards",
     "channel": "treadle.monitoring.channels",
+    "slo": "treadle.monitoring.slos",
     "detector": "treadle.monitoring.detectors",
     "trigger": "treadle.loop.triggers",
     "action": "treadle.loop.actions",

@@ -93,6 +93,25 @@ def scores(
     return performance.performance(known, [wanted], prediction="answer", every=every)
 
 
+def overall(
+    known: pl.DataFrame, *, task: str | Task, measure: str, signature: Signature
+) -> tuple[int, float | None, float | None, float | None]:
+    """Return how many answers have an outcome, and a metric over all of them with its 95 % interval; None: there is no such number.
+
+    Raises:
+        InvalidInput: the metric is not for this task.
+    """
+    if known.is_empty():
+        return 0, None, None, None
+    _, found, rows = _measured(known, task=task, measure=measure, signature=signature)
+    whole = Measure(name=found.name, value=found.value, per_row=found.per_row)
+    # One stretch and one version: all rows are scored together.
+    same = rows.with_columns(pl.lit(rows["at"].min()).alias("at"), pl.lit(0).alias("version"))
+    dropped = same.drop("model") if "model" in same.columns else same
+    (score,) = performance.performance(dropped, [whole], prediction="answer", every="1w").rows(named=True)
+    return int(score["n"]), score["value"], score["low"], score["high"]
+
+
 def losses(
     known: pl.DataFrame, *, task: str | Task, metric: str, signature: Signature
 ) -> tuple[str, pl.DataFrame]:

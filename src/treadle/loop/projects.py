@@ -5,17 +5,19 @@ from __future__ import annotations
 import importlib.util
 import sys
 import traceback
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from treadle.core.errors import InvalidDeclaration, NotFound, TreadleError, not_found
+from treadle.core.errors import InvalidDeclaration, NotFound, TreadleError, closest, not_found
 from treadle.data.datasets import Dataset
 from treadle.data.trees import Tree
 from treadle.features.views import FeatureView
 from treadle.loop.models import Model
 from treadle.monitoring.experiment import Experiment
+from treadle.monitoring.slo import SLO
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class Project:
     views: dict[str, FeatureView] = field(default_factory=dict)
     models: dict[str, Model] = field(default_factory=dict)
     experiments: dict[str, Experiment] = field(default_factory=dict)
+    slos: dict[str, SLO] = field(default_factory=dict)
 
     def model(self, name: str) -> Model:
         """Return one model.
@@ -100,13 +103,43 @@ def collect(module: ModuleType, file: Path) -> Project:
             _add(project.views, value.name, value, "feature view")
         elif isinstance(value, Experiment):
             _add(project.experiments, value.name, value, "experiment")
+    for slo in _slos(vars(module).values()):
+        _add(project.slos, slo.label, slo, "SLO")
     for view in project.views.values():
         _add(project.datasets, view.name, dataset_of(view), "dataset")
     for name in project.trees:
         if name in project.datasets:
             msg = f"A tree and a dataset are named {name!r}. Give one of them another name."
             raise InvalidDeclaration(msg, field=name)
+    for slo in project.slos.values():
+        _check_slo(slo, project)
     return project
+
+
+def _slos(values: Iterable[Any]) -> list[SLO]:
+    """Return the promises among a module's values, also those in its lists."""
+    found: list[SLO] = []
+    for value in values:
+        if isinstance(value, SLO):
+            found.append(value)
+        elif isinstance(value, list | tuple):
+            found += [one for one in value if isinstance(one, SLO)]
+    return found
+
+
+def _check_slo(slo: SLO, project: Project) -> None:
+    """Make sure that what a promise is about is declared; endpoints are not."""
+    kind, _, name = slo.subject.partition(":")
+    kinds: dict[str, Mapping[str, Any]] = {
+        "dataset": project.datasets,
+        "model": project.models,
+        "view": project.views,
+    }
+    known = kinds.get(kind)
+    if known is not None and name not in known:
+        noun = {"view": "feature view"}.get(kind, kind)
+        msg = f"SLO {slo.label!r} is about a {noun} {name!r} that there is not. {closest(name, known)}"
+        raise InvalidDeclaration(msg, field="slo")
 
 
 def dataset_of(view: FeatureView) -> Dataset:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from treadle.core.clock import Clock
 from treadle.core.settings import ServingSettings
 from treadle.serving.access import Access
+from treadle.serving.counting import Counting
 from treadle.serving.courier import Courier
 from treadle.serving.dataplane import Dataplane, Loader
 from treadle.serving.discretion import discretion
@@ -81,6 +82,7 @@ def application(
             poll_interval=settings.poll_interval,
             siblings=settings.workers > 1,
             lookout=_lookout(plane, endpoints, server, clock),
+            counting=Counting(endpoints.ledger, server=server, clock=clock),
         ),
         shipping=Courier(root, tables) if tables else None,
         settings=settings,

@@ -13,6 +13,7 @@ from treadle.core.clock import Clock, monotonic
 from treadle.core.errors import PackageRefused, StoreUnavailable, not_found
 from treadle.core.ids import new_id
 from treadle.core.records import ServerState
+from treadle.serving.counting import Counting
 from treadle.serving.dataplane import Dataplane
 from treadle.serving.endpoints import Endpoints
 from treadle.serving.lookout import Lookout
@@ -42,11 +43,16 @@ class Follower:
         poll_interval: float = 0.5,
         siblings: bool = False,
         lookout: Lookout | None = None,
+        counting: Counting | None = None,
     ) -> None:
-        """Prepare it; with `siblings`, other processes answer on the same address. `lookout` looks after rollouts."""
+        """Prepare it; with `siblings`, other processes answer on the same address.
+
+        `lookout` looks after rollouts, `counting` writes down how many requests were answered.
+        """
         self._plane, self._endpoints = plane, endpoints
         self._server, self._clock, self._interval = server, clock, poll_interval
         self._siblings, self._lookout = siblings, lookout
+        self.counting = counting
         self._process = msgspec.json.encode(processes.this()).decode()
         self._reported: dict[str, tuple[int, int | None]] = {}
         self._spoke = 0.0
@@ -70,6 +76,8 @@ class Follower:
         if self._thread:
             self._thread.join(timeout)
         with suppress(StoreUnavailable):
+            if self.counting:
+                self.counting.look(force=True)
             self._endpoints.forget(self._server)
 
     def refresh(self, endpoint: str, *, timeout: float = 30.0) -> None:
@@ -117,6 +125,8 @@ class Follower:
             self._report()
             if self._lookout:
                 self._lookout.look()
+            if self.counting:
+                self.counting.look()
         except StoreUnavailable as error:
             if self.problem is None:
                 _log.warning("loaded endpoints go on, but new revisions cannot be read: %s", error)

@@ -45,6 +45,8 @@ class Operations:
         self._access, self._admission, self._draining = access, admission, draining
         self._settings = settings
         self.telemetry = Telemetry()
+        if follower.counting:
+            follower.counting.source = self.telemetry.counts
         #: This worker's place among others, where it has some.
         self.seat: Seat | None = None
         #: Called every second, beside what is done here.

@@ -49,6 +49,11 @@ class Spread:
             counts[bisect_left(self._bounds, value)] += 1
             counts[-1] += value
 
+    def counts(self) -> list[tuple[tuple[object, ...], list[float]]]:
+        """Return by labels how many values lay up to each bound and beyond the one before."""
+        with self._lock:
+            return [(key, counts[:-1]) for key, counts in self._counts.items()]
+
     def samples(self) -> list[Sample]:
         """Return what was counted, as Prometheus wants a histogram: each bucket with all below it."""
         with self._lock:

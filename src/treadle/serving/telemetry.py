@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from treadle.core.counts import BOUNDS, Counts, total
 from treadle.core.optional import require
 from treadle.serving.answer import Answer
 from treadle.serving.dataplane import Loaded, Refusal
@@ -40,8 +41,6 @@ _STATES: dict[str, Callable[[Iterable[float]], float]] = {
     "treadle_versions_loaded": max,
 }
 _TIME = "Time from the arrival of a request to its answer."
-_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
-
 
 _SERVED = ("endpoint", "version", "variant")
 #: Versions and variants, over all endpoints, that are counted apart.
@@ -62,7 +61,7 @@ class Telemetry:
         self._registry = registry
         self._predictions = Tally("treadle_predictions", _SERVED)
         self._series: set[tuple[str, Any, str]] = set()
-        self._seconds = Spread("treadle_request_seconds", _SERVED, _SECONDS)
+        self._seconds = Spread("treadle_request_seconds", _SERVED, BOUNDS)
         self._refused = lib.Counter(
             "treadle_requests_refused", "Requests answered with 4xx.", ("endpoint",), registry=registry
         )
@@ -89,6 +88,7 @@ class Telemetry:
         )
         self._writable = lib.Gauge("treadle_log_writable", "1: the log is written.", registry=registry)
         self._known_drops = 0
+        self._failures: dict[str, int] = {}
 
     def answered(self, answer: Answer, seconds: float) -> None:
         """Count an answer."""
@@ -108,7 +108,19 @@ class Telemetry:
 
     def refused(self, endpoint: str, status: int) -> None:
         """Count a request that was not answered; `endpoint` is empty where none of that name is loaded."""
+        if status >= 500:
+            self._failures[endpoint] = self._failures.get(endpoint, 0) + 1
         (self._failed if status >= 500 else self._refused).labels(endpoint).inc()
+
+    def counts(self) -> dict[str, Counts]:
+        """Return what was counted of each endpoint since the start."""
+        found: dict[str, list[Counts]] = {}
+        for (endpoint, *_), seconds in self._seconds.counts():
+            found.setdefault(str(endpoint), []).append(Counts(sum(seconds), 0, tuple(seconds)))
+        for endpoint, failures in list(self._failures.items()):
+            if endpoint:
+                found.setdefault(endpoint, []).append(Counts(0, failures))
+        return {endpoint: total(parts) for endpoint, parts in found.items()}
 
     def families(
         self, loaded: Mapping[str, Loaded], refused: Mapping[str, Refusal], log: PredictionLog

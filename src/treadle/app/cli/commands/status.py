@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from treadle.app.cli import options, output
+from treadle.app.cli import options, output, slos
 
 if TYPE_CHECKING:
     from treadle.app.status import ModelStatus, Status, TreeStatus
@@ -55,6 +55,7 @@ def _print(found: Status) -> None:
             click.echo(f"  {state.server} serves revision {state.revision}{refused}")
     for mirror in found.mirrors:
         _print_mirror(mirror)
+    slos.shown(found.slos)
     for alert in found.alerts:
         text = f"ALERT {alert.severity} {alert.rule} on {alert.subject} since {alert.at:%Y-%m-%d %H:%M}: {alert.text}"
         click.secho(output.plain(text), fg="red")
