@@ -183,7 +183,7 @@ def make(draw: random.Random, given: list[tuple[str, dict[str, str], bytes]]) ->
         body = _other(draw, body)
     elif how < 0.8:
         body = _damaged(draw, body)
-    headers = {**headers, "Host": "x", "Connection": "close", "Content-Length": str(len(body))}
+    headers = {**headers, "Host": "localhost", "Connection": "close", "Content-Length": str(len(body))}
     if draw.random() < 0.15:
         name = draw.choice(
             [

@@ -218,7 +218,7 @@ def _stall(port, number):
     if number % 2:
         connection.sendall(request(rows=300))
     elif number % 4:
-        connection.sendall(b"POST " + PREDICT.encode() + b" HTTP/1.1\r\nhost: x\r\n")
+        connection.sendall(b"POST " + PREDICT.encode() + b" HTTP/1.1\r\nhost: localhost\r\n")
     else:
         connection.sendall(request(rows=2)[:-20])
     return connection

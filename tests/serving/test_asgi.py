@@ -54,6 +54,16 @@ def hosted(command, root, *, kind):
         process.wait()
 
 
+def fetched(port, path):
+    """Fetch a page as a browser behind the host's own name would: what other pages may do is the host's to say."""
+    headers = {"Host": "shop.example", "Origin": "https://app.example"}
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=20)) as connection:
+        connection.request("GET", path, headers=headers)
+        answer = connection.getresponse()
+        assert answer.status == 200
+        return answer.read().decode()
+
+
 @pytest.mark.parametrize(
     ("command", "kind", "below"),
     [
@@ -81,6 +91,14 @@ def test_a_mounted_server_answers_refuses_and_logs(revise, tables, tmp_path, com
             pieces = (piece for piece in (b'{"rows": [', json.dumps(ROW).encode(), b"]}"))
             connection.request("POST", predict, body=pieces, encode_chunked=True)
             assert connection.getresponse().status == 200
+        page = fetched(port, f"{below}/docs")
+        assert f'data-path="{predict}"' in page
+        assert f'<body data-root="{below}">' in page
+        for asset in (f"{below}/docs/form.js", f"{below}/docs/form.css", f"{below}/openapi.json"):
+            assert f'"{asset}"' in page
+            assert fetched(port, asset)
+        document = json.loads(fetched(port, f"{below}/openapi.json"))
+        assert document.get("servers") == ([{"url": below}] if below else None)
         if kind == "fastapi":
             assert serving_load.call(port, "/hello") == (200, {"hello": "world"})
         process.send_signal(signal.SIGTERM)

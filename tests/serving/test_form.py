@@ -3,6 +3,7 @@ from __future__ import annotations
 from treadle.core.clock import SystemClock
 from treadle.serving.dataplane import Dataplane
 from treadle.serving.form import page
+from treadle.serving.web import Request
 
 
 def test_the_page_asks_for_a_token_as_soon_as_there_is_one():
@@ -10,9 +11,10 @@ def test_the_page_asks_for_a_token_as_soon_as_there_is_one():
     guarded = []
     docs = page.pages(secured=lambda: bool(guarded))["/docs"]
 
-    before = docs(plane, None).body
+    asked = Request(method="GET", path="/docs", headers={}, received=0.0)
+    before = docs(plane, asked).body
     guarded.append("a token was made")
-    after = docs(plane, None).body
+    after = docs(plane, asked).body
 
     assert b"data-token" not in before
     assert b"data-token" in after

@@ -198,7 +198,7 @@ def test_s11_a_soak_leaves_memory_files_threads_and_latency_as_they_were(
                 server.call(PREDICT, {"rows": [{"distance": "far"}]})
                 with socket.create_connection(("127.0.0.1", server.port)) as gone:
                     gone.sendall(
-                        f"POST {PREDICT} HTTP/1.1\r\nhost: x\r\ncontent-length: 99\r\n\r\n{{".encode()
+                        f"POST {PREDICT} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 99\r\n\r\n{{".encode()
                     )
                 threading.Event().wait(0.25)
         states.append(_state(server))

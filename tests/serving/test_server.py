@@ -196,7 +196,7 @@ def test_a11_a_body_over_the_limit_is_refused_while_it_streams(server):
 
 def test_a11_a_header_of_a_megabyte_is_refused(server):
     with socket.create_connection(("127.0.0.1", server.port)) as connection:
-        connection.sendall(b"GET /livez HTTP/1.1\r\nhost: x\r\nx: " + b"a" * 300_000)
+        connection.sendall(b"GET /livez HTTP/1.1\r\nhost: localhost\r\nx: " + b"a" * 300_000)
         try:
             connection.sendall(b"a" * 700_000 + b"\r\n\r\n")
             answer = connection.recv(100)

@@ -187,7 +187,11 @@ class AuthRequired(TreadleError):
 
 
 class Forbidden(TreadleError):
-    """A token does not allow what was asked for."""
+    """A token does not allow what was asked for, or a page of another place asks for it."""
+
+
+class Misdirected(InvalidInput):
+    """A request is for a host that this server is not."""
 
 
 class TooManyAttempts(TreadleError):

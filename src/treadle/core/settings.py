@@ -135,6 +135,9 @@ class ServingSettings(Section, frozen=True, kw_only=True):
     host: str = "127.0.0.1"
     #: Port to listen on.
     port: int = 8080
+    #: Names by which the server is reached besides those of loopback, with commas between, as `models.team` behind a proxy: pages of
+    #: other places may not ask, and without a token no other name is answered to.
+    hosts: str = ""
     #: Port to listen on for gRPC, at the same address; 0: none.
     grpc_port: int = 0
     #: Number of worker processes.

@@ -28,6 +28,8 @@ class _Scope(msgspec.Struct, frozen=True):
     client: str
     scheme: str
     proto: str = "http"
+    #: The path below which the application is mounted.
+    root: str = ""
 
 
 class _Incoming:
@@ -164,4 +166,5 @@ def _scope(scope: Mapping[str, Any]) -> _Scope:
         headers=headers,
         client=f"{client[0]}:{client[1]}" if client else "",
         scheme=scope.get("scheme", "http"),
+        root=root,
     )

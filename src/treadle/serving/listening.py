@@ -27,7 +27,7 @@ def check_address(settings: ServingSettings, *, guarded: bool = False) -> None:
     Raises:
         AuthRequired: the address is not loopback, and there is no token.
     """
-    if settings.token or guarded or _is_loopback(settings.host):
+    if settings.token or guarded or is_loopback(settings.host):
         return
     msg = (
         f"The server would listen on {settings.host!r}, where others can reach it, without a token. Set serving.token "
@@ -82,7 +82,8 @@ def _bound(host: str, port: int, setting: str) -> socket.socket:
     return listener
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Return whether a host is this machine's own, which nobody else can reach."""
     if host == "localhost":
         return True
     try:

@@ -21,13 +21,14 @@ _TEXT = {"content": {"text/plain": {"schema": {"type": "string"}}}}
 _ERRORS = {
     400: ("BadRequest", "What came is not what was expected; the field is named."),
     401: ("Unauthorized", "The token is missing or wrong."),
-    403: ("Forbidden", "The token does not allow this."),
+    403: ("Forbidden", "The token does not allow this, or a page of another place asks for it."),
     404: ("NotFound", "There is no endpoint or version of that name."),
     405: ("NotAllowed", "The method is not possible here; the header Allow says which are."),
     408: ("TooSlow", "The body did not come in time."),
     409: ("Conflict", "It was changed meanwhile, or what would be loaded was refused."),
     413: ("TooLarge", "The body or the number of rows is over the limit."),
     415: ("WrongMediaType", "The body is said to be of a kind that is not read here."),
+    421: ("Misdirected", "The request is for a host that this server is not."),
     429: (
         "TooMany",
         "The server has as much to do as it takes on; the header Retry-After says when to come again.",
@@ -41,11 +42,11 @@ _ERRORS = {
     504: ("Timeout", "It took too long."),
     507: ("Full", "The prediction log has no space left."),
 }
-_READ = (400, 401, 403, 404, 405, 429, 500, 503)
+_READ = (400, 401, 403, 404, 405, 421, 429, 500, 503)
 
 
-def document(plane: Dataplane, routes: Iterable[Route], *, secured: bool) -> dict[str, Any]:
-    """Return the document; `secured` says whether a token is asked for."""
+def document(plane: Dataplane, routes: Iterable[Route], *, secured: bool, root: str = "") -> dict[str, Any]:
+    """Return the document; `secured` says whether a token is asked for, `root` below which path the server is mounted."""
     names = sorted(plane.loaded)
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
@@ -77,6 +78,8 @@ def document(plane: Dataplane, routes: Iterable[Route], *, secured: bool) -> dic
             "responses": {name: _refusal(said) for name, said in _ERRORS.values()},
         },
     }
+    if root:
+        found["servers"] = [{"url": quote(root)}]
     if secured:
         found["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
         found["security"] = [{"token": []}]

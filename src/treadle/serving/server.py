@@ -32,6 +32,7 @@ from treadle.serving.keeping import keep
 from treadle.serving.log import PredictionLog
 from treadle.serving.notes import Notes
 from treadle.serving.operations import Operations
+from treadle.serving.origins import Mounted, Origins
 from treadle.serving.protocols.rows import describe
 from treadle.serving.routing import Found, Route, Routes, Unmatched
 from treadle.serving.seats import Seat
@@ -82,6 +83,7 @@ class Application:
         self._settings, self._clock = settings, clock
         self._explanations = Explanations(explainer, max_rows=settings.explain_rows)
         self._access, self._root, self._watching = access, root, Watching()
+        self._place: Origins | Mounted = Origins(settings.hosts)
         self._admission = Admission(
             most=settings.max_in_flight,
             most_bytes=settings.max_bytes_in_flight,
@@ -133,7 +135,8 @@ class Application:
             seat.board.became_ready(seat.index)
 
     async def begin(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Start the threads inside another server, whose process, signals and ports are left alone."""
+        """Start the threads inside another server, whose process, signals, ports and rules for pages are left alone."""
+        self._place = Mounted()
         self._begin(loop)
         await self._in_thread(partial(self._follower.start, wait=_FIRST_LOOK))
 
@@ -197,6 +200,7 @@ class Application:
         names = found.names
         headers: tuple[tuple[str, str], ...] = ()
         try:
+            self._place.check(sent, guarded=self._access.guarded)
             if self._access.guarded and not found.public:
                 wanted = found.route.scope if found.route else "any"
                 self._access.check(wanted, sent.get("authorization", ""), scope.client)
@@ -219,6 +223,7 @@ class Application:
                 query=query,
                 received=received,
                 deadline=deadline,
+                root=self._place.below(scope),
                 notes=notes,
             )
             return await route.handler(request)  # type: ignore[no-any-return]
@@ -392,8 +397,9 @@ class Application:
     async def _page(self, page: Callable[[Dataplane, Request], Response], request: Request) -> Response:
         return page(self._plane, request)
 
-    async def _openapi(self, request: Request) -> Response:  # noqa: ARG002 - handlers have one shape
-        return reply(openapi.document(self._plane, self.routes, secured=self._access.guarded))
+    async def _openapi(self, request: Request) -> Response:
+        secured = self._access.guarded
+        return reply(openapi.document(self._plane, self.routes, secured=secured, root=request.root))
 
     async def _in_thread(self, function: Callable[..., Any], *arguments: Any) -> Any:
         assert self._loop is not None

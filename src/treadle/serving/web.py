@@ -18,6 +18,7 @@ from treadle.core.errors import (
     DeadlinePassed,
     Forbidden,
     InvalidInput,
+    Misdirected,
     MissingExtra,
     NotFound,
     NotLoaded,
@@ -38,6 +39,7 @@ JSON = ("content-type", "application/json")
 STATUSES: tuple[tuple[type[TreadleError], int], ...] = (
     (TooLarge, 413),
     (WrongMediaType, 415),
+    (Misdirected, 421),
     (InvalidInput, 400),
     (AuthRequired, 401),
     (Forbidden, 403),
@@ -79,6 +81,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     received: float
     #: Monotonic seconds after which nobody waits for the answer.
     deadline: float = inf
+    #: The path below which the server is mounted in another one, decoded; empty: it is not.
+    root: str = ""
     #: Where it is noted what becomes of it; None: nobody wants to know.
     notes: Any = None
 

@@ -112,7 +112,7 @@ async function unlock(form) {
   token = form.querySelector("input").value;
   const problem = form.querySelector(".problem");
   try {
-    const answer = await fetch("/docs/forms", { headers: headers() });
+    const answer = await fetch(`${document.body.dataset.root}/docs/forms`, { headers: headers() });
     if (!answer.ok) return say(problem, answer.status === 401 ? "This token is not the server's." : `The server answered ${answer.status}.`);
     const read = new DOMParser().parseFromString(await answer.text(), "text/html");
     document.getElementById("forms").replaceChildren(...read.body.childNodes);

@@ -46,8 +46,10 @@ Page = Callable[[Dataplane, Request], Response]
 def pages(*, secured: Callable[[], bool]) -> Mapping[str, Page]:
     """Return what is shown, by path; only the forms are not for everybody where a token is asked for, now or later."""
     return {
-        "/docs": lambda plane, _: _html(_page(_asking() if secured() else _forms(plane))),
-        "/docs/forms": lambda plane, _: _html(_forms(plane)),
+        "/docs": lambda plane, asked: _html(
+            _page(_asking() if secured() else _forms(plane, _root(asked)), root=_root(asked))
+        ),
+        "/docs/forms": lambda plane, asked: _html(_forms(plane, _root(asked))),
         "/docs/form.js": lambda _, __: _asset("form.js", "text/javascript"),
         "/docs/form.css": lambda _, __: _asset("form.css", "text/css"),
     }
@@ -70,7 +72,12 @@ def _read(name: str) -> bytes:
     return Path(__file__).with_name(name).read_bytes()
 
 
-def _page(inner: str) -> str:
+def _root(request: Request) -> str:
+    """Return what stands before all paths, where the server is mounted in another one."""
+    return escape(quote(request.root))
+
+
+def _page(inner: str, *, root: str) -> str:
     return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -78,13 +85,13 @@ def _page(inner: str) -> str:
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Predictions – Treadle</title>
 <link rel="icon" href="data:,">
-<link rel="stylesheet" href="/docs/form.css">
-<script src="/docs/form.js" defer></script>
+<link rel="stylesheet" href="{root}/docs/form.css">
+<script src="{root}/docs/form.js" defer></script>
 </head>
-<body>
+<body data-root="{root}">
 <header><p class="kicker">Treadle</p><h1>Predictions</h1>
 <p class="lead">Try each endpoint with a row of your own. What you send is answered and logged like any other request.
-The paths and their schemas are in <a href="/openapi.json">openapi.json</a>.</p></header>
+The paths and their schemas are in <a href="{root}/openapi.json">openapi.json</a>.</p></header>
 <noscript><p class="card note">Without JavaScript this page only shows what the endpoints take.</p></noscript>
 <main id="forms">{inner}</main>
 </body>
@@ -101,18 +108,18 @@ def _asking() -> str:
 </form>"""
 
 
-def _forms(plane: Dataplane) -> str:
+def _forms(plane: Dataplane, root: str) -> str:
     names = sorted({*plane.loaded, *plane.refused})
     if not names:
         return '<p class="card note">No endpoint yet: the first release of a model makes one.</p>'
-    return "\n".join(_endpoint(plane, name, is_open=place == 0) for place, name in enumerate(names))
+    return "\n".join(_endpoint(plane, name, root, is_open=place == 0) for place, name in enumerate(names))
 
 
-def _endpoint(plane: Dataplane, name: str, *, is_open: bool) -> str:
+def _endpoint(plane: Dataplane, name: str, root: str, *, is_open: bool) -> str:
     head = f"<summary><h2>{escape(name)}</h2>{_variants(plane, name)}</summary>"
     refused = plane.refused.get(name)
     said = f'<p class="problem">{escape(refused.error)}</p>' if refused else ""
-    body = _form(name, plane.reader(name)[2]) if name in plane.loaded else ""
+    body = _form(name, plane.reader(name)[2], root) if name in plane.loaded else ""
     return f'<details class="card"{" open" if is_open else ""}>{head}{said}{body}</details>'
 
 
@@ -128,7 +135,7 @@ def _variants(plane: Dataplane, name: str) -> str:
     return f'<span class="facts">revision {loaded.revision.revision} · {escape(" · ".join(variants))}</span>'
 
 
-def _form(name: str, reader: Reader) -> str:
+def _form(name: str, reader: Reader, root: str) -> str:
     fields = "\n".join(
         _field(f"{name}-{place}", field, is_optional=field.name in reader.optional)
         for place, field in enumerate(reader.fields.values())
@@ -139,7 +146,7 @@ def _form(name: str, reader: Reader) -> str:
         "optional: who or what it is for",
         '<input type="text" name="" data-subject>',
     )
-    return f"""<form data-path="/v1/endpoints/{quote(name, safe="")}/predict" autocomplete="off" novalidate>
+    return f"""<form data-path="{root}/v1/endpoints/{quote(name, safe="")}/predict" autocomplete="off" novalidate>
 <div class="fields">
 {fields}
 {subject}

@@ -57,8 +57,8 @@ class Job(Record, frozen=True, kw_only=True):
         return self.state in ENDED
 
 
-def shown(job: Job) -> dict[str, Any]:
-    """Return what a caller is told about a job."""
+def shown(job: Job, *, root: str = "") -> dict[str, Any]:
+    """Return what a caller is told about a job; `root` stands before the paths of a server that is mounted in another one."""
     told: dict[str, Any] = {
         "id": job.id,
         "endpoint": job.endpoint,
@@ -76,7 +76,7 @@ def shown(job: Job) -> dict[str, Any]:
             "error": job.hook.error,
         }
     if job.state == "done":
-        told["result"] = f"{place_of(job)}/result"
+        told["result"] = f"{root}{place_of(job)}/result"
     return told
 
 

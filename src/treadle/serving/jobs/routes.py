@@ -11,6 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, get_args
+from urllib.parse import quote
 
 import msgspec
 
@@ -77,9 +78,9 @@ class JobRoutes:
         endpoint, found = request.names["endpoint"], asked.parse(request.body)
         self._look(plane, endpoint, found)
         job, is_new = self._all.submit(endpoint, found.body, hook=found.hook, name=found.name)
-        told = msgspec.json.encode(shown(job))
-        place = ("location", place_of(job))
-        return Response(status=202 if is_new else 200, body=told, headers=(*Response().headers, place))
+        place = ("location", quote(request.root) + place_of(job))
+        answer = reply(_told(job, request), status=202 if is_new else 200)
+        return msgspec.structs.replace(answer, headers=(*answer.headers, place))
 
     def _look(self, plane: Dataplane, endpoint: str, found: Asked) -> None:
         """Refuse at once what would fail later: rows that do not fit, an endpoint or rows that are not there."""
@@ -96,13 +97,13 @@ class JobRoutes:
         found = self._all.recent(
             endpoint=endpoint, state=_state(query.get("state")), limit=limit, before=query.get("before", "")
         )
-        return reply({"jobs": [shown(job) for job in found]})
+        return reply({"jobs": [_told(job, request) for job in found]})
 
     def _show(self, plane: Dataplane, request: Request) -> Response:  # noqa: ARG002 - handlers have one shape
-        return reply(shown(self._of(request)))
+        return reply(_told(self._of(request), request))
 
     def _cancel(self, plane: Dataplane, request: Request) -> Response:  # noqa: ARG002 - handlers have one shape
-        return reply(shown(self._all.cancel(self._of(request).id)))
+        return reply(_told(self._all.cancel(self._of(request).id), request))
 
     def _result(self, plane: Dataplane, request: Request) -> Response:  # noqa: ARG002 - handlers have one shape
         found = results.unpack(self._all.result(self._of(request).id))
@@ -128,6 +129,11 @@ class JobRoutes:
         if self._jobs is None:
             self._jobs = self._open()
         return self._jobs
+
+
+def _told(job: Job, request: Request) -> dict[str, Any]:
+    """Return what a caller is told about a job, with addresses as they are from outside."""
+    return shown(job, root=quote(request.root))
 
 
 def _state(text: str | None) -> Any:
