@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -63,6 +64,15 @@ def scripted(*steps):
                 return
             if step == "be slow":
                 ended.wait(5)
+                self.close_connection = True
+                return
+            if step == "trickle":
+                self.wfile.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n")
+                while not ended.wait(0.05):
+                    try:
+                        self.wfile.write(b" ")
+                    except OSError:
+                        break
                 self.close_connection = True
                 return
             status, headers, answer = step
@@ -229,6 +239,52 @@ def test_a_server_that_is_slow_or_not_there_is_given_up_in_time():
     assert took < within(2, busy=5)
     with td.Client("fares", url=url, retries=1) as client, pytest.raises(ServerUnavailable, match="refused"):
         client.predict(ROW)
+
+
+def test_a_call_has_one_time_limit_however_slowly_its_answer_trickles_in():
+    with scripted("trickle", "trickle") as (url, seen), td.Client("fares", url=url, timeout=0.6) as client:
+        began = perf_counter()
+        with pytest.raises(ServerUnavailable, match="timed out"):
+            client.predict(ROW)
+        took = perf_counter() - began
+
+    assert took < 5  # without a limit for the whole it would be hours
+    assert len(seen) == 1
+
+
+def test_awaited_calls_have_the_same_limit_also_while_they_wait_for_a_connection():
+    async def asked(url):
+        async with td.AsyncClient("fares", url=url, timeout=0.6, connections=1) as client:
+            calls = [client.predict(ROW) for _ in range(4)]
+            return await asyncio.gather(*calls, return_exceptions=True)
+
+    with scripted(*["trickle"] * 4) as (url, seen):
+        began = perf_counter()
+        found = asyncio.run(asked(url))
+        took = perf_counter() - began
+
+    assert {type(one) for one in found} == {ServerUnavailable}
+    assert took < 5
+    assert len(seen) == 1  # those that waited for the connection were not sent
+
+
+def test_finding_the_host_is_a_part_of_the_call(monkeypatch):
+    answers = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: answers.wait(60) and [])
+
+    client = td.Client("fares", url="http://slow.example", timeout=0.3)
+    with client, pytest.raises(ServerUnavailable, match="no resolver answered"):
+        client.predict(ROW)
+
+    answers.set()
+
+
+def test_an_answer_behind_which_the_connection_is_closed_is_read():
+    answer = (200, {"connection": "close"}, json.dumps(TOLD).encode())
+    with scripted(answer, answer) as (url, seen), td.Client("fares", url=url) as client:
+        found = [client.predict(ROW).probability for _ in range(2)]
+
+    assert (found, len(seen)) == ([0.007, 0.007], 2)
 
 
 def test_a_connection_that_was_closed_meanwhile_is_made_anew():

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Sequence
 from queue import Empty, SimpleQueue
 
+from treadle.core.clock import monotonic
 from treadle.core.errors import InvalidInput, SettingsError
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -23,6 +24,9 @@ _TRANSLATED = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("::/
 _OLD = (ipaddress.IPv6Network("fec0::/10"), ipaddress.IPv6Network("::ffff:0:0:0/96"))
 #: Set aside for protocols; what Python thinks of them differs from version to version.
 _SET_ASIDE = (ipaddress.IPv4Network("192.0.0.0/24"), ipaddress.IPv6Network("64:ff9b:1::/48"))
+
+#: Seconds that a socket is given at least: zero would mean not to wait at all.
+LEAST = 0.01
 
 
 class Allowed:
@@ -82,6 +86,25 @@ def resolve(host: str, port: int, allowed: Allowed | None, *, timeout: float = 5
     if allowed is not None:
         _check(host, addresses, allowed)
     return addresses
+
+
+def connected(targets: Sequence[str], port: int, end: float) -> socket.socket:
+    """Connect to the first of a host's addresses that answers, until a monotonic moment for all of them.
+
+    Raises:
+        OSError: none of them answers.
+    """
+    for target in targets[:-1]:
+        try:
+            return _socket(target, port, end)
+        except OSError:
+            if monotonic() >= end:
+                raise
+    return _socket(targets[-1], port, end)
+
+
+def _socket(target: str, port: int, end: float) -> socket.socket:
+    return socket.create_connection((target, port), timeout=max(end - monotonic(), LEAST))
 
 
 def _looked_up(host: str, port: int, timeout: float) -> list[str]:

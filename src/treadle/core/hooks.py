@@ -19,7 +19,7 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from treadle.core.addresses import Allowed, resolve
+from treadle.core.addresses import LEAST, Allowed, connected, resolve
 from treadle.core.clock import monotonic
 from treadle.core.errors import InvalidInput
 
@@ -28,8 +28,6 @@ EVENTS = "application/cloudevents+json; charset=utf-8"
 #: Answers that may be another one a little later.
 _PASSING = {408, 425, 429}
 _READ = 4096
-#: Seconds that a socket is given at least: zero would mean not to wait at all.
-_LEAST = 0.01
 
 
 class Failure(NamedTuple):
@@ -172,8 +170,8 @@ def _connection(
     secure = parts.scheme == "https"
     port = parts.port or (443 if secure else 80)
     targets = resolve(parts.hostname, port, allowed, timeout=end - monotonic())
-    sock = _reached(targets, port, end)
-    timeout = max(end - monotonic(), _LEAST)
+    sock = connected(targets, port, end)
+    timeout = max(end - monotonic(), LEAST)
     sock.settimeout(timeout)
     try:
         if secure:
@@ -188,21 +186,6 @@ def _connection(
         connection.default_port = 443
     connection.sock = sock
     return connection
-
-
-def _reached(targets: list[str], port: int, end: float) -> socket.socket:
-    """Connect to the first of a host's addresses that answers, until a moment for all of them."""
-    for target in targets[:-1]:
-        try:
-            return _socket(target, port, end)
-        except OSError:
-            if monotonic() >= end:
-                raise
-    return _socket(targets[-1], port, end)
-
-
-def _socket(target: str, port: int, end: float) -> socket.socket:
-    return socket.create_connection((target, port), timeout=max(end - monotonic(), _LEAST))
 
 
 def _ended_after(connection: http.client.HTTPConnection, timeout: float) -> threading.Timer:

@@ -28,6 +28,7 @@ _T = TypeVar("_T")
 #: Statuses that say: the same request may be answered later.
 _LATER = {429, 502, 503, 504}
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
+_MORE = 0.1
 
 
 class Prediction(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,6 +102,8 @@ class Client:
         self._place = f"/v1/endpoints/{quote(endpoint, safe='')}"
         self._timeout, self._retries = timeout, retries
         self._sleep = threading.Event()
+        #: Of calls that began in another thread, when they end.
+        self._begun = threading.local()
 
     @overload
     def predict(
@@ -190,13 +193,26 @@ class Client:
     ) -> None:
         self.close()
 
+    def until(self, end: float, call: Callable[..., _T], *arguments: Any, **options: Any) -> _T:
+        """Make one of this client's calls so that it ends at a monotonic moment: for one that waited for a thread."""
+        self._begun.end = end
+        try:
+            return call(*arguments, **options)
+        finally:
+            self._begun.end = None
+
+    @property
+    def timeout(self) -> float:
+        """Seconds that a call may take."""
+        return self._timeout
+
     def _ask(self, method: str, path: str, body: Any) -> bytes:
         data = None if body is None else msgspec.json.encode(body, enc_hook=_plain)
-        end = monotonic() + self._timeout
+        end = getattr(self._begun, "end", None) or monotonic() + self._timeout
         tries = 0
         while True:
             try:
-                answered = self._pool.send(method, self._place + path, data, timeout=end - monotonic())
+                answered = self._pool.send(method, self._place + path, data, end=end)
             except ServerUnavailable as error:
                 problem: Exception = error
                 wait = 0.0
@@ -269,8 +285,14 @@ class AsyncClient:
         await self.close()
 
     async def _run(self, call: Callable[..., _T], *arguments: Any, **options: Any) -> _T:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, partial(call, *arguments, **options))
+        loop, timeout = asyncio.get_running_loop(), self._client.timeout
+        work = partial(self._client.until, monotonic() + timeout, call, *arguments, **options)
+        try:
+            # A little more than the call takes itself, so that what it says is said; waiting for a thread counts as well.
+            return await asyncio.wait_for(loop.run_in_executor(self._threads, work), timeout + _MORE)
+        except TimeoutError as error:
+            msg = f"The prediction server did not answer within {timeout:g} s. More calls may be under way than `connections`."
+            raise ServerUnavailable(msg) from error
 
 
 def _prediction(said: dict[str, Any], told: _Told) -> Prediction:

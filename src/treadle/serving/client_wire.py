@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import http.client
+import io
+import socket
 import ssl
 import threading
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from typing import NamedTuple
+from math import inf
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import msgspec
 
-from treadle.core.clock import SystemClock
+from treadle.core.addresses import connected, resolve
+from treadle.core.clock import SystemClock, monotonic
 from treadle.core.errors import (
     AuthRequired,
     Conflict,
@@ -48,6 +52,81 @@ class Answered(NamedTuple):
     body: bytes
 
 
+class _Connection(http.client.HTTPConnection):
+    """A connection whose requests end at a moment: a socket's own limit is for each piece that comes, not for all."""
+
+    #: The monotonic moment at which the present request is given up.
+    end = inf
+
+    def __init__(self, host: str, port: int | None, context: ssl.SSLContext | None) -> None:
+        """Prepare it; `context` makes it one of TLS."""
+        if context is not None:
+            self.default_port = 443
+        super().__init__(host, port)
+        self._context = context
+        self.response_class = self._response  # type: ignore[assignment]  # a function that makes one will do
+
+    def left(self) -> float:
+        """Return the seconds that are left.
+
+        Raises:
+            TimeoutError: there are none.
+        """
+        left = self.end - monotonic()
+        if left <= 0:
+            msg = "timed out"
+            raise TimeoutError(msg)
+        return left
+
+    def connect(self) -> None:
+        """Find the host and connect."""
+        try:
+            targets = resolve(self.host, self.port, None, timeout=self.left())
+        except InvalidInput as error:
+            raise OSError(str(error)) from error
+        self.sock = connected(targets, self.port, self.end)
+        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.sock.settimeout(self.left())
+        if self._context is not None:
+            # The limit of a handshake, and of what is sent, is for all of it.
+            self.sock = self._context.wrap_socket(self.sock, server_hostname=self.host)
+            self.sock.settimeout(self.left())
+
+    def _response(self, sock: socket.socket, **more: Any) -> http.client.HTTPResponse:
+        return http.client.HTTPResponse(_Readable(sock, self), **more)  # type: ignore[arg-type]
+
+
+class _Readable:
+    """A socket as the reader of a response takes it."""
+
+    def __init__(self, sock: socket.socket, connection: _Connection) -> None:
+        self._sock, self._connection = sock, connection
+
+    def makefile(self, mode: str) -> io.BufferedReader:  # noqa: ARG002 - always "rb"
+        """Return what is read from."""
+        return io.BufferedReader(_Pieces(self._sock, self._connection))
+
+
+class _Pieces(io.RawIOBase):
+    """The pieces of an answer as they come, each waited for as long as the whole request has time."""
+
+    def __init__(self, sock: socket.socket, connection: _Connection) -> None:
+        self._sock, self._connection = sock, connection
+        # It keeps the socket open until the answer is read, also when the connection is closed before.
+        self._raw = sock.makefile("rb", buffering=0)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        self._sock.settimeout(self._connection.left())
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
 class Pool:
     """Connections to one server."""
 
@@ -67,12 +146,14 @@ class Pool:
         if token:
             self._headers["Authorization"] = f"Bearer {token}"
         self._url = url
-        self._free: list[http.client.HTTPConnection] = []
+        self._free: list[_Connection] = []
         self._lock = threading.Lock()
         self._closed = False
 
-    def send(self, method: str, path: str, body: bytes | None, *, timeout: float) -> Answered:
+    def send(self, method: str, path: str, body: bytes | None, *, end: float) -> Answered:
         """Send a request and return the answer; one that is kept and was closed meanwhile is made anew.
+
+        Finding the host, connecting, sending and reading all of the answer end at the monotonic moment `end`.
 
         Raises:
             ServerUnavailable: it cannot be reached, or does not answer in time.
@@ -80,9 +161,9 @@ class Pool:
         while True:
             connection = self._taken()
             is_new = connection is None
-            connection = connection or self._made()
+            connection = connection or _Connection(self._host, self._port, self._context)
             try:
-                return self._sent(connection, method, path, body, timeout=max(timeout, 0.001))
+                return self._sent(connection, method, path, body, end=end)
             except (ConnectionError, http.client.BadStatusLine) as error:
                 connection.close()
                 if is_new:
@@ -104,32 +185,27 @@ class Pool:
 
     def _sent(
         self,
-        connection: http.client.HTTPConnection,
+        connection: _Connection,
         method: str,
         path: str,
         body: bytes | None,
         *,
-        timeout: float,
+        end: float,
     ) -> Answered:
-        connection.timeout = timeout
+        connection.end = end
         if connection.sock is not None:
-            connection.sock.settimeout(timeout)
+            connection.sock.settimeout(connection.left())
         connection.request(method, self._base + path, body=body, headers=self._headers)
         response = connection.getresponse()
         answered = Answered(response.status, response.headers, response.read())
         self._put(connection, is_open=not response.will_close)
         return answered
 
-    def _made(self) -> http.client.HTTPConnection:
-        if self._context is None:
-            return http.client.HTTPConnection(self._host, self._port)
-        return http.client.HTTPSConnection(self._host, self._port, context=self._context)
-
-    def _taken(self) -> http.client.HTTPConnection | None:
+    def _taken(self) -> _Connection | None:
         with self._lock:
             return self._free.pop() if self._free else None
 
-    def _put(self, connection: http.client.HTTPConnection, *, is_open: bool) -> None:
+    def _put(self, connection: _Connection, *, is_open: bool) -> None:
         with self._lock:
             if is_open and not self._closed and len(self._free) < _KEPT:
                 self._free.append(connection)
