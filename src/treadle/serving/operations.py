@@ -51,6 +51,8 @@ class Operations:
         self.seat: Seat | None = None
         #: Called every second, beside what is done here.
         self.ticking: list[Callable[[], object]] = []
+        #: What else there is to be told of.
+        self.observing: list[Callable[[], list[Family]]] = []
 
     def routes(self) -> list[Route]:
         """Return what is answered here."""
@@ -101,6 +103,7 @@ class Operations:
         board = self.seat.board if self.seat else None
         return [
             *counted,
+            *(family for also in self.observing for family in also()),
             *observed(
                 self._admission, self._log, self._plane, board=board, follows=self._follower.problem is None
             ),

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-from collections.abc import Awaitable, Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from functools import partial
 from math import inf
 from pathlib import Path
@@ -14,30 +13,26 @@ from typing import Any
 
 from treadle.core import plugins
 from treadle.core.clock import Clock, monotonic
-from treadle.core.errors import InvalidInput, StoreUnavailable, TreadleError
+from treadle.core.errors import TreadleError
 from treadle.core.settings import ServingSettings
-from treadle.serving import body, openapi, outcomes
+from treadle.serving import body
 from treadle.serving.access import Access
 from treadle.serving.admission import Admission, Ticket
-from treadle.serving.answer import Answer
-from treadle.serving.careful import Careful
 from treadle.serving.courier import Courier
-from treadle.serving.dataplane import Call, Dataplane, Prepared
+from treadle.serving.dataplane import Dataplane
 from treadle.serving.draining import Draining, end_with_parent
 from treadle.serving.explanations import Explainer, Explanations
 from treadle.serving.follower import Follower
-from treadle.serving.form import page as page_of_forms
 from treadle.serving.jobs.routes import JobRoutes
-from treadle.serving.keeping import keep
 from treadle.serving.log import PredictionLog
 from treadle.serving.notes import Notes
 from treadle.serving.operations import Operations
 from treadle.serving.origins import Mounted, Origins
-from treadle.serving.protocols.rows import describe
-from treadle.serving.routing import Found, Route, Routes, Unmatched
+from treadle.serving.paths import Paths, with_doors
+from treadle.serving.predicting import Predicting
+from treadle.serving.routing import Found, Unmatched
 from treadle.serving.seats import Seat
-from treadle.serving.shadows import Shadows
-from treadle.serving.together import Together
+from treadle.serving.threads import Threads
 from treadle.serving.watching import Watching
 from treadle.serving.web import (
     Request,
@@ -45,20 +40,14 @@ from treadle.serving.web import (
     hints,
     query_of,
     refusal_of,
-    refuse_plainly,
-    reply,
     status_of,
 )
 
 _log = logging.getLogger("treadle.serving")
 
-#: Requests with more rows, or larger bodies, are answered in a thread, so that they hold up nobody.
-INLINE_ROWS, INLINE_BYTES = 256, 64 * 1024
-_THREADS, _FIRST_LOOK = 4, 10.0
+_FIRST_LOOK = 10.0
 #: Addresses whose route is remembered.
 _REMEMBERED = 1024
-
-Handler = Callable[[Request], Awaitable[Response]]
 
 
 class Application:
@@ -81,7 +70,6 @@ class Application:
         """Put the parts together, for `__rsgi_init__` to start them; without `shipping` another process ships the log."""
         self._plane, self._log, self._follower, self._shipping = plane, log, follower, shipping
         self._settings, self._clock = settings, clock
-        self._explanations = Explanations(explainer, max_rows=settings.explain_rows)
         self._access, self._root, self._watching = access, root, Watching()
         self._place: Origins | Mounted = Origins(settings.hosts)
         self._admission = Admission(
@@ -90,8 +78,7 @@ class Application:
             timeout=settings.timeout,
             body_timeout=settings.body_timeout,
         )
-        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="treadle-large")
-        self._together = Together(plane, self._pool, threads=_THREADS)
+        self._threads = Threads()
         self._found: dict[tuple[str, str, str], Found] = {}
         self._draining = Draining(wait=settings.drain_wait)
         self._operations = Operations(
@@ -104,12 +91,30 @@ class Application:
             settings=settings,
         )
         self._telemetry = self._operations.telemetry
-        self._careful, self._shadows = Careful(plane), Shadows(log.put)
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._jobs = jobs
+        predicting = Predicting(
+            plane,
+            log,
+            admission=self._admission,
+            telemetry=self._telemetry,
+            explanations=Explanations(explainer, max_rows=settings.explain_rows),
+            threads=self._threads,
+        )
+        self._together, self._jobs = predicting.together, jobs
+        self._paths = Paths(
+            plane,
+            log,
+            follower=follower,
+            access=access,
+            operations=self._operations,
+            predicting=predicting,
+            threads=self._threads,
+            settings=settings,
+            clock=clock,
+            jobs=jobs,
+        )
         #: Every method and path that is answered.
-        self.routes = Routes([*self._all_routes(), *(jobs.routes(plane) if jobs else ())])
-        made = (plugins.load("protocol", name).door for name in self._with_doors())
+        self.routes = self._paths.routes
+        made = (plugins.load("protocol", name).door for name in with_doors())
         #: Where requests come in that do not come over HTTP.
         self._doors = [door for make in made if (door := make(self.respond, settings)) is not None]
 
@@ -138,13 +143,14 @@ class Application:
         """Start the threads inside another server, whose process, signals, ports and rules for pages are left alone."""
         self._place = Mounted()
         self._begin(loop)
-        await self._in_thread(partial(self._follower.start, wait=_FIRST_LOOK))
+        await self._threads.run(partial(self._follower.start, wait=_FIRST_LOOK))
 
     def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
+        self._threads.start(loop)
         self._admission.start(loop)
         self._watching.start(self._settings, self._root, self._clock)
         self._operations.ticking.append(self._watching.tick)
+        self._operations.observing.append(self._watching.families)
         self._log.start()
         if self._shipping:
             self._shipping.start()
@@ -209,7 +215,7 @@ class Application:
                 notes.route, notes.endpoint = route.path, names.get("endpoint", "")
             query = query_of(scope.query_string)
             if route.protocol and "endpoint" not in names:
-                names = {**names, "endpoint": self._default_endpoint(query)}
+                names = {**names, "endpoint": self._paths.default_endpoint(query)}
             data, deadline = b"", inf
             if asked[0] == "POST":
                 ticket = self._admission.enter(protocol, sent, received)
@@ -269,138 +275,3 @@ class Application:
             self._together.reading -= 1
         ticket.reading = False
         return data
-
-    def _all_routes(self) -> list[Route]:
-        own = partial(Route, refuse=refuse_plainly)
-        routes = [
-            *self._operations.routes(),
-            own("GET", "/openapi.json", handler=self._openapi),
-            own("POST", "/v1/endpoints/{endpoint}/refresh", handler=self._refresh, scope="admin"),
-            own("POST", "/v1/endpoints/{endpoint}/outcomes", handler=self._outcomes, scope="outcome"),
-        ]
-        routes += [
-            own("GET", path, handler=partial(self._page, page), public=path in page_of_forms.PUBLIC)
-            for path, page in page_of_forms.pages(secured=lambda: self._access.guarded).items()
-        ]
-        for name in plugins.available("protocol"):
-            protocol = plugins.load("protocol", name)
-            speak = partial(Route, refuse=protocol.refuse)
-            routes += [
-                speak(
-                    "POST",
-                    path,
-                    handler=partial(self._predict, protocol),
-                    protocol=name,
-                    scope="predict",
-                    media_types=protocol.MEDIA_TYPES,
-                )
-                for path in protocol.PREDICT
-            ]
-            routes += [
-                speak("GET", path, handler=partial(self._page, page), public=path in protocol.PUBLIC)
-                for path, page in protocol.pages().items()
-            ]
-        return routes
-
-    @staticmethod
-    def _with_doors() -> list[str]:
-        names = plugins.available("protocol")
-        return [name for name in names if hasattr(plugins.load("protocol", name), "door")]
-
-    def _default_endpoint(self, query: Mapping[str, str]) -> str:
-        """Return the endpoint that a request means which names none in its path."""
-        named = query.get("endpoint") or self._settings.default_endpoint
-        if named:
-            return named
-        known = sorted({*self._plane.loaded, *self._plane.refused})
-        if len(known) == 1 or not self._plane.looked:
-            return known[0] if known else ""
-        msg = (
-            f"The request names no endpoint, and there are {len(known)}: {', '.join(known[:20]) or 'none'}. Add "
-            "?endpoint=<name> to the address, or set serving.default_endpoint."
-        )
-        raise InvalidInput(msg, field="endpoint")
-
-    async def _predict(self, protocol: Any, request: Request) -> Response:
-        endpoint = request.names["endpoint"]
-        if len(request.body) > INLINE_BYTES:
-            answer, call, response = await self._in_thread(self._answer, protocol, endpoint, request)
-            if isinstance(answer, Prepared):
-                answer = await self._careful.run(answer)
-                response = await self._in_thread(self._rendered, protocol, answer, call)
-        else:
-            call = protocol.parse(request)
-            prepared = self._plane.begin(endpoint, call)
-            if prepared.batch.is_open:
-                prepared = await self._together.fill(prepared)
-            self._admission.check(request.deadline)
-            if request.notes:
-                request.notes.decoded = monotonic()
-            if prepared.choice.on_trial:
-                answer = await self._careful.run(prepared)
-            elif prepared.batch.rows > INLINE_ROWS:
-                answer = await self._in_thread(self._plane.run, prepared)
-            else:
-                answer = await self._together.run(prepared)
-            late = self._in_thread(self._rendered, protocol, answer, call) if call.explain else None
-            response = await late if late else protocol.render(answer, call)
-        kept: Response = response
-        if request.notes:
-            request.notes.answer, request.notes.answered = answer, monotonic()
-        if self._log.durability == "sync":
-            assert self._loop is not None
-            await keep(self._log, answer.entry(), self._loop)
-        else:
-            self._log.put(answer.entry())
-        if request.notes:
-            request.notes.logged = monotonic()
-        self._telemetry.answered(answer, monotonic() - request.received)
-        loaded = self._plane.loaded[endpoint]
-        if loaded.router.shadowed:
-            self._shadows.offer(loaded, answer, call)
-        return kept
-
-    def _answer(self, protocol: Any, endpoint: str, request: Request) -> tuple[Any, Call, Any]:
-        """Answer a large request; one for a challenger, which may hang, is only prepared."""
-        self._admission.check(request.deadline)
-        call = protocol.parse(request)
-        prepared = self._plane.prepare(endpoint, call)
-        if prepared.choice.on_trial:
-            return prepared, call, None
-        return (answer := self._plane.run(prepared)), call, self._rendered(protocol, answer, call)
-
-    def _rendered(self, protocol: Any, answer: Answer, call: Call) -> Response:
-        told = self._explanations.explained(answer) if call.explain else answer
-        return protocol.render(told, call)  # type: ignore[no-any-return]
-
-    async def _outcomes(self, request: Request) -> Response:
-        endpoint = request.names["endpoint"]
-        reader = self._plane.reader(endpoint)[2]
-        entry = outcomes.parse(
-            request.body,
-            endpoint=endpoint,
-            at=self._clock.now(),
-            max_rows=self._settings.max_rows,
-            signature=reader.signature,
-        )
-        assert self._loop is not None
-        if not await keep(self._log, entry, self._loop):
-            msg = "The log takes no outcomes now, because its buffer is full. Send them again in a moment."
-            raise self._log.problem or StoreUnavailable(msg)
-        return reply({"id": entry.request_id, "accepted": len(entry.values)})
-
-    async def _refresh(self, request: Request) -> Response:
-        endpoint = request.names["endpoint"]
-        await self._in_thread(self._follower.refresh, endpoint)
-        return reply(describe(self._plane, endpoint))
-
-    async def _page(self, page: Callable[[Dataplane, Request], Response], request: Request) -> Response:
-        return page(self._plane, request)
-
-    async def _openapi(self, request: Request) -> Response:
-        secured = self._access.guarded
-        return reply(openapi.document(self._plane, self.routes, secured=secured, root=request.root))
-
-    async def _in_thread(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        assert self._loop is not None
-        return await self._loop.run_in_executor(self._pool, function, *arguments)

@@ -8,6 +8,7 @@ from treadle.core.clock import Clock, monotonic
 from treadle.core.settings import ServingSettings, variables
 from treadle.serving.access_log import AccessLog
 from treadle.serving.notes import Notes, Watcher
+from treadle.serving.telemetry import Family
 from treadle.serving.tracing import Tracing, begin
 from treadle.serving.web import Response
 
@@ -36,13 +37,22 @@ class Watching:
         for watcher in self._watchers:
             watcher.saw(notes, response, ended)
 
+    def families(self) -> list[Family]:
+        """Return what became of the access log, where there is one."""
+        if self._log is None:
+            return []
+        told = "Lines of the access log that were given up: they could not be written, or not fast enough."
+        name = "treadle_access_log_dropped"
+        return [Family(name, told, "counter", [(f"{name}_total", (), float(self._log.dropped))])]
+
     def tick(self) -> None:
-        """Write what is buffered."""
+        """Let be written what is buffered."""
         if self._log:
             self._log.flush()
 
     def close(self) -> None:
         """Write and send what is left."""
-        self.tick()
+        if self._log:
+            self._log.close()
         if self._tracing:
             self._tracing.close()
