@@ -8,6 +8,7 @@ import random
 import subprocess
 import sys
 import threading
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -15,10 +16,11 @@ import pytest
 from sqlalchemy import select
 
 import services
-from treadle.core.clock import monotonic
+from treadle.core.clock import ManualClock, monotonic
 from treadle.core.errors import StoreFull, StoreReadOnly, StoreUnavailable
 from treadle.store.ledger.ledger import Ledger
 from treadle.store.ledger.tables import dataset_versions
+from treadle.store.tables import commits
 from treadle.store.tables.backends import folder
 from treadle.store.tables.tables import CHECKPOINT_EVERY, Tables
 
@@ -114,6 +116,56 @@ def test_checkpoints_are_made_and_old_versions_kept(tmp_path: Path) -> None:
     assert len(list(log.glob("*.checkpoint.parquet"))) == 2
     assert (log / f"{0:020d}.json").exists()
     assert tables.scan("t", version=0).collect().height == _BATCH
+
+
+def _senders(log: Path) -> set[str]:
+    """The senders that the newest checkpoint names."""
+    newest = max(log.glob("*.checkpoint.parquet"))
+    return set(pl.read_parquet(newest)["txn"].struct.field("appId").drop_nulls())
+
+
+def test_checkpoints_do_not_name_senders_that_are_long_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tables = Tables.open("tables", root=tmp_path, options={})
+    log = tmp_path / "tables" / "log" / "_delta_log"
+    with monkeypatch.context() as then:
+        then.setattr(commits, "SENDERS", {})
+        then.setattr(commits, "CONFIGURATION", {"delta.checkpointInterval": "10"})  # of an earlier release
+        then.setattr(commits, "SystemClock", lambda: ManualClock(datetime.now(UTC) - timedelta(days=40)))
+        for number in range(CHECKPOINT_EVERY + 1):
+            tables.deliver("log", _ROWS.head(1), sender=f"gone-{number}", number=1)
+    before = _senders(log)
+
+    tables.tidy("log")
+    for number in range(1, CHECKPOINT_EVERY + 1):
+        tables.deliver("log", _ROWS.head(1), sender="lives", number=number)
+
+    assert len(before) == CHECKPOINT_EVERY + 1
+    assert _senders(log) == {"lives"}
+    assert not tables.deliver("log", _ROWS.head(1), sender="lives", number=CHECKPOINT_EVERY)
+    assert tables.scan("log").collect().height == 2 * CHECKPOINT_EVERY + 1
+
+
+def test_the_log_of_a_shared_table_does_not_grow_for_ever(tmp_path: Path) -> None:
+    tables = Tables.open("tables", root=tmp_path, options={})
+    log = tmp_path / "tables" / "log" / "_delta_log"
+    for number in range(1, 3 * CHECKPOINT_EVERY):
+        tables.deliver("log", _ROWS.head(1), sender="s", number=number)
+    tables.tidy("log")
+    young = sorted(path.name for path in log.glob("*.json"))
+    ago = (datetime.now(UTC) - timedelta(hours=2)).timestamp()
+    for path in log.iterdir():
+        os.utime(path, (ago, ago))
+
+    tables.tidy("log")
+    tables.deliver("log", _ROWS.head(1), sender="s", number=3 * CHECKPOINT_EVERY)
+
+    assert young[0] == f"{0:020d}.json"  # somebody may have been reading
+    assert min(path.name for path in log.glob("*.json")) >= f"{2 * CHECKPOINT_EVERY:020d}.json"
+    assert (
+        Tables.open("tables", root=tmp_path, options={}).scan("log").collect().height == 3 * CHECKPOINT_EVERY
+    )
 
 
 def test_a_full_disk_loses_nothing_and_passes(tmp_path: Path) -> None:

@@ -13,15 +13,20 @@ from deltalake import (
     Field,
     PostCommitHookProperties,
     Schema,
+    Transaction,
     WriterProperties,
     write_deltalake,
 )
 
+from treadle.core.clock import SystemClock
 from treadle.store.tables import schemas
 from treadle.store.tables.backend import Backend
 
 #: Commits between checkpoints: reading a table's state costs one checkpoint and at most so many log entries.
 CHECKPOINT_EVERY = 10
+#: A sender that has delivered nothing for so long is not named in later checkpoints: each process is one, and they would grow with
+#: every start. What such a sender still has may come twice, so a machine that was away for longer is no longer waited for.
+SENDERS = {"delta.setTransactionRetentionDuration": "interval 30 days"}
 CONFIGURATION = {
     "delta.checkpointInterval": str(CHECKPOINT_EVERY),
     # Which versions stay readable is decided by `vacuum` and `trim`, not by their age.
@@ -29,6 +34,7 @@ CONFIGURATION = {
     "delta.logRetentionDuration": "interval 36500 days",
     # A removed file is not named in later checkpoints: they would grow with every commit.
     "delta.deletedFileRetentionDuration": "interval 1 days",
+    **SENDERS,
 }
 #: A checkpoint is made once its commit is settled: one that outlived its commit would make older versions unreadable.
 AFTER = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
@@ -43,6 +49,20 @@ _PLAIN = ColumnProperties(dictionary_enabled=False)
 def properties(note: Mapping[str, str] | None) -> CommitProperties:
     """No retries: a commit that lost a race must not be put after the winner's, whose rows it has not seen."""
     return CommitProperties(custom_metadata=dict(note or {}), max_commit_retries=0)
+
+
+def delivery(sender: str, number: int) -> CommitProperties:
+    """The number of a sender's delivery, and when it was: see `SENDERS`."""
+    at = int(SystemClock().now().timestamp() * 1000)
+    return CommitProperties(app_transactions=[Transaction(app_id=sender, version=number, last_updated=at)])
+
+
+def let_senders_end(table: DeltaTable) -> None:
+    """Let a table of an earlier release forget senders that are gone; there is a commit only the first time."""
+    if not SENDERS.keys() <= table.metadata().configuration.keys():
+        table.alter.set_table_properties(
+            SENDERS, commit_properties=properties(None), post_commithook_properties=AFTER
+        )
 
 
 def create(

@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import polars as pl
-from deltalake import CommitProperties, DeltaTable, Transaction
+from deltalake import DeltaTable
 
 from treadle.core import plugins
 from treadle.core.clock import SystemClock
@@ -105,7 +105,7 @@ class Tables:
             StoreUnavailable: the rows could not be stored.
         """
         rows = schemas.stored(frame)
-        commit = CommitProperties(app_transactions=[Transaction(app_id=sender, version=number)])
+        commit = commits.delivery(sender, number)
         with self._backend.sharing(name):
             table = self._find(name)
             before = -1 if table is None else table.version()
@@ -126,7 +126,7 @@ class Tables:
     def tidy(self, name: str) -> None:
         """Join the small files of a table that many writers share, and remove files that were joined an hour ago.
 
-        Versions older than that can no longer be read.
+        Versions older than that can no longer be read, and their log entries go too.
 
         Raises:
             Conflict: another writer tidied meanwhile.
@@ -135,6 +135,7 @@ class Tables:
             table = self._opened.writer(name)
             before = table.version()
             with speaking(self._backend.shown, table=name):
+                commits.let_senders_end(table)
                 table.optimize.compact(
                     post_commithook_properties=commits.AFTER,
                     writer_properties=commits.encoding_of(table, self._backend.scan_options),
@@ -146,6 +147,7 @@ class Tables:
                     post_commithook_properties=commits.AFTER,
                 )
             self._settle_shared(name, table, after=before)
+            self._trim_shared(name)
 
     def expired(self, name: str, *, column: str, before: datetime) -> Expired:
         """Return what `expire` would remove; nothing where there is no such table."""
@@ -173,8 +175,7 @@ class Tables:
             with speaking(self._backend.shown, table=name):
                 unread = expiry.unread(table).intersection(self._backend.files(name))
             self._backend.remove(name, sorted(unread))
-            old = self._backend.log(name, before=SystemClock().now() - expiry.READING)
-            self._backend.remove(name, commits.superseded(self._backend.log(name), old))
+            self._trim_shared(name)
         return found
 
     def scan(self, name: str, *, version: int | None = None) -> pl.LazyFrame:
@@ -346,6 +347,11 @@ class Tables:
     def _settle_shared(self, name: str, table: DeltaTable, *, after: int) -> None:
         version = self._settle(name, table, after=after)
         self._backend.note_settled(name, version)
+
+    def _trim_shared(self, name: str) -> None:
+        """Remove the log entries that nobody can be reading any more: from before a checkpoint that is older than an hour."""
+        old = self._backend.log(name, before=SystemClock().now() - expiry.READING)
+        self._backend.remove(name, commits.superseded(self._backend.log(name), old))
 
     def _at(self, name: str, *, base: int | None) -> DeltaTable | None:
         """Return the table in the state of `base`, after undoing commits that no ledger knows."""
