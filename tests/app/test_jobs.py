@@ -246,6 +246,18 @@ def test_a_job_that_is_cancelled_while_its_rows_are_scored_leaves_nothing_behind
     assert not folder.exists()
 
 
+def test_a_worker_leaves_its_metrics_where_it_is_told_while_it_lives(started, shop, monkeypatch):
+    monkeypatch.setenv("TREADLE_JOBS__METRICS_FILE", "node/jobs.prom")
+    told = shop / "node" / "jobs.prom"
+    worker = started("worker", "--least", "1", "--most", "1")
+
+    until(lambda: told.exists() and "treadle_jobs_workers 1.0" in told.read_text())
+    worker.send_signal(signal.SIGTERM)
+
+    assert worker.wait(60) == 0
+    assert not told.exists()
+
+
 def test_a_supervisor_starts_workers_while_jobs_wait_and_ends_them_politely(started, shop):
     with td.open() as workspace:
         jobs = [workspace.jobs.submit("buys", b'{"rows": [{"pages": 3}]}')[0].id for _ in range(30)]

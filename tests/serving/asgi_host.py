@@ -38,7 +38,32 @@ def starlette():
     return Starlette(routes=[Mount("/ml", app=predictions)])
 
 
-app = {"fastapi": fastapi, "starlette": starlette, "alone": lambda: predictions}[KIND]()
+def django():
+    """Django has no mounting: its own ASGI application gets what is not below /ml. It knows no lifespan, so ours goes to the server."""
+    from django.conf import settings
+    from django.core.asgi import get_asgi_application
+    from django.http import JsonResponse
+    from django.urls import path
+
+    def hello(request):
+        return JsonResponse({"hello": "world"})
+
+    settings.configure(
+        ROOT_URLCONF=type("Urls", (), {"urlpatterns": [path("hello", hello)]}), ALLOWED_HOSTS=["*"]
+    )
+    own = get_asgi_application()
+
+    async def host(scope, receive, send):
+        if scope["type"] == "lifespan" or scope["path"].startswith("/ml/"):
+            await predictions({**scope, "root_path": "/ml"}, receive, send)
+        else:
+            await own(scope, receive, send)
+
+    return host
+
+
+HOSTS = {"fastapi": fastapi, "starlette": starlette, "django": django, "alone": lambda: predictions}
+app = HOSTS[KIND]()
 
 if __name__ == "__main__":
     import uvicorn

@@ -1,4 +1,4 @@
-"""The prediction server mounted in other servers: real FastAPI and Starlette, on uvicorn and on Granian."""
+"""The prediction server mounted in other servers: real FastAPI, Starlette and Django, on uvicorn and on Granian."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from treadle.serving.predictions import Predictions
 
 pytest.importorskip("fastapi")
 pytest.importorskip("uvicorn")
+pytest.importorskip("django")
 
 HOST = Path(__file__).with_name("asgi_host.py")
 ROW = {"distance": 1400, "temp": None, "carrier": "UA"}
@@ -69,10 +70,11 @@ def fetched(port, path):
     [
         (UVICORN, "fastapi", "/ml"),
         (UVICORN, "starlette", "/ml"),
+        (UVICORN, "django", "/ml"),
         (GRANIAN, "fastapi", "/ml"),
         (GRANIAN, "alone", ""),
     ],
-    ids=["fastapi-uvicorn", "starlette-uvicorn", "fastapi-granian", "alone-granian"],
+    ids=["fastapi-uvicorn", "starlette-uvicorn", "django-uvicorn", "fastapi-granian", "alone-granian"],
 )
 def test_a_mounted_server_answers_refuses_and_logs(revise, tables, tmp_path, command, kind, below):
     revise(("champion", 7, 1.0), name="fares")
@@ -99,7 +101,7 @@ def test_a_mounted_server_answers_refuses_and_logs(revise, tables, tmp_path, com
             assert fetched(port, asset)
         document = json.loads(fetched(port, f"{below}/openapi.json"))
         assert document.get("servers") == ([{"url": below}] if below else None)
-        if kind == "fastapi":
+        if kind in {"fastapi", "django"}:
             assert serving_load.call(port, "/hello") == (200, {"hello": "world"})
         process.send_signal(signal.SIGTERM)
         process.wait(30)

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ from treadle.core.errors import Busy, InvalidInput, NotFound, StoreUnavailable, 
 from treadle.core.parent import end_with_parent
 from treadle.core.progress import Silent
 from treadle.serving import assembly
+from treadle.serving.jobs import metrics
 from treadle.serving.jobs.asked import Reference
 from treadle.serving.jobs.delivery import Deliveries
 from treadle.serving.jobs.jobs import Jobs
@@ -29,6 +31,7 @@ from treadle.serving.jobs.scratch import Scratch
 from treadle.serving.jobs.supervisor import Supervisor
 from treadle.serving.jobs.upkeep import Upkeep
 from treadle.serving.jobs.worker import Worker
+from treadle.serving.textfile import Textfile
 from treadle.store.objects.objects import Objects
 
 if TYPE_CHECKING:
@@ -109,7 +112,11 @@ def supervise(
     )
     for how in (signal.SIGTERM, signal.SIGINT):
         signal.signal(how, lambda *_: supervisor.stop())
-    supervisor.run(until_empty=until_empty)
+    with ExitStack() as stack:
+        if found.metrics_file:
+            observe = partial(metrics.observed, workspace.queue, upkeep, deliveries, supervisor)
+            stack.enter_context(Textfile(workspace.root / found.metrics_file, observe))
+        supervisor.run(until_empty=until_empty)
 
 
 def work(root: str) -> int:

@@ -4,20 +4,30 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable
+from contextlib import ExitStack, closing
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from treadle.app.jobs import parts_of, quiet_libraries
 from treadle.core.settings import referenced
-from treadle.serving import stream
+from treadle.serving import stream, stream_metrics
 from treadle.serving.pump import Pump
+from treadle.serving.textfile import Textfile
 
 if TYPE_CHECKING:
     from treadle.app.workspace import Workspace
 
 
 def carry(
-    workspace: Workspace, endpoint: str, *, source: str, sink: str, batch: int, say: Callable[[str], None]
+    workspace: Workspace,
+    endpoint: str,
+    *,
+    source: str,
+    sink: str,
+    batch: int,
+    say: Callable[[str], None],
+    metrics_file: Path | None = None,
 ) -> None:
     """Answer messages until SIGTERM or Ctrl-C; those in hand are answered first.
 
@@ -44,5 +54,10 @@ def carry(
         for how in (signal.SIGTERM, signal.SIGINT):
             signal.signal(how, lambda *_: pump.stop())
         say(f"{stream.shown(source)} → {endpoint} → {stream.shown(sink)}. Ctrl-C ends it.")
-        pump.run()
+        with ExitStack() as stack:
+            if metrics_file is not None:
+                lag = stack.enter_context(closing(stream_metrics.Lag(partial(stream.source, source))))
+                observe = partial(stream_metrics.observed, endpoint, pump, lag)
+                stack.enter_context(Textfile(metrics_file, observe))
+            pump.run()
     say(f"{pump.answered} messages answered, {pump.parked} put aside")

@@ -100,6 +100,8 @@ class JobsSettings(Section, frozen=True, kw_only=True):
     datasets: str = ""
     #: Where web hooks may go although it is not public: networks and hosts with commas between, as `10.0.0.0/8, hooks.internal`.
     allow: str = ""
+    #: File into which `treadle worker` writes its metrics, for node-exporter's textfile collector; empty: none.
+    metrics_file: str = ""
     #: Key of the HMAC-SHA256 signature of web hooks, in the header `Treadle-Signature`.
     secret: str = ""
 
@@ -135,8 +137,7 @@ class ServingSettings(Section, frozen=True, kw_only=True):
     host: str = "127.0.0.1"
     #: Port to listen on.
     port: int = 8080
-    #: Names by which the server is reached besides those of loopback, with commas between, as `models.team` behind a proxy: pages of
-    #: other places may not ask, and without a token no other name is answered to.
+    #: Names by which it is reached besides loopback's, as `a.team, b.team`; pages of other places, and without a token other names, are refused.
     hosts: str = ""
     #: Port to listen on for gRPC, at the same address; 0: none.
     grpc_port: int = 0

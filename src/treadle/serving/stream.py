@@ -54,6 +54,10 @@ class Source(Protocol):
         """Put a message aside with the reason, safely, and then acknowledge it."""
         ...
 
+    def waiting(self) -> int | None:
+        """Return how many messages nobody has taken yet; None: the broker does not know."""
+        ...
+
     def close(self) -> None:
         """Close the connection; what was not acknowledged is delivered again."""
         ...

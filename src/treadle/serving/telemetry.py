@@ -155,7 +155,17 @@ class Telemetry:
 
     def text(self, families: Iterable[Family]) -> bytes:
         """Return metrics in Prometheus's text format; those of several processes become one."""
-        return self._library.generate_latest(_Collected(self._library, merged(families)))  # type: ignore[no-any-return]
+        return exposed(families)
+
+
+def exposed(families: Iterable[Family]) -> bytes:
+    """Return metrics in Prometheus's text format; those of several processes become one.
+
+    Raises:
+        MissingExtra: prometheus-client is not installed.
+    """
+    library: Any = require("prometheus_client", extra="serve")
+    return library.generate_latest(_Collected(library, merged(families)))  # type: ignore[no-any-return]
 
 
 def _versions(loaded: Mapping[str, Loaded]) -> list[Family]:

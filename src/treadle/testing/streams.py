@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -60,6 +61,19 @@ class StreamContract:
         other.close()
         sink.close()
 
+    def test_what_waits_is_counted(self, ends: Ends) -> None:
+        """What was taken does not wait, whether it was acknowledged or not."""
+        source, sink = _open(ends)
+        sink.publish([Outgoing(f"m{n}", b"1") for n in range(5)])
+        counted = [_settled(source, 5)]
+        source.acknowledge(_take(source, 1))
+        _take(source, 1)
+        counted.append(_settled(source, 3))
+        source.close()
+        sink.close()
+
+        assert counted == [5, 3]
+
     def test_what_is_put_aside_is_kept_with_the_reason(self, ends: Ends) -> None:
         """It does not come again."""
         source, sink = _open(ends)
@@ -88,6 +102,16 @@ class StreamContract:
 
 def _open(ends: Ends) -> tuple[Source, Sink]:
     return stream.source(ends.source), stream.sink(ends.sink)
+
+
+def _settled(source: Source, expected: int) -> int | None:
+    """Return how many wait, once the broker has counted."""
+    for _ in range(100):
+        found = source.waiting()
+        if found == expected:
+            break
+        threading.Event().wait(0.1)
+    return found
 
 
 def _take(source: Source, count: int) -> Sequence[Incoming]:

@@ -63,11 +63,16 @@ def on_processes(work: Work, parts: Sequence[Part], *, count: int) -> Iterator[D
 
 
 def on_ray(work: Work, parts: Sequence[Part], *, address: str) -> Iterator[Done]:
-    """Score parts as Ray tasks; the output and the inputs must be on a file system that all nodes share."""
+    """Score parts as Ray tasks; the output and the inputs must be on a file system that all nodes share.
+
+    Raises:
+        RunFailed: workers died again and again, or the cluster is gone. What a part itself raises is raised as it is.
+    """
     ray = require("ray", extra="ray")
     if not ray.is_initialized():
+        # Without an address it is this machine, and not whatever cluster somebody else has begun here.
         ray.init(
-            address=address or None, log_to_driver=False, include_dashboard=False, configure_logging=False
+            address=address or "local", log_to_driver=False, include_dashboard=False, configure_logging=False
         )
     task = ray.remote(max_retries=_DEATHS)(_task)
     shared, todo = ray.put(work), list(reversed(parts))
@@ -77,7 +82,14 @@ def on_ray(work: Work, parts: Sequence[Part], *, address: str) -> Iterator[Done]
         while todo and len(running) < most:
             running.append(task.remote(shared, todo.pop()))
         ready, running = ray.wait(running, num_returns=1)
-        yield from ray.get(ready)
+        try:
+            done = ray.get(ready[0])
+        except ray.exceptions.RayTaskError as error:
+            raise error.cause from None  # without it, the message is the stack of another process
+        except ray.exceptions.RayError as error:
+            msg = f"Workers of the batch died on the cluster: {str(error).splitlines()[0]} What is scored stays; the same command goes on."
+            raise RunFailed(msg) from error
+        yield done
 
 
 def _in_pool(work: Work, parts: Sequence[Part], count: int) -> Iterator[Done]:

@@ -26,6 +26,8 @@ class Deliveries:
         self._upkeep, self._secret, self._source = upkeep, secret, source
         self._allowed, self._clock = allowed, clock
         self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="treadle-hooks")
+        #: Hooks that were taken, and tries that failed.
+        self.taken = self.failed = 0
 
     def deliver(self) -> int:
         """Call the hooks that are due, once each; return how many were taken.
@@ -37,7 +39,9 @@ class Deliveries:
         results: Sequence[tuple[Job, str]] = list(self._pool.map(self._call, found))
         if results:
             self._upkeep.told([(job, error, self._again(job) if error else None) for job, error in results])
-        return sum(not error for _, error in results)
+        taken = sum(not error for _, error in results)
+        self.taken, self.failed = self.taken + taken, self.failed + len(results) - taken
+        return taken
 
     def close(self) -> None:
         """Let go of the threads."""

@@ -47,7 +47,14 @@ class Supervisor:
         self._workers: dict[subprocess.Popen[bytes], float] = {}
         self._leaving: set[subprocess.Popen[bytes]] = set()
         self._stop, self._now = threading.Event(), False
+        #: Workers that ended by themselves.
+        self.deaths = 0
         self._failures, self._quiet_since, self._start_at = 0, monotonic(), 0.0
+
+    @property
+    def workers(self) -> int:
+        """How many workers there are."""
+        return len(self._workers)
 
     def stop(self) -> None:
         """Drain: let each worker end its job; a second time, end them at once."""
@@ -121,6 +128,7 @@ class Supervisor:
             if asked or worker.returncode == 0:
                 self._failures = 0
                 continue
+            self.deaths += 1
             self._say(
                 f"A worker ended by itself ({_how(worker.returncode)}); its job is given to another one."
             )

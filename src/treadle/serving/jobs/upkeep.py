@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 import msgspec
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, func, select, update
 
 from treadle.core.clock import Clock, parse_span
 from treadle.core.errors import NotFound
@@ -32,6 +33,17 @@ _SILENT_LEASES = 3
 _AT_ONCE = 500
 
 
+class Counted(NamedTuple):
+    """How many jobs there are."""
+
+    #: By state.
+    states: Mapping[str, int]
+    #: State → seconds since the oldest job in it was accepted.
+    oldest: Mapping[str, float]
+    #: Web hooks that were not taken yet.
+    due: int
+
+
 class Upkeep:
     """Looks at what is true now, so that a crash, or several that do the same, change nothing."""
 
@@ -49,6 +61,8 @@ class Upkeep:
         """Take the stores; `lease` is that of the queue, in seconds, and `scratch` where this machine's workers score rows."""
         self._jobs, self._ledger, self._objects, self._clock = jobs, ledger, objects, clock
         self._queue, self._retention = jobs.queue, parse_span(retention)
+        #: Jobs that were put into the queue again.
+        self.requeued = 0
         self._silent, self._scratch = timedelta(seconds=max(_SILENT_LEASES * lease, _FORGOTTEN)), scratch
 
     def reconcile(self) -> int:
@@ -71,6 +85,7 @@ class Upkeep:
             self._queue.put([(name, b"") for name in lacking])
             for name in lacking:
                 self._requeued(name, now)
+            self.requeued += len(lacking)
         return changed + len(lacking)
 
     def sweep(self) -> int:
@@ -89,6 +104,22 @@ class Upkeep:
         if self._scratch is not None:
             self._scratch.sweep(self._all_open)
         return len(old)
+
+    def counted(self) -> Counted:
+        """Count all jobs.
+
+        Raises:
+            StoreUnavailable: the ledger does not answer.
+        """
+        by_state = select(_table.c.state, func.count(), func.min(_table.c.created_at)).group_by(
+            _table.c.state
+        )
+        with self._ledger.read() as connection:
+            found = connection.execute(by_state).all()
+            due = connection.scalar(select(func.count()).where(_table.c.due > 0)) or 0
+        now = tables.micros(self._clock.now())
+        ages = {state: max(0.0, (now - first) / 1e6) for state, _, first in found}
+        return Counted({state: count for state, count, _ in found}, ages, due)
 
     def has_open(self) -> bool:
         """Return whether a job has not ended, or has a web hook that was not taken."""

@@ -104,6 +104,11 @@ class Source(_Client):
         """Publish to the parked ones, and acknowledge."""
         self.run(self._park(message, reason))
 
+    def waiting(self) -> int | None:
+        """Return what the consumer has not been given yet."""
+        found = self.run(self._messages.consumer_info()).num_pending
+        return None if found is None else int(found)
+
     async def _bind(self, durable: str, subject: str | None) -> None:
         try:
             info = await self.stream.consumer_info(self.name, durable)

@@ -106,6 +106,11 @@ class Source(_Queue):
         self.link.call(do)
         self.acknowledge([message])
 
+    def waiting(self) -> int | None:
+        """Return the length of the queue, without what was taken."""
+        declared = self.link.call(lambda channel: channel.queue_declare(self.queue, passive=True))
+        return int(declared.method.message_count)
+
     def _get(self, channel: Any, limit: int) -> list[Incoming]:
         found: list[Incoming] = []
         while len(found) < limit:

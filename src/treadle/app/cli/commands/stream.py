@@ -30,10 +30,25 @@ from treadle.app.cli import options, output
     show_default=True,
     help="How many messages are answered together at most.",
 )
+@click.option(
+    "--metrics-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="A file that gets the stream's metrics, for node-exporter's textfile collector.",
+)
 @options.project
-def command(endpoint: str, source: str, sink: str, batch: int, project: Path | None) -> None:
+def command(
+    endpoint: str, source: str, sink: str, batch: int, metrics_file: Path | None, project: Path | None
+) -> None:
     """Answer messages with ENDPOINT: RabbitMQ, NATS JetStream and Redis streams. Ends on Ctrl-C or SIGTERM."""
     from treadle.app.stream import carry
 
     with options.workspace(project) as workspace:
-        carry(workspace, endpoint, source=source, sink=sink, batch=batch, say=output.note)
+        carry(
+            workspace,
+            endpoint,
+            source=source,
+            sink=sink,
+            batch=batch,
+            say=output.note,
+            metrics_file=metrics_file,
+        )
