@@ -3,8 +3,11 @@ from __future__ import annotations
 import json
 
 import polars as pl
+import pytest
 
 import treadle as td
+from treadle.app.sharing import plan_of_words
+from treadle.core.errors import InvalidInput
 
 
 def test_files_and_datasets_are_scored_with_versions_and_endpoints(shop, typed):
@@ -38,6 +41,60 @@ def test_a_dataset_goes_into_a_table(shop, typed):
     assert done.rows == len(rows) == len(scored)
     assert sorted(scored["visit"]) == sorted(rows["visit"])
     assert len(done.parts) > 1
+
+
+def test_an_endpoint_whose_versions_answer_together_is_asked_as_a_whole(shop, typed):
+    pl.DataFrame({"visit": ["a", "b"], "pages": [3, 7]}).write_parquet("in.parquet")
+
+    with td.open() as workspace:
+        both = plan_of_words(["one=buys/1:0.5", "two=buys/1:0.5"], traffic="ensemble")
+        workspace.revise("buys", both, reason="try both")
+        done = workspace.batch("buys", "in.parquet", output="out")
+        with workspace.predictor("buys") as predictor:
+            said = [predictor.predict({"pages": pages}) for pages in (3, 7)]
+
+    scored = pl.read_parquet("out/*.parquet")
+    assert done.plan.answered_by == "buys/1 + buys/1"
+    assert scored["probability"].to_list() == [one["probability"] for one in said]
+    assert scored["agreement"].to_list() == [one["agreement"] for one in said]
+    assert scored["model_version"].to_list() == ["buys/1 + buys/1"] * 2
+
+
+def test_a_table_takes_one_batch_after_the_other_and_none_twice(shop, typed):
+    pl.DataFrame({"visit": ["a", "b"], "pages": ["3", "many"]}).write_csv("one.csv")
+    pl.DataFrame({"visit": ["c"], "pages": ["5"]}).write_csv("two.csv")
+
+    with td.open() as workspace:
+        first, second, again, third = (
+            workspace.batch("buys/1", file, output="table:days")
+            for file in ("one.csv", "two.csv", "one.csv", "two.csv")
+        )
+        scored = workspace.tables.scan("scores/days").collect()
+    aside = shop / ".treadle" / "batches" / "days" / "past" / first.plan.id / "rejected"
+
+    assert (again, third) == (first, second)
+    assert sorted(scored.select("visit", "batch").rows()) == [("a", first.plan.id), ("c", second.plan.id)]
+    assert pl.read_parquet(aside / "*.parquet")["visit"].to_list() == ["b"]
+
+
+def test_a_table_whose_batch_was_killed_takes_no_other_before_it_is_done(shop, monkeypatch):
+    pl.DataFrame({"visit": ["a"], "pages": ["3"]}).write_csv("one.csv")
+    pl.DataFrame({"visit": ["c"], "pages": ["5"]}).write_csv("two.csv")
+
+    def killed(*_, **__):
+        raise KeyboardInterrupt
+
+    with td.open() as workspace:
+        with monkeypatch.context() as patch:
+            patch.setattr("treadle.serving.batch.batch.into_table", killed)
+            with pytest.raises(KeyboardInterrupt):
+                workspace.batch("buys/1", "one.csv", output="table:days")
+        with pytest.raises(InvalidInput, match="holds another batch"):
+            workspace.batch("buys/1", "two.csv", output="table:days")
+        workspace.batch("buys/1", "one.csv", output="table:days")
+        workspace.batch("buys/1", "two.csv", output="table:days")
+
+        assert sorted(workspace.tables.scan("scores/days").collect()["visit"]) == ["a", "c"]
 
 
 def test_what_cannot_be_done_is_told(shop, typed):

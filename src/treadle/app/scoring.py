@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 import polars as pl
@@ -16,8 +16,10 @@ from treadle.core.errors import InvalidInput, NotFound
 from treadle.core.progress import Progress
 from treadle.core.records import DatasetVersion, ModelVersion, Record, Variant, Window
 from treadle.core.servable import Servable
+from treadle.core.traffic import Traffic
 from treadle.loop.frames import Frames
 from treadle.registry.collection import refuse_collected
+from treadle.serving import mixture
 from treadle.serving.batch import batch, inputs, plan
 from treadle.serving.batch.batch import Manifest, Place
 from treadle.serving.batch.plan import Options, Target
@@ -84,23 +86,24 @@ def run(workspace: Wiring, asked: Request, *, progress: Progress) -> Manifest:
     if asked.options.part_rows < 1 or asked.processes < 1:
         msg = f"{asked.processes} processes and parts of {asked.options.part_rows} rows came. Expected positive numbers."
         raise InvalidInput(msg, field="processes")
-    target, version = _target(workspace, asked.target)
+    answering = _answering(workspace, asked.target)
     place, table, file = _place(workspace, asked.output)
     with place.held():
         found = place.finished() or place.begun()
         made = found.plan if isinstance(found, Manifest) else found
-        fresh = _plan(workspace, asked, target, version, place, made, progress=progress)
+        fresh = _plan(workspace, asked, answering, place, made, progress=progress)
+        before = place.make_room(fresh) if table else None
+        if before is not None:
+            return before
         place.begin(fresh)
         done = place.finished()
         if done is not None:
             return done
-        progress.step(
-            f"Scoring {fresh.rows:,} rows with {target.model}/{target.version}, in {len(fresh.parts)} parts"
-        )
+        progress.step(f"Scoring {fresh.rows:,} rows with {fresh.answered_by}, in {len(fresh.parts)} parts")
         parts = batch.run(
             fresh,
             place,
-            load=partial(load, workspace.root, dict(workspace.overrides), target.model, target.version),
+            load=_loader(workspace, answering),
             processes=asked.processes,
             engine=asked.engine,
             address=workspace.settings.compute.address,
@@ -118,29 +121,63 @@ def run(workspace: Wiring, asked: Request, *, progress: Progress) -> Manifest:
     return manifest
 
 
-def load(root: Path, overrides: dict[str, Any], model: str, version: int) -> Servable:
-    """Load a version in another process."""
+def load(
+    root: Path, overrides: dict[str, Any], variants: tuple[Variant, ...], traffic: Traffic | None
+) -> Servable:
+    """Load a version in another process, or several that answer together, with all that their answers hold."""
     from treadle.app.workspace import open_workspace
+    from treadle.serving.answering import with_answers
 
     with open_workspace(root, overrides=overrides) as workspace:
-        return workspace.load(Variant(name="batch", model=model, version=version))
+        loaded = [(variant, with_answers(workspace.load(variant))) for variant in variants]
+    return loaded[0][1] if traffic is None else mixture.mixed(traffic, loaded)
 
 
-def _target(workspace: Wiring, asked: str) -> tuple[Target, ModelVersion]:
+class _Answering(NamedTuple):
+    """What answers a batch."""
+
+    target: Target
+    #: The first one, whose features rows of a dataset get.
+    version: ModelVersion
+    variants: tuple[Variant, ...]
+    #: How several answer together; None: there is one.
+    traffic: Traffic | None = None
+
+
+def _loader(workspace: Wiring, answering: _Answering) -> Callable[[], Servable]:
+    overrides = dict(workspace.overrides)
+    return partial(load, workspace.root, overrides, answering.variants, answering.traffic)
+
+
+def _answering(workspace: Wiring, asked: str) -> _Answering:
+    """Return what a batch asks: a version; of an endpoint what answers there, which is all members of an ensemble or a cascade.
+
+    Where variants share the traffic it is the first one: which of them answers is drawn by lot for whoever asks, and rows of a batch
+    are nobody. So challengers and bandits' other arms get no row of a batch.
+    """
     if "/" in asked or "@" in asked:
         found = workspace.models.get(asked)
         refuse_collected(found)
-        return Target(model=found.model, version=found.version), found
+        target = Target(model=found.model, version=found.version)
+        return _Answering(target, found, (Variant(name="batch", model=found.model, version=found.version),))
     try:
         revision = workspace.endpoints.get(asked)
     except NotFound as error:
         msg = f"{error} A version is named as 'delay@champion' or 'delay/3'."
         raise NotFound(msg) from error
-    first = revision.variants[0]
-    found = workspace.models.get(f"{first.model}/{first.version}")
-    refuse_collected(found)
-    target = Target(model=first.model, version=first.version, endpoint=asked, revision=revision.revision)
-    return target, found
+    together = mixture.is_mixture(revision.traffic)
+    variants = mixture.members_of(revision.traffic, revision.variants) if together else revision.variants[:1]
+    versions = [workspace.models.get(f"{one.model}/{one.version}") for one in variants]
+    for version in versions:
+        refuse_collected(version)
+    target = Target(
+        model=versions[0].model,
+        version=versions[0].version,
+        endpoint=asked,
+        revision=revision.revision,
+        members=tuple(f"{one.model}/{one.version}" for one in versions) if together else (),
+    )
+    return _Answering(target, versions[0], tuple(variants), revision.traffic if together else None)
 
 
 def _place(workspace: Wiring, output: str) -> tuple[Place, str, Path | None]:
@@ -163,8 +200,7 @@ def _place(workspace: Wiring, output: str) -> tuple[Place, str, Path | None]:
 def _plan(
     workspace: Wiring,
     asked: Request,
-    target: Target,
-    version: ModelVersion,
+    answering: _Answering,
     place: Place,
     before: plan.Plan | None,
     *,
@@ -173,6 +209,7 @@ def _plan(
     """Return the plan for what is asked; what was made into Parquet files before is taken as it is."""
     from treadle.serving.answering import told
 
+    version = answering.version
     source: dict[str, Any]
     if isinstance(asked.rows, Rows):
         found = workspace.datasets.version(asked.rows.dataset, asked.rows.version)
@@ -189,8 +226,11 @@ def _plan(
         source = {"files": [path.name for path in files]}
         made = [_input(path, place, number, before) for number, path in enumerate(files)]
     known = before.inputs if before is not None else ()
+    # What several take and answer together is known once they are put together.
+    alone = answering.traffic is None
+    signature = told(version.signature) if alone else _loader(workspace, answering)().signature
     return plan.make(
-        target, made, source=source, signature=told(version.signature), options=asked.options, known=known
+        answering.target, made, source=source, signature=signature, options=asked.options, known=known
     )
 
 

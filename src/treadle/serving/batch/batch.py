@@ -27,6 +27,8 @@ from treadle.store.tables.tables import Tables
 
 MANIFEST = "manifest.json"
 _PLAN = "plan.json"
+#: Where a place that serves several batches keeps what is told of those before.
+_PAST = "past"
 T = TypeVar("T", bound=Record)
 
 
@@ -83,6 +85,21 @@ class Place:
         """Return the plan of a batch that was begun here."""
         return _read(self.state / _PLAN, Plan)
 
+    def make_room(self, plan: Plan) -> Manifest | None:
+        """Put a complete batch before this one aside, where one place serves several; return this one, if it was done before.
+
+        One that was begun and is not complete stays where it is, and is refused by `begin`.
+        """
+        done = self.finished()
+        if done is not None and done.plan.id != plan.id:
+            aside = self.folder / _PAST / done.plan.id
+            aside.mkdir(parents=True, exist_ok=True)
+            if (self.folder / REJECTED).exists():
+                (self.folder / REJECTED).replace(aside / REJECTED)
+            # The manifest last: killed before, this is done again.
+            (self.folder / MANIFEST).replace(aside / MANIFEST)
+        return _read(self.folder / _PAST / plan.id / MANIFEST, Manifest)
+
     def begin(self, plan: Plan) -> None:
         """Note the plan, or find it noted.
 
@@ -98,7 +115,7 @@ class Place:
             )
             raise InvalidInput(msg, field="output")
         if before is None:
-            strays = [path.name for path in self.folder.iterdir() if path.name != STATE]
+            strays = [path.name for path in self.folder.iterdir() if path.name not in {STATE, _PAST}]
             if strays:
                 msg = f"{self.folder} is not empty ({strays[0]}). Name a new folder."
                 raise InvalidInput(msg, field="output")

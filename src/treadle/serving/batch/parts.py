@@ -88,7 +88,7 @@ def _scored(sifted: Sifted, plan: Plan, servable: Servable) -> pl.DataFrame:
     version, batch = plans.own(options.prefix)
     columns = _columns(outputs, servable, options.prefix)
     return kept.with_columns(*columns).with_columns(
-        pl.lit(f"{plan.model}/{plan.version}").alias(version), pl.lit(plan.id).alias(batch)
+        pl.lit(plan.answered_by).alias(version), pl.lit(plan.id).alias(batch)
     )
 
 

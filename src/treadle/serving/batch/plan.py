@@ -55,11 +55,18 @@ class Plan(Record, frozen=True, kw_only=True):
     #: The endpoint that was asked, and its revision; empty and 0: a version was asked for.
     endpoint: str = ""
     revision: int = 0
+    #: Of an endpoint whose variants answer together, all of them, as `delay/3`; none: the version above answers alone.
+    members: tuple[str, ...] = ()
     #: What the rows are, in words that identify them.
     source: dict[str, Any]
     inputs: tuple[inputs.Input, ...]
     options: Options
     parts: tuple[Part, ...]
+
+    @property
+    def answered_by(self) -> str:
+        """What answers, as `delay/3`, or `delay/3 + delay/4`."""
+        return " + ".join(self.members) or f"{self.model}/{self.version}"
 
     @property
     def rows(self) -> int:
@@ -74,6 +81,8 @@ class Target(Record, frozen=True, kw_only=True):
     version: int
     endpoint: str = ""
     revision: int = 0
+    #: As of a plan.
+    members: tuple[str, ...] = ()
 
 
 def make(
@@ -111,6 +120,7 @@ def make(
         version=target.version,
         endpoint=target.endpoint,
         revision=target.revision,
+        members=target.members,
         source=source,
         inputs=tuple(found),
         options=options,

@@ -84,9 +84,7 @@ def command(
         output.as_json(done)
         return
     aside = f", {done.rejected:,} that do not fit are in {_rejected(target_output)}" if done.rejected else ""
-    click.echo(
-        f"{done.rows:,} rows scored with {done.plan.model}/{done.plan.version} in {target_output}{aside}"
-    )
+    click.echo(f"{done.rows:,} rows scored with {done.plan.answered_by} in {target_output}{aside}")
     click.echo(f"digest {done.digest}")
 
 
