@@ -7,7 +7,7 @@ import pytest
 
 from treadle.core.errors import StoreUnavailable
 from treadle.serving import wal
-from treadle.serving.entries import OutcomeEntry, unpack
+from treadle.serving.entries import OutcomeEntry, pack, unpack_all
 from treadle.serving.log import LOGS, PredictionLog
 
 
@@ -18,7 +18,7 @@ def entry(name="r"):
 def ids(root):
     folders = sorted(root.iterdir()) if root.exists() else []
     found = [p for f in folders for s in wal.segments(f) for p in wal.entries(s) if len(p) > 1]
-    return [unpack(payload).request_id for payload in found]
+    return [entry.request_id for payload in found for entry in unpack_all(payload)]
 
 
 def commit(log, name, *, timeout=60.0):
@@ -67,6 +67,23 @@ def test_entries_that_wait_together_are_written_together(make, tmp_path):
     answered.wait()
 
     assert sorted(ids(tmp_path / LOGS)) == sorted(f"r{n}" for n in range(50))
+
+
+def test_entries_that_are_flushed_together_are_one_frame_and_those_of_earlier_releases_one_each(
+    make, tmp_path
+):
+    log = make(flush_interval=60.0)
+    for number in range(300):
+        log.put(entry(f"r{number}"))
+    log.close()
+    earlier = wal.Segment(tmp_path / LOGS / "s1", 2)
+    earlier.append([pack(entry(f"e{number}")) for number in range(3)])
+    earlier.close()
+
+    first, second = (list(wal.entries(path)) for path in wal.segments(tmp_path / LOGS / "s1"))
+
+    assert (len(first), len(second)) == (2, 3)
+    assert ids(tmp_path / LOGS) == [*(f"r{n}" for n in range(300)), "e0", "e1", "e2"]
 
 
 def test_put_entries_are_written_when_the_log_closes(make, tmp_path):

@@ -68,6 +68,9 @@ Entry = PredictionEntry | OutcomeEntry
 
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER: msgspec.msgpack.Decoder[Entry] = msgspec.msgpack.Decoder(Entry)
+_DECODER_OF_SEVERAL: msgspec.msgpack.Decoder[list[Entry]] = msgspec.msgpack.Decoder(list[Entry])
+#: Begins an array of entries in MessagePack, before its length; an entry is an array too, but never of this form.
+_SEVERAL = b"\xdd"
 
 
 def pack(entry: Entry) -> bytes:
@@ -78,6 +81,18 @@ def pack(entry: Entry) -> bytes:
 def unpack(data: bytes) -> Entry:
     """Read an entry."""
     return _DECODER.decode(data)
+
+
+def join(packed: Sequence[bytes]) -> bytes:
+    """Return packed entries as one text, which is framed, checked and read at once."""
+    if len(packed) == 1:
+        return packed[0]
+    return b"".join((_SEVERAL, len(packed).to_bytes(4, "big"), *packed))
+
+
+def unpack_all(data: bytes) -> list[Entry]:
+    """Read what was written at once: several entries or, as before they were joined, one."""
+    return _DECODER_OF_SEVERAL.decode(data) if data[:1] == _SEVERAL else [_DECODER.decode(data)]
 
 
 def key_text(key: Mapping[str, Any]) -> str:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import chain, groupby
 from typing import Any
 
 import msgspec
+import numpy as np
 import polars as pl
+from polars.exceptions import PolarsError
 
 from treadle.serving.entries import Entry, OutcomeEntry, PredictionEntry
 
@@ -63,7 +66,6 @@ OUTCOMES: dict[str, pl.DataType] = {
     "text": pl.String(),
 }
 
-_COLUMNS = {"predictions": PREDICTIONS, "outcomes": OUTCOMES}
 _AT_ONCE = 4096
 _TEXT = msgspec.json.Encoder().encode
 
@@ -73,108 +75,161 @@ def tables_of(entries: Iterable[Entry]) -> dict[str, pl.DataFrame]:
 
     Rows are made frames a few thousand at a time: as Python values they take ten times the memory.
     """
-    waiting: dict[str, list[tuple[Any, ...]]] = {}
+    waiting: dict[str, list[Any]] = {}
+    rows: dict[str, int] = {}
     done: dict[str, list[pl.DataFrame]] = {}
     for entry in entries:
-        is_prediction = isinstance(entry, PredictionEntry)
-        name = f"predictions/{entry.endpoint}" if is_prediction else f"outcomes/{entry.endpoint}"
-        rows = waiting.setdefault(name, [])
-        rows.extend(_prediction_rows(entry) if isinstance(entry, PredictionEntry) else _outcome_rows(entry))
-        if len(rows) >= _AT_ONCE:
-            done.setdefault(name, []).append(_frame(waiting.pop(name), _COLUMNS[name.partition("/")[0]]))
-    for name, rows in waiting.items():
-        done.setdefault(name, []).append(_frame(rows, _COLUMNS[name.partition("/")[0]]))
+        if isinstance(entry, PredictionEntry):
+            name, count = f"predictions/{entry.endpoint}", len(entry.predictions)
+        else:
+            name, count = f"outcomes/{entry.endpoint}", len(entry.values)
+        waiting.setdefault(name, []).append(entry)
+        rows[name] = rows.get(name, 0) + count
+        if rows[name] >= _AT_ONCE:
+            done.setdefault(name, []).append(_frame(name, waiting.pop(name)))
+            del rows[name]
+    for name, left in waiting.items():
+        done.setdefault(name, []).append(_frame(name, left))
     return {name: pl.concat(frames) for name, frames in done.items()}
 
 
-def _frame(rows: list[tuple[Any, ...]], columns: dict[str, pl.DataType]) -> pl.DataFrame:
-    """Return rows as a frame; columns are handed over one by one, which Polars takes several times as fast."""
-    stored = {name: pl.Int64() if name == "at" else kind for name, kind in columns.items()}
-    turned = zip(*rows, strict=True) if rows else ((),) * len(stored)
-    frame = pl.DataFrame([pl.Series(n, v, dtype=k) for (n, k), v in zip(stored.items(), turned, strict=True)])
-    return frame.with_columns(pl.from_epoch("at", time_unit="us").dt.replace_time_zone("UTC"))
+def _frame(name: str, entries: list[Any]) -> pl.DataFrame:
+    return _predictions(entries) if name.startswith("predictions/") else _outcomes(entries)
 
 
-def _prediction_rows(entry: PredictionEntry) -> Iterable[tuple[Any, ...]]:
-    """Return an entry's rows; most entries have one, whose place is 0 in every list."""
-    count = len(entry.predictions)
-    if count == 1:
-        return (_only_row(entry),)
-    return _each_row(entry, count)
+def _predictions(entries: list[PredictionEntry]) -> pl.DataFrame:
+    """Return the rows of entries, column by column: what is of a request is repeated for its rows."""
+    counts = [len(entry.predictions) for entry in entries]
+    probabilities = _column(entries, counts, "probabilities")
+    usual = pl.Series(probabilities, dtype=pl.Float64())
+    told: dict[str, list[Any]] = {
+        "request_id": [entry.request_id for entry in entries],
+        "endpoint": [entry.endpoint for entry in entries],
+        "revision": [entry.revision for entry in entries],
+        "model": [entry.model for entry in entries],
+        "version": [entry.version for entry in entries],
+        "variant": [entry.variant for entry in entries],
+        "assignment": [entry.assignment for entry in entries],
+        "subject": [entry.subject for entry in entries],
+        "at": [entry.at for entry in entries],
+        "latency": [entry.latency for entry in entries],
+        "propensity": [entry.propensity for entry in entries],
+        "shadow": [entry.shadow for entry in entries],
+        "sampled": [entry.sampled for entry in entries],
+        "beside": [f"~{entry.variant}" if entry.shadow else "" for entry in entries],
+    }
+    whole = pl.DataFrame([_series(name, values) for name, values in told.items()])
+    rows = np.arange(sum(counts))
+    if len(rows) > len(entries):
+        ends = np.cumsum(counts)
+        rows -= np.repeat(ends - counts, counts)
+        whole = whole[np.repeat(np.arange(len(entries)), counts)]
+    else:
+        rows[:] = 0
+    frame = whole.with_columns(
+        pl.Series("row", rows, dtype=pl.Int64()),
+        _series("key", _column(entries, counts, "keys")),
+        pl.Series("inputs", _inputs(entries), dtype=pl.String()),
+        _series("prediction", list(chain.from_iterable(entry.predictions for entry in entries))),
+        usual.alias("probability"),
+        _series("confidence", _column(entries, counts, "confidences")).fill_null(
+            pl.select(pl.max_horizontal(usual, 1 - usual)).to_series()
+        ),
+        _series("outputs", _column(entries, counts, "outputs")),
+        _series("decision", _column(entries, counts, "decisions")),
+        *_answered_by(entries, counts),
+    )
+    named = pl.concat_str("request_id", pl.lit("-"), "row", "beside").alias("prediction_id")
+    return frame.select(named, *[_moment(name) for name in PREDICTIONS if name != "prediction_id"])
 
 
-def _only_row(entry: PredictionEntry) -> tuple[Any, ...]:
-    request, probabilities, confidences = entry.request_id, entry.probabilities, entry.confidences
-    probability = probabilities[0] if probabilities else None
-    usual = None if probability is None else probability if probability > 0.5 else 1 - probability
-    return (
-        f"{request}-0~{entry.variant}" if entry.shadow else f"{request}-0",
-        request,
-        0,
-        entry.endpoint,
-        entry.revision,
-        entry.model,
-        entry.version,
-        entry.variant,
-        entry.assignment,
-        entry.subject,
-        entry.at,
-        entry.keys[0] if entry.keys else None,
-        _TEXT({name: values[0] for name, values in entry.inputs.items()}).decode(),
-        entry.predictions[0],
-        probability,
-        confidences[0] if confidences else usual,
-        entry.latency,
-        entry.outputs[0] if entry.outputs else None,
-        entry.propensity,
-        entry.shadow,
-        entry.sampled,
-        entry.decisions[0] if entry.decisions else None,
+def _outcomes(entries: list[OutcomeEntry]) -> pl.DataFrame:
+    rows = [
+        (f"{entry.request_id}-{row}", entry.endpoint, prediction, key, value, entry.at, text)
+        for entry in entries
+        for row, (prediction, key, value, text) in enumerate(
+            zip(
+                entry.predictions,
+                entry.keys,
+                entry.values,
+                entry.texts or [None] * len(entry.values),
+                strict=True,
+            )
+        )
+    ]
+    turned = zip(*rows, strict=True) if rows else ((),) * len(OUTCOMES)
+    columns = zip(OUTCOMES, turned, strict=True)
+    return pl.DataFrame([_series(name, values) for name, values in columns]).select(
+        _moment(name) for name in OUTCOMES
     )
 
 
-def _each_row(entry: PredictionEntry, count: int) -> Iterable[tuple[Any, ...]]:
-    names = tuple(entry.inputs)
-    inputs = zip(*entry.inputs.values(), strict=True)
-    nothing = [None] * count
-    keys: Sequence[str | None] = entry.keys or nothing
-    probabilities: Sequence[float | None] = entry.probabilities or nothing
-    outputs: Sequence[str | None] = entry.outputs or nothing
-    usual = [None if p is None else max(p, 1 - p) for p in probabilities]
-    confidences: Sequence[float | None] = entry.confidences or usual
-    decisions: Sequence[str | None] = entry.decisions or nothing
-    beside = f"~{entry.variant}" if entry.shadow else ""
-    answered_by = entry.answered_by or [(entry.model, entry.version, entry.variant)] * count
-    told = (keys, entry.predictions, probabilities, confidences, outputs, decisions, answered_by)
-    rows = zip(inputs, *told, strict=True)
-    for row, (values, key, prediction, probability, confidence, answer, decision, by) in enumerate(rows):
-        yield (
-            f"{entry.request_id}-{row}{beside}",
-            entry.request_id,
-            row,
-            entry.endpoint,
-            entry.revision,
-            *by,
-            entry.assignment,
-            entry.subject,
-            entry.at,
-            key,
-            _TEXT(dict(zip(names, values, strict=True))).decode(),
-            prediction,
-            probability,
-            confidence,
-            entry.latency,
-            answer,
-            entry.propensity,
-            entry.shadow,
-            entry.sampled,
-            decision,
-        )
+def _moment(name: str) -> pl.Expr:
+    if name != "at":
+        return pl.col(name)
+    return pl.from_epoch("at", time_unit="us").dt.replace_time_zone("UTC")
 
 
-def _outcome_rows(entry: OutcomeEntry) -> Iterable[tuple[Any, ...]]:
-    texts = entry.texts or [None] * len(entry.values)
-    for row, (prediction, key, value, text) in enumerate(
-        zip(entry.predictions, entry.keys, entry.values, texts, strict=True)
-    ):
-        yield f"{entry.request_id}-{row}", entry.endpoint, prediction, key, value, entry.at, text
+def _series(name: str, values: Sequence[Any]) -> pl.Series:
+    kind = pl.Int64() if name == "at" else PREDICTIONS.get(name) or OUTCOMES.get(name) or pl.String()
+    return pl.Series(name, values, dtype=kind)
+
+
+def _column(entries: list[PredictionEntry], counts: list[int], name: str) -> list[Any]:
+    """Return what entries say of each of their rows; nothing where they say nothing."""
+    said = [getattr(entry, name) for entry in entries]
+    if not any(said):
+        return [None] * sum(counts)
+    return list(chain.from_iterable(s or [None] * n for s, n in zip(said, counts, strict=True)))
+
+
+def _answered_by(entries: list[PredictionEntry], counts: list[int]) -> list[pl.Series]:
+    """Return who answered each row, where that is not the same for all rows of a request."""
+    if not any(entry.answered_by for entry in entries):
+        return []
+    by = chain.from_iterable(
+        entry.answered_by or [(entry.model, entry.version, entry.variant)] * count
+        for entry, count in zip(entries, counts, strict=True)
+    )
+    names = ("model", "version", "variant")
+    return [_series(name, column) for name, column in zip(names, zip(*by, strict=True), strict=True)]
+
+
+def _inputs(entries: list[PredictionEntry]) -> list[str]:
+    """Return the inputs of each row as JSON; entries one after the other of one version are written at once."""
+    found: list[str] = []
+    for _, run in groupby(entries, key=lambda entry: (entry.model, entry.version, tuple(entry.inputs))):
+        found += _texts(list(run))
+    return found
+
+
+def _texts(entries: list[PredictionEntry]) -> list[str]:
+    names = tuple(entries[0].inputs)
+    if not names:
+        return ["{}"] * sum(len(entry.predictions) for entry in entries)
+    columns = [list(chain.from_iterable(entry.inputs[name] for entry in entries)) for name in names]
+    try:
+        made = pl.DataFrame([_plain(name, values) for name, values in zip(names, columns, strict=True)])
+    except (TypeError, OverflowError, PolarsError):  # values of several kinds in one column
+        return [_TEXT(dict(zip(names, row, strict=True))).decode() for row in zip(*columns, strict=True)]
+    return made.select(pl.struct(pl.all()).struct.json_encode()).to_series().to_list()
+
+
+def _plain(name: str, values: list[Any]) -> pl.Series:
+    """Return a column of texts, numbers or truths; others are not written as JSON the same way.
+
+    Raises:
+        TypeError: the values are of another kind, or of several.
+    """
+    kinds = {*map(type, values)} - {type(None)}
+    if len(kinds) > 1 or not kinds <= _PLAIN.keys():
+        raise TypeError(name)
+    return pl.Series(name, values, dtype=_PLAIN[kinds.pop()] if kinds else pl.String())
+
+
+_PLAIN: dict[type, pl.DataType] = {
+    str: pl.String(),
+    float: pl.Float64(),
+    int: pl.Int64(),
+    bool: pl.Boolean(),
+}

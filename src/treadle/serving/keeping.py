@@ -1,8 +1,9 @@
-"""Waits, in the event loop, until the thread of the log has written an entry."""
+"""Waits, in the event loop, until the thread of the log has written an entry; those whose entries were written at once wake at once."""
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from functools import partial
 
 from treadle.core.errors import StoreUnavailable
@@ -10,32 +11,48 @@ from treadle.serving.entries import Entry
 from treadle.serving.log import PredictionLog
 
 
-async def keep(log: PredictionLog, entry: Entry, loop: asyncio.AbstractEventLoop) -> bool:
-    """Log an entry: on the disk before this returns if the log is `sync`; False: it was dropped.
+class Keeper:
+    """Logs entries for the requests of one event loop."""
 
-    Raises:
-        StoreUnavailable: the log is `sync` and cannot be written.
-    """
-    if log.durability != "sync":
-        return log.put(entry)
-    kept: asyncio.Future[None] = loop.create_future()
-    log.commit(entry, partial(_settle, loop, kept))
-    await kept
-    return True
+    def __init__(self, log: PredictionLog) -> None:
+        """Log to `log`; `keep` has to be called in one event loop."""
+        self._log = log
+        self._settled: deque[tuple[asyncio.Future[None], StoreUnavailable | None]] = deque()
+        self._is_called = False
 
+    async def keep(self, entry: Entry) -> bool:
+        """Log an entry: on the disk before this returns if the log is `sync`; False: it was dropped.
 
-def _settle(
-    loop: asyncio.AbstractEventLoop, kept: asyncio.Future[None], problem: StoreUnavailable | None
-) -> None:
-    """Wake a request whose entry has been written, or not; called from the log's thread."""
-    if not loop.is_closed():
-        loop.call_soon_threadsafe(_finish, kept, problem)
+        Raises:
+            StoreUnavailable: the log is `sync` and cannot be written.
+        """
+        if self._log.durability != "sync":
+            return self._log.put(entry)
+        loop = asyncio.get_running_loop()
+        kept: asyncio.Future[None] = loop.create_future()
+        self._log.commit(entry, partial(self._settle, loop, kept))
+        await kept
+        return True
 
+    def _settle(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        kept: asyncio.Future[None],
+        problem: StoreUnavailable | None,
+    ) -> None:
+        """Note that an entry has been written, or not; called from the log's thread, which wakes the loop once for many."""
+        self._settled.append((kept, problem))
+        if not self._is_called and not loop.is_closed():
+            self._is_called = True
+            loop.call_soon_threadsafe(self._finish)
 
-def _finish(kept: asyncio.Future[None], problem: StoreUnavailable | None) -> None:
-    if kept.done():
-        return
-    if problem is None:
-        kept.set_result(None)
-    else:
-        kept.set_exception(problem)
+    def _finish(self) -> None:
+        self._is_called = False  # first: what is noted from now on calls again
+        while self._settled:
+            kept, problem = self._settled.popleft()
+            if kept.done():
+                continue
+            if problem is None:
+                kept.set_result(None)
+            else:
+                kept.set_exception(problem)

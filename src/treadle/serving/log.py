@@ -20,7 +20,7 @@ from treadle.core.clock import SystemClock, monotonic
 from treadle.core.errors import StoreUnavailable
 from treadle.serving import wal
 from treadle.serving.discretion import Discretion
-from treadle.serving.entries import Entry, pack
+from treadle.serving.entries import Entry, join, pack
 from treadle.serving.spool import LOCK as LOCK
 from treadle.serving.spool import LOGS as LOGS
 from treadle.store.failures import of_os_error
@@ -205,7 +205,7 @@ class PredictionLog:
     def _write_out(self, payloads: list[bytes], waiting: list[Done]) -> StoreUnavailable | None:
         failure: StoreUnavailable | None = None
         try:
-            self._opened().append(payloads)
+            self._opened().append([join(payloads)])
         except OSError as error:
             failure = of_os_error(error, store="log", place=str(self.folder))
             failure.__cause__ = error

@@ -15,7 +15,7 @@ from treadle.serving.dataplane import Dataplane
 from treadle.serving.follower import Follower
 from treadle.serving.form import page as page_of_forms
 from treadle.serving.jobs.routes import JobRoutes
-from treadle.serving.keeping import keep
+from treadle.serving.keeping import Keeper
 from treadle.serving.log import PredictionLog
 from treadle.serving.operations import Operations
 from treadle.serving.predicting import Predicting
@@ -44,6 +44,7 @@ class Paths:
     ) -> None:
         """Take what answers."""
         self._plane, self._log, self._follower, self._access = plane, log, follower, access
+        self._keeper = Keeper(log)
         self._predicting, self._threads = predicting, threads
         self._settings, self._clock = settings, clock
         own = (*operations.routes(), *self._own(), *self._pages(), *self._spoken())
@@ -122,7 +123,7 @@ class Paths:
             max_rows=self._settings.max_rows,
             signature=reader.signature,
         )
-        if not await keep(self._log, entry, self._threads.loop):
+        if not await self._keeper.keep(entry):
             msg = "The log takes no outcomes now, because its buffer is full. Send them again in a moment."
             raise self._log.problem or StoreUnavailable(msg)
         return reply({"id": entry.request_id, "accepted": len(entry.values)})

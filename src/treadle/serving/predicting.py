@@ -10,7 +10,7 @@ from treadle.serving.answer import Answer
 from treadle.serving.careful import Careful
 from treadle.serving.dataplane import Call, Dataplane, Prepared
 from treadle.serving.explanations import Explanations
-from treadle.serving.keeping import keep
+from treadle.serving.keeping import Keeper
 from treadle.serving.log import PredictionLog
 from treadle.serving.shadows import Shadows
 from treadle.serving.telemetry import Telemetry
@@ -40,7 +40,7 @@ class Predicting:
         self._telemetry, self._explanations, self._threads = telemetry, explanations, threads
         #: Where requests wait that run together.
         self.together = Together(plane, threads.pool, threads=COUNT)
-        self._careful, self._shadows = Careful(plane), Shadows(log.put)
+        self._careful, self._shadows, self._keeper = Careful(plane), Shadows(log.put), Keeper(log)
 
     async def predict(self, protocol: Any, request: Request) -> Response:
         """Answer a request that a protocol reads and renders.
@@ -74,7 +74,7 @@ class Predicting:
         if request.notes:
             request.notes.answer, request.notes.answered = answer, monotonic()
         if self._log.durability == "sync":
-            await keep(self._log, answer.entry(), self._threads.loop)
+            await self._keeper.keep(answer.entry())
         else:
             self._log.put(answer.entry())
         if request.notes:

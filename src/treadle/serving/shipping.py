@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 
 import polars as pl
 
 from treadle.serving import spool, wal
-from treadle.serving.entries import Entry, unpack
+from treadle.serving.entries import Entry, unpack_all
 from treadle.serving.frames import tables_of
 from treadle.store.tables.tables import Tables
 
@@ -131,7 +132,8 @@ def unshipped(root: Path, table: str) -> pl.DataFrame | None:
 def _entries(path: Path) -> Iterator[Entry]:
     """Return a segment's entries; one that was completed since it was listed has another name now."""
     now = path if path.exists() else path.with_suffix(wal.SEALED)
-    return (unpack(payload) for payload in wal.entries(now) if len(payload) > 1)
+    written = (unpack_all(payload) for payload in wal.entries(now) if len(payload) > 1)
+    return chain.from_iterable(written)
 
 
 def _groups(paths: list[Path]) -> Iterator[list[Path]]:
