@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from treadle.features.views import FeatureView as FeatureView
     from treadle.loop.answering import Answers as Answers
     from treadle.loop.budgets import Budget as Budget
+    from treadle.loop.grid import Grid as Grid
     from treadle.loop.models import model as model
     from treadle.loop.policies import Policy as Policy
     from treadle.loop.triggers.age import Age as Age
@@ -127,6 +128,7 @@ _PLACES = {
     "Float": ("treadle.training.spaces", "Float"),
     "Forecast": ("treadle.training.tasks.forecast", "Forecast"),
     "Frame": ("treadle.data.sources.frame", "Frame"),
+    "Grid": ("treadle.loop.grid", "Grid"),
     "HashSplit": ("treadle.data.splits", "HashSplit"),
     "Int": ("treadle.training.spaces", "Int"),
     "Last": ("treadle.data.windows", "Last"),

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, cast
 from treadle.app import mirrors
 from treadle.app.scored import Scored
 from treadle.core.clock import parse_span
+from treadle.loop.choosing import GridReplay, replay_grid
 from treadle.loop.facts import Request
+from treadle.loop.grid import Grid
 from treadle.loop.pipelines import Pipelines, Turn
 from treadle.loop.replay import Replay, replay
 from treadle.loop.watcher import Look, Watcher
@@ -68,6 +70,24 @@ class Turned(Scored):
     ) -> Replay:
         """Say what a model's policy would have done over the history, with only what was known at each moment."""
         return replay(self.project.model(model), self.rooms, since=since, until=until, step=parse_span(step))
+
+    def replay_grid(
+        self,
+        model: str,
+        grid: Grid | None = None,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        step: str = "1d",
+    ) -> GridReplay:
+        """Walk a model's history with each policy of a grid (by default twelve round the declared one), and recommend one.
+
+        Raises:
+            NotFound: no row has a known outcome.
+            InvalidInput: the metric that decides is no mean over rows, or there is no time in the stretch.
+        """
+        found = self.project.model(model)
+        return replay_grid(found, self.rooms, grid, since=since, until=until, step=parse_span(step))
 
     @property
     def _whole(self) -> Workspace:

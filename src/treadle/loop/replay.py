@@ -7,29 +7,25 @@ answers from then on. Every answer is scored on rows that came after it was trai
 
 from __future__ import annotations
 
-import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from treadle.core.errors import InvalidInput, NotFound
+from treadle.core.errors import InvalidInput
 from treadle.core.ids import new_id
-from treadle.core.records import Decision, Record, Verdict, Window
+from treadle.core.records import Record, Verdict, Window
 from treadle.evaluation.own import measure_of
-from treadle.loop import fitting
-from treadle.loop.ahead import apart
-from treadle.loop.contenders import Contender, from_bound, looks_up
+from treadle.loop.contenders import Contender
 from treadle.loop.facts import Facts
-from treadle.loop.frames import Frames
+from treadle.loop.history import History
 from treadle.loop.judging import compared
 from treadle.loop.models import Model
+from treadle.loop.refits import Fit, Fits
 from treadle.loop.rooms import Rooms
-from treadle.training.context import RunContext
-from treadle.training.data import TrainingData
 
 FRESH, FROZEN = "fresh", "frozen"
 
@@ -70,8 +66,6 @@ class Replay(Record, frozen=True, kw_only=True):
 class _State:
     """Who would answer at the moment that the replay has come to."""
 
-    #: What the numbers of an answer are called over the whole history, as every class that was ever seen.
-    columns: tuple[str, ...] = ()
     answering: dict[str, Contender] = field(default_factory=dict)
     last_run: datetime | None = None
     rows_at_last_run: int = 0
@@ -90,52 +84,39 @@ def replay(
         NotFound: no row has a known outcome.
         InvalidInput: `until` is not after `since`, or `step` is not longer than nothing.
     """
+    history = History(model, rooms)
+    begin, end = stretch(history, since=since, until=until, step=step)
+    state, fits, moment = _State(), Fits(history), begin + step
+    while moment <= end:
+        rooms.progress.advance(int((moment - begin) / step), int((end - begin) / step))
+        _look(history, rooms, fits, state, moment)
+        _score(history, state, Window(start=moment, end=min(moment + step, end)))
+        moment += step
+    return _summary(history, state, begin, end)
+
+
+def stretch(
+    history: History, *, since: datetime | None, until: datetime | None, step: timedelta
+) -> tuple[datetime, datetime]:
+    """Return the beginning and the end of what is walked through.
+
+    Raises:
+        NotFound: no row has a known outcome.
+        InvalidInput: `until` is not after `since`, or `step` is not longer than nothing.
+    """
     if step <= timedelta(0):
         msg = f"A replay's step is {step}; expected longer than nothing, as '1d'."
         raise InvalidInput(msg, field="step")
-    versions = {
-        name: rooms.datasets.version(name).version
-        for name in (model.data.name, *(view.name for view in model.features))
-    }
-    frames = Frames(rooms.datasets)
-    begin, end = _bounds(model, rooms, frames, versions)
+    begin, end = history.bounds
     begin, end = since or begin, min(until, end) if until else end
     if begin >= end:
         msg = f"A replay from {begin:%Y-%m-%d} until {end:%Y-%m-%d} has no time in it."
         raise InvalidInput(msg, field="until")
-    state, moment = _State(columns=_columns(model, rooms, versions)), begin + step
-    while moment <= end:
-        rooms.progress.advance(int((moment - begin) / step), int((end - begin) / step))
-        _look(model, rooms, frames, versions, state, moment)
-        _score(model, frames, versions, state, Window(start=moment, end=min(moment + step, end)))
-        moment += step
-    return _summary(model, state, begin, end)
+    return begin, end
 
 
-def _bounds(
-    model: Model, rooms: Rooms, frames: Frames, versions: dict[str, int]
-) -> tuple[datetime, datetime]:
-    end = frames.known(model, versions[model.data.name]).until
-    start = rooms.datasets.version(model.data.name).time_min
-    if end is None or start is None:
-        known = f" has a known {model.target!r}" if model.target else " is there"
-        msg = f"No row of dataset {model.data.name!r}{known}, so there is no history to replay."
-        raise NotFound(msg)
-    return start, end
-
-
-def _columns(model: Model, rooms: Rooms, versions: dict[str, int]) -> tuple[str, ...]:
-    if model.truth != model.target or not model.target:
-        return tuple(model.task.outputs[-1].columns)
-    rows = rooms.datasets.scan(model.data.name, version=versions[model.data.name], outcome=True)
-    seen = rows.select(pl.col(model.target).unique()).collect()[model.target]
-    return tuple(model.task.over([], seen).outputs[-1].columns)
-
-
-def _look(
-    model: Model, rooms: Rooms, frames: Frames, versions: dict[str, int], state: _State, moment: datetime
-) -> None:
-    known = frames.known(model, versions[model.data.name], known_at=moment)
+def _look(history: History, rooms: Rooms, fits: Fits, state: _State, moment: datetime) -> None:
+    model, known = history.model, history.known(moment)
     decision = model.policy.decide(
         Facts(
             model=model.name,
@@ -144,88 +125,54 @@ def _look(
             rows_at_last_run=state.rows_at_last_run,
             last_run=state.last_run,
             last_attempt=state.last_run,
+            new_outcomes=known.rows - state.rows_at_last_run,
         )
     )
     if not decision.due or known.until is None:
         return
     rooms.progress.step(f"{moment:%Y-%m-%d}: {decision.reason}")
-    last = known.until - model.forward_span
-    whole = Window(start=model.policy.window.at(last).start, end=known.until)
-    rows = frames.rows(model, versions=versions, window=whole, known_at=moment)
-    _train(model, rooms, state, rows, decision, Window(start=whole.start, end=last))
-    state.last_run, state.rows_at_last_run = moment, known.rows
-
-
-def _train(
-    model: Model, rooms: Rooms, state: _State, rows: pl.DataFrame, decision: Decision, window: Window
-) -> None:
-    time = model.data.time_column
-    seen = apart(model, rows, until=window.end)
-    seen = seen.filter(pl.col("_split").is_in(["train", "validation"]) & (pl.col(time) < window.end))
-    with tempfile.TemporaryDirectory(prefix="treadle-replay-") as folder:
-        data = TrainingData.build(
-            seen,
-            inputs=fitting.inputs_of(model, seen),
-            target=model.truth,
-            task=model.task,
-            window=window,
-            nullable=fitting.may_miss(model) | fitting.missing([rows]),
-            time=time,
-        )
-        context = RunContext.detached(folder=Path(folder), seed=model.seed, params=dict(model.params))
-        estimator = model(data, dict(model.params), context)
-    candidate = _answers(estimator, fitting.settled(estimator, data))
-    contenders = {"candidate": candidate}
-    if FRESH in state.answering:
-        contenders["champion"] = state.answering[FRESH]
-    for lookup in fitting.baselines_of(model, data):
-        contenders[f"baseline:{lookup.name}"] = looks_up(lookup)
-    test = rows.filter(pl.col("_split") == "test")
-    found = _judge(model, rooms, test, contenders)
+    fit = fits.at(moment, known, model.policy.window)
+    champion = state.answering.get(FRESH)
+    found = judge(history, rooms, fit, champion, model.gates)
     passed = all(verdict.passed for verdict in found)
     if passed:
-        state.answering.setdefault(FROZEN, candidate)
-        state.answering.update(
-            {FRESH: candidate} | {n: f for n, f in contenders.items() if n.startswith("base")}
-        )
+        state.answering.setdefault(FROZEN, fit.candidate)
+        state.answering.update({FRESH: fit.candidate} | fit.baselines)
     state.trainings.append(
         Training(
             at=decision.at,
             reason=decision.reason,
-            window=window,
-            rows=len(data.train),
+            window=fit.window,
+            rows=fit.rows,
             passed=passed,
             verdicts=found,
         )
     )
+    state.last_run, state.rows_at_last_run = moment, known.rows
 
 
-def _judge(
-    model: Model, rooms: Rooms, test: pl.DataFrame, contenders: dict[str, Contender]
+def judge(
+    history: History, rooms: Rooms, fit: Fit, champion: Contender | None, gates: Sequence[Any]
 ) -> tuple[Verdict, ...]:
-    version = rooms.datasets.version(model.data.name).version
-    tested, predictions = compared(model, test, contenders, version=version)
+    """Let gates decide about a fit beside the champion of its moment, on test rows that were known then."""
+    contenders = {"candidate": fit.candidate}
+    if champion is not None:
+        contenders["champion"] = champion
+    contenders |= fit.baselines
+    tested, predictions = compared(history.model, fit.test, contenders, version=history.version)
     return rooms.verdicts.judge(
-        tested, predictions, model.gates, run=new_id("replay"), task=model.task, parents=()
+        tested, predictions, gates, run=new_id("replay"), task=history.model.task, parents=()
     )
 
 
-def _answers(estimator: Any, data: TrainingData) -> Contender:
-    def answer(rows: pl.DataFrame) -> np.ndarray:
-        found = np.asarray(data.task.predictions(estimator, data.encoded(rows)), dtype=np.float64)
-        return from_bound(found, data.signature)
-
-    return Contender(answer, data.classes, data.signature)
-
-
-def _score(model: Model, frames: Frames, versions: dict[str, int], state: _State, window: Window) -> None:
+def _score(history: History, state: _State, window: Window) -> None:
     if not state.answering or window.start == window.end:
         return
-    rows = frames.rows(model, versions=versions, window=window)
+    rows = history.rows(window)
     if rows.is_empty():
         return
-    version = versions[model.data.name]
-    tested, predictions = compared(model, rows, state.answering, version=version, columns=state.columns)
+    model, version = history.model, history.version
+    tested, predictions = compared(model, rows, state.answering, version=version, columns=history.columns)
     answers = {name: pl.Series(values) for name, values in predictions.items()}
     at = rows[model.data.time_column]
     y = tested.y
@@ -234,15 +181,16 @@ def _score(model: Model, frames: Frames, versions: dict[str, int], state: _State
     state.scored.append(pl.DataFrame({"at": at, "y": pl.Series(y), **answers}))
 
 
-def _summary(model: Model, state: _State, since: datetime, until: datetime) -> Replay:
+def _summary(history: History, state: _State, since: datetime, until: datetime) -> Replay:
+    model, columns = history.model, history.columns if state.scored else ()
     weeks: tuple[Week, ...] = ()
     loss: dict[str, float] = {}
     if state.scored:
         scored = pl.concat(state.scored, how="diagonal").sort("at")
-        loss = _losses(model, scored, state.columns)
+        loss = _losses(model, scored, columns)
         parts = scored.group_by_dynamic("at", every="1w").agg(pl.all().exclude("at"))
         weeks = tuple(
-            Week(start=start, rows=part.height, loss=_losses(model, part, state.columns))
+            Week(start=start, rows=part.height, loss=_losses(model, part, columns))
             for start in parts["at"]
             for part in [
                 scored.filter(pl.col("at").is_between(start, start + timedelta(days=7), closed="left"))

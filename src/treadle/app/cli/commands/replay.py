@@ -12,6 +12,7 @@ from treadle.app.cli import options, output
 from treadle.core.clock import utc
 
 if TYPE_CHECKING:
+    from treadle.loop.choosing import GridReplay
     from treadle.loop.replay import Replay
 
 
@@ -22,6 +23,23 @@ if TYPE_CHECKING:
 )
 @click.option("--until", type=click.DateTime(["%Y-%m-%d"]), help="Last day; by default the last of the data.")
 @click.option("--step", default="1d", show_default=True, help="How often the policy looks.")
+@click.option("--grid", "several", is_flag=True, help="Beside the declared policy, others round it.")
+@click.option(
+    "--trigger",
+    "triggers",
+    multiple=True,
+    help="With --grid, again and again: 'declared', 'new_rows:5000', 'age:7d', several joined by '+'.",
+)
+@click.option(
+    "--window",
+    "windows",
+    multiple=True,
+    help="With --grid, again and again: 'declared', '90d', 'expanding', 'tumbling:7d'.",
+)
+@click.option("--gates", multiple=True, help="With --grid, again and again: 'declared', 'none'.")
+@click.option(
+    "--html", type=click.Path(path_type=Path, dir_okay=False), help="With --grid: a page to write it to."
+)
 @options.project
 @options.as_json
 def command(
@@ -29,19 +47,59 @@ def command(
     since: datetime | None,
     until: datetime | None,
     step: str,
+    triggers: tuple[str, ...],
+    windows: tuple[str, ...],
+    gates: tuple[str, ...],
+    html: Path | None,
     project: Path | None,
     *,
+    several: bool,
     as_json: bool,
 ) -> None:
     """Walk the history of MODEL with only what was known at each moment. It trains, and registers nothing."""
+    if (triggers or windows or gates or html) and not several:
+        msg = "--trigger, --window, --gates and --html go with --grid."
+        raise click.UsageError(msg)
+    begin, end = (utc(at) if at else None for at in (since, until))
     with options.workspace(project) as workspace:
-        found = workspace.replay(
-            model, since=utc(since) if since else None, until=utc(until) if until else None, step=step
+        if not several:
+            found = workspace.replay(model, since=begin, until=end, step=step)
+            output.as_json(found) if as_json else _print(found)
+            return
+        from treadle.loop.choosing import plain
+        from treadle.loop.grid import read
+
+        grid = read(workspace.project.model(model), triggers=triggers, windows=windows, gates=gates)
+        raced = workspace.replay_grid(model, grid, since=begin, until=end, step=step)
+    if html is not None:
+        from treadle.app.replayed.page import page
+
+        html.write_text(page(raced), encoding="utf-8")
+        output.note(f"Written to {html}.")
+    output.as_json(plain(raced)) if as_json else _compare(raced)
+
+
+def _compare(found: GridReplay) -> None:
+    rows = [
+        (
+            f"{'→ ' if one.name == found.recommended else '  '}{one.name}",
+            one.loss,
+            f"{one.against.value:+.5f} ({one.against.low:+.5f} to {one.against.high:+.5f})"
+            if one.against
+            else "",
+            len(one.trainings),
+            one.promotions,
+            one.wrong,
+            one.missed,
         )
-    if as_json:
-        output.as_json(found)
-    else:
-        _print(found)
+        for one in found.policies
+    ]
+    heads = ["policy", found.metric, "against declared", "trainings", "promoted", "wrong", "missed"]
+    output.table(heads, rows)
+    click.echo(
+        f"\nlosses on {found.rows:,} rows that every policy answered; {found.fits} fits for {found.fits_asked} trainings"
+    )
+    click.echo(f"take: {found.recommended} – {found.reason}")
 
 
 def _print(found: Replay) -> None:
