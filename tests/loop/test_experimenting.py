@@ -83,7 +83,7 @@ def log(
                 subject=f"user-{i}",
                 at=at + i,
                 latency=0.002 if choice.variant.name == "challenger" else 0.001,
-                inputs={"pages": [1.0], "minutes": [2.0], "shop": ["north" if i % 2 else "south"]},
+                inputs={"pages": [1.0 + i % 2], "minutes": [2.0]},
                 keys=None,
                 predictions=[float(said > 0.5)],
                 probabilities=[said],
@@ -157,7 +157,7 @@ def test_guards_segments_and_metrics_of_ones_own(workspace: Workspace, clock: Ma
         endpoint=CASE,
         metric=td.OnlineMetric("CASE WHEN prediction = 1 THEN outcome - 0.2 ELSE 0 END", name="earned"),
         guards=[td.OnlineMetric("latency", larger_is_better=False, margin=0.5), "accuracy"],
-        segments=["shop"],
+        segments=["pages"],
     )
 
     found = workspace.experiments.result(experiment)
@@ -167,7 +167,7 @@ def test_guards_segments_and_metrics_of_ones_own(workspace: Workspace, clock: Ma
     assert [one.metric for one in (found.metric, *found.guards)] == ["earned", "latency", "accuracy"]
     assert found.guards[1].larger_is_better
     assert 0.6 < (found.guards[1].control or 0) < 0.9
-    assert {(one.column, one.value) for one in found.segments} == {("shop", "north"), ("shop", "south")}
+    assert {(one.column, one.value) for one in found.segments} == {("pages", "1.0"), ("pages", "2.0")}
 
 
 def test_answers_without_an_outcome_wait_and_young_ones_are_not_looked_at(
@@ -195,7 +195,7 @@ def test_a_declared_experiment_is_found_by_its_name_and_shown(
     file = root / "project.py"
     file.write_text(
         file.read_text()
-        + '\ntrial = td.Experiment("pages", endpoint="buys", segments=["shop"], design=td.Design(method="once", planned=900))\n'
+        + '\ntrial = td.Experiment("pages", endpoint="buys", segments=["pages"], design=td.Design(method="once", planned=900))\n'
     )
 
     said = []
@@ -208,7 +208,7 @@ def test_a_declared_experiment_is_found_by_its_name_and_shown(
 
     assert shown.startswith("pages: worse: challenger is worse than champion: log_loss")
     assert "1 of 1 planned looks were made" in shown
-    assert "shop = north" in shown
+    assert "pages = 2.0" in shown
     assert listed["result"]["verdict"] == "worse"
 
 
@@ -225,6 +225,35 @@ def test_what_cannot_be_judged_says_why(workspace: Workspace) -> None:
     with pytest.raises(InvalidDeclaration, match="expected an SQL expression"):
         workspace.experiments.result(td.Experiment("x", endpoint=CASE, metric=td.OnlineMetric("sum( over")))
 
+    with pytest.raises(InvalidInput, match="no input 'page'.*Did you mean 'pages'"):
+        workspace.experiments.result(td.Experiment("x", endpoint=CASE, segments=["page"]))
+
     nothing = workspace.experiments.result(CASE)
 
     assert (nothing.verdict, nothing.units) == ("undecided", 0)
+
+
+def test_performance_is_told_by_variant_and_input_with_what_is_still_to_come(
+    workspace: Workspace, clock: ManualClock, root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    revision = share(workspace, 0.5)
+    log(workspace, revision, first=0, count=400, worse=True)
+    log(workspace, revision, first=400, count=200, worse=True, outcomes=False)
+    clock.advance("1h")
+
+    found = workspace.performance(CASE, metric="accuracy", every="all", by=["variant", "pages"])
+
+    assert found.columns[:5] == ["start", "model", "version", "variant", "pages"]
+    assert (found["n"].sum(), found["asked"].sum()) == (400, 600)
+    values = {(row["variant"], row["pages"]): row["value"] for row in found.iter_rows(named=True)}
+    assert len(values) == 4
+    assert values["champion", "2.0"] > 0.6 > 0.4 > values["challenger", "2.0"]
+    with pytest.raises(InvalidInput, match="cannot be told apart by 'page'.*Did you mean 'pages'"):
+        workspace.performance(CASE, by=["page"])
+    with pytest.raises(InvalidInput, match="'2w' is no bucket"):
+        workspace.performance(CASE, every="2w")
+    workspace.close()
+    with pytest.raises(SystemExit, match="0"):
+        main(["performance", CASE, "--by", "variant", "--project", str(root)])
+
+    assert "asked" in capsys.readouterr().out.splitlines()[0]

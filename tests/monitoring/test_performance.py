@@ -106,7 +106,7 @@ def test_the_normal_interval_covers_the_mean_as_often_as_it_says() -> None:
 
 @pytest.mark.parametrize(
     ("changes", "said"),
-    [({"every": "1h"}, "Expected '1d' or '1w'"), ({"confidence": 95}, "between 0 and 1")],
+    [({"every": "2d"}, "Expected '1h', '1d', '1w', '1mo', 'all'"), ({"confidence": 95}, "between 0 and 1")],
 )
 def test_what_is_no_bucket_and_no_confidence_is_refused(changes: dict[str, object], said: str) -> None:
     with pytest.raises(InvalidInput, match=said):

@@ -168,14 +168,28 @@ class Workspace(Turned):
             return live.forecasts(predictions, models, self.datasets, versions)
         return live.answered(predictions, self.outcomes.scan(endpoint).collect(), versions)
 
-    def performance(self, endpoint: str, *, metric: str = "", every: str = "1w") -> pl.DataFrame:
-        """Return how good an endpoint's answers were, by stretch of time and version, with intervals."""
+    def performance(
+        self, endpoint: str, *, metric: str = "", every: str = "1w", by: Sequence[str] = ()
+    ) -> pl.DataFrame:
+        """Return how good an endpoint's answers were, by stretch of time and version, with 95 % intervals.
+
+        `by` tells them apart further: by `variant`, `revision`, `decision`, or by the values of inputs. Of `asked` answers in a
+        stretch, the outcomes of `n` are known by now: the rest is still to come. `every` is `1h`, `1d`, `1w`, `1mo` or `all`.
+
+        Raises:
+            NotFound: there is no such endpoint.
+            InvalidInput: the metric is not for this task, or there is no such stretch or input.
+        """
         version = self.models.get(reference_of(self.endpoints.get(endpoint).variants[0]))
         declared = self.project.models.get(version.model)
         same = declared is not None and declared.task.name == version.task
         task = declared.task if declared is not None and same else version.task
-        known, told = self.answered(endpoint), version.signature
-        return live.scores(known, task=task, measure=metric, every=every, signature=told)
+        told = version.signature
+        known = live.divided(self.answered(endpoint).lazy(), by, told).collect()
+        asked = live.counts(live.divided(self.predictions.scan(endpoint), by, told), every=every, by=by)
+        found = live.scores(known, task=task, measure=metric, every=every, signature=told, by=by)
+        groups = ["start", "model", "version", *by]
+        return found.join(asked, on=groups, how="left", nulls_equal=True, maintain_order="left")
 
     def predictor(self, endpoint: str) -> Predictor:
         """Return an endpoint's predictor in this process, with the server's answers."""

@@ -10,7 +10,7 @@ import msgspec
 import polars as pl
 
 from treadle.core.clock import parse_span
-from treadle.core.errors import InvalidDeclaration, InvalidInput, not_found
+from treadle.core.errors import InvalidDeclaration, InvalidInput, closest, not_found
 from treadle.core.records import ModelVersion, Revision, Variant
 from treadle.core.traffic import Bandit, Split
 from treadle.evaluation.own import measure_of
@@ -87,7 +87,7 @@ class Experimenting:
         rows = self._rows(asked, shared, now)
         known = self._known(asked, shared, rows)
         found = [self._column(metric, number, shared, known) for number, metric in enumerate(_metrics(asked))]
-        segments = [_segment(name) for name in asked.segments]
+        segments = self._segments(asked, shared)
         columns, frames = [column for column, _ in found], [frame for _, frame in found]
         seen = Seen(
             control=shared.control.name,
@@ -163,6 +163,17 @@ class Experimenting:
         value = (-pl.col("loss") if good else pl.col("loss")).alias(name)
         return Column(name=name, title=title, larger_is_better=good), rows.select("prediction_id", value)
 
+    def _segments(self, asked: Experiment, shared: _Shared) -> tuple[pl.Expr, ...]:
+        """Return the values of inputs, as text."""
+        inputs = [field.name for field in self._version(shared.control).signature.inputs]
+        for name in asked.segments:
+            if name not in inputs:
+                msg = f"Experiment {asked.name}: {shared.control.model} has no input {name!r}. {closest(name, inputs)}"
+                raise InvalidInput(msg, field="segments")
+        return tuple(
+            pl.col("inputs").str.json_path_match(f"$['{name}']").alias(name) for name in asked.segments
+        )
+
     def _version(self, variant: Variant) -> ModelVersion:
         return self._rooms.models.get(f"{variant.model}/{variant.version}")
 
@@ -205,11 +216,6 @@ def _rows_of(known: pl.DataFrame, shared: _Shared, values: list[pl.DataFrame]) -
     for frame in values:
         rows = rows.join(frame, on="prediction_id", how="left", maintain_order="left")
     return rows.drop("prediction_id")
-
-
-def _segment(name: str) -> pl.Expr:
-    """The value of an input, as text."""
-    return pl.col("inputs").str.json_path_match(f"$['{name}']").alias(name)
 
 
 def _answering(revision: Revision) -> list[Variant]:

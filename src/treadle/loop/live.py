@@ -10,7 +10,7 @@ import msgspec
 import polars as pl
 
 from treadle.core.answers import scored
-from treadle.core.errors import InvalidInput
+from treadle.core.errors import InvalidInput, closest
 from treadle.core.records import Lookup, ModelVersion
 from treadle.core.signature import Signature
 from treadle.data.datasets import Datasets
@@ -24,6 +24,8 @@ from treadle.training.task import Task
 
 #: Versions by model and number: two models may answer under one number.
 Versions = Mapping[tuple[str, int], ModelVersion]
+#: Columns of the log by which answers can be told apart, beside the inputs.
+_DIVIDING = ("variant", "revision", "decision", "assignment")
 
 
 def answered(predictions: pl.DataFrame, reported: pl.DataFrame, versions: Versions) -> pl.DataFrame:
@@ -75,9 +77,15 @@ def _beside(joined: pl.DataFrame, versions: Versions) -> pl.DataFrame:
 
 
 def scores(
-    known: pl.DataFrame, *, task: str | Task, measure: str, every: str, signature: Signature | None = None
+    known: pl.DataFrame,
+    *,
+    task: str | Task,
+    measure: str,
+    every: str,
+    signature: Signature | None = None,
+    by: Sequence[str] = (),
 ) -> pl.DataFrame:
-    """Return a metric of the answers by stretch of time and version, with intervals; see `monitoring.performance`.
+    """Return a metric of the answers by stretch of time, version and `by`, with intervals; see `monitoring.performance`.
 
     `measure` is by default the one that decides about the task, which is the question, or its name. `signature`, of what
     answers, says how a set of labels is written. Of a ranking, the rows of one request are one query; of
@@ -90,7 +98,35 @@ def scores(
     # Errors of neighbouring forecasts overlap: an interval as if they did not would be too narrow.
     per_row = None if asked.name == "forecast" else found.per_row
     wanted = Measure(name=found.name, value=found.value, per_row=per_row)
-    return performance.performance(known, [wanted], prediction="answer", every=every)
+    return performance.performance(known, [wanted], prediction="answer", every=every, also=by)
+
+
+def counts(predictions: pl.LazyFrame, *, every: str, by: Sequence[str]) -> pl.DataFrame:
+    """Return how many answers were given, with an outcome or without: `asked`, by the columns that `scores` goes by.
+
+    Raises:
+        InvalidInput: there is no such stretch of time.
+    """
+    groups = [performance.start_of("at", every).alias("start"), "model", "version", *by]
+    return predictions.group_by(groups).agg(pl.len().cast(pl.Int64).alias("asked")).collect()
+
+
+def divided(predictions: pl.LazyFrame, by: Sequence[str], signature: Signature) -> pl.LazyFrame:
+    """Return logged predictions with a column for each of `by`: a column of the log, or an input as text.
+
+    Raises:
+        InvalidInput: there is neither.
+    """
+    inputs = [field.name for field in signature.inputs]
+    for name in by:
+        if name not in (*_DIVIDING, *inputs):
+            msg = f"Answers cannot be told apart by {name!r}. {closest(name, [*_DIVIDING, *inputs])}"
+            raise InvalidInput(msg, field="by")
+    return predictions.with_columns(
+        pl.col("inputs").str.json_path_match(f"$['{name}']").alias(name)
+        for name in by
+        if name not in _DIVIDING
+    )
 
 
 def overall(

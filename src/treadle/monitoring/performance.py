@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -18,7 +18,7 @@ PerRow = Callable[[np.ndarray, np.ndarray], np.ndarray]
 #: Takes the same, and the interval's confidence; returns its low and its high end.
 Interval = Callable[[np.ndarray, np.ndarray, float], tuple[float, float]]
 
-#: What `performance` returns; `start` is the beginning of the day, or the Monday of the week, in UTC.
+#: What `performance` returns; `start` is the beginning of the hour, day, week (a Monday) or month, in UTC.
 COLUMNS = {
     "start": pl.Datetime("us", "UTC"),
     "model": pl.String(),
@@ -29,6 +29,8 @@ COLUMNS = {
     "low": pl.Float64(),
     "high": pl.Float64(),
 }
+#: Lengths of time that answers are put together in.
+STRETCHES = ("1h", "1d", "1w", "1mo", "all")
 _SMALLEST = 2
 
 
@@ -52,20 +54,19 @@ def performance(
     every: str = "1w",
     at: str = "at",
     version: str = "version",
+    also: Sequence[str] = (),
     confidence: float = 0.95,
 ) -> pl.DataFrame:
     """Score predictions whose outcome is known, from a frame that `outcomes.join` made.
 
-    Outcomes are numbers, as the task has them, or arrays of them; predictions too. One row for each bucket (`every`: `1d` or `1w`), model (null where there is no such column), version and measure, as `COLUMNS` says. A value that does not
-    exist, such as the area under a curve of one class, is null; so is an interval of fewer than two rows or of a
+    Outcomes are numbers, as the task has them, or arrays of them; predictions too. One row for each bucket (`every`: one of `STRETCHES`), model
+    (null where there is no such column), version, values of the columns `also`, and measure, as `COLUMNS` says. A value that does not exist, such as the area under a curve of one class, is null; so is an interval of fewer than two rows or of a
     measure that brings none.
 
     Raises:
         InvalidInput: `every` or `confidence` is not valid, or a prediction is missing.
     """
-    if every not in {"1d", "1w"}:
-        msg = f"every={every!r} is no bucket. Expected '1d' or '1w'."
-        raise InvalidInput(msg, field="every")
+    start = start_of(at, every)
     if not 0 < confidence < 1:
         msg = f"confidence={confidence!r} is not between 0 and 1, as 0.95."
         raise InvalidInput(msg, field="confidence")
@@ -73,8 +74,7 @@ def performance(
     if known[prediction].null_count():
         msg = f"{known[prediction].null_count()} predictions with an outcome have no {prediction!r}."
         raise InvalidInput(msg, field=prediction)
-    start = pl.col(at).dt.truncate(every)
-    by = ["_start", "_model", version]
+    by = ["_start", "_model", version, *also]
     model = pl.col("model") if "model" in known.columns else pl.lit(None, pl.String)
     groups = (
         known.with_columns(start.alias("_start"), model.alias("_model"))
@@ -86,7 +86,29 @@ def performance(
         for group in groups
         for measure in measures
     ]
-    return pl.DataFrame(rows, schema=COLUMNS, orient="row")
+    return pl.DataFrame(rows, schema=columns(known.schema, also), orient="row")
+
+
+def columns(schema: Mapping[str, pl.DataType], also: Sequence[str] = ()) -> dict[str, pl.DataType]:
+    """Return the columns of what `performance` returns: those of `also` stand behind the version."""
+    first = ("start", "model", "version")
+    return (
+        {name: COLUMNS[name] for name in first}
+        | {name: schema[name] for name in also}
+        | {name: kind for name, kind in COLUMNS.items() if name not in first}
+    )
+
+
+def start_of(at: str, every: str) -> pl.Expr:
+    """Return the beginning of the stretch that a row's moment is in; of `all` there is one, which has none.
+
+    Raises:
+        InvalidInput: there is no such stretch.
+    """
+    if every not in STRETCHES:
+        msg = f"every={every!r} is no bucket. Expected {', '.join(map(repr, STRETCHES))}."
+        raise InvalidInput(msg, field="every")
+    return pl.lit(None, COLUMNS["start"]) if every == "all" else pl.col(at).dt.truncate(every)
 
 
 def _scored(
