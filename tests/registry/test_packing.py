@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import functools
+
+import msgspec
 import numpy as np
 import polars as pl
 import pytest
@@ -97,10 +100,15 @@ MODELS = {
 }
 
 
+@functools.cache
+def files_of(kind):
+    encoder, learner = MODELS[kind]()
+    return fitted(encoder, learner, scale=kind == "a scaled line")
+
+
 @pytest.mark.parametrize("kind", MODELS)
 def test_a_packed_model_gives_the_very_same_bits_for_every_row(kind):
-    encoder, learner = MODELS[kind]()
-    files = fitted(encoder, learner, scale=kind == "a scaled line")
+    files = files_of(kind)
     plain, other = load(files), load(files)
     other.samples = encoded(values(seed=1, rows=50))
     other.pack()
@@ -117,14 +125,13 @@ def test_a_packed_model_gives_the_very_same_bits_for_every_row(kind):
 
 @pytest.mark.parametrize("kind", MODELS)
 def test_values_are_packed_as_encoded_columns_are(kind):
-    encoder, learner = MODELS[kind]()
-    found = packed(fitted(encoder, learner, scale=kind == "a scaled line")["model.onnx"], SIGNATURE)
+    found = packed(files_of(kind)["model.onnx"], SIGNATURE)
     fields = {field.name: field for field in SIGNATURE.inputs}
     given = values(seed=3)
 
     for matrix in found.matrices:
         expected = filled(matrix, encoded(given), ROWS)
-        made = Packer(matrix, fields).pack(given)
+        made = Packer(matrix, fields).pack(given, rows=ROWS)
 
         assert made.dtype == expected.dtype
         assert made.flags.c_contiguous
@@ -133,7 +140,7 @@ def test_values_are_packed_as_encoded_columns_are(kind):
 
 
 def test_a_model_whose_answers_would_change_is_fed_column_by_column(monkeypatch, caplog):
-    files = fitted(*MODELS["trees behind codes"]())
+    files = files_of("trees behind codes")
     model = load(files)
     model.samples = encoded(values(seed=1, rows=50))
     found = packed(files["model.onnx"], SIGNATURE)
@@ -165,7 +172,7 @@ def test_values_that_need_a_closer_look_are_not_packed(name, bad):
     fields = {field.name: field for field in SIGNATURE.inputs}
     matrix = Matrix("m", "float64", (Column(name, (fields[name].tensor, "float64")),))
 
-    assert Packer(matrix, fields).pack({name: [bad]}) is None
+    assert Packer(matrix, fields).pack({name: [bad]}, rows=1) is None
 
 
 def test_a_number_that_may_not_be_missing_is_not_packed_as_nan():
@@ -173,7 +180,23 @@ def test_a_number_that_may_not_be_missing_is_not_packed_as_nan():
 
     assert (
         Packer(Matrix("m", "float64", (Column("x", ("float32", "float64")),)), fields).pack(
-            {"x": [float("nan")]}
+            {"x": [float("nan")]}, rows=1
         )
         is None
     )
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_a_row_is_packed_as_it_is_among_others(kind):
+    found = packed(files_of(kind)["model.onnx"], SIGNATURE)
+    fields = {field.name: field for field in SIGNATURE.inputs}
+    given = values(seed=4)
+
+    for matrix in found.matrices:
+        together = Packer(matrix, fields).pack(given, rows=ROWS)
+        alone = Packer(msgspec.structs.replace(matrix, multiple=2), fields)
+        for row in range(ROWS):
+            made = alone.pack({name: column[row : row + 1] for name, column in given.items()}, rows=1)
+
+            assert made.dtype == together.dtype
+            assert {one.tobytes() for one in made} == {together[row].tobytes()}

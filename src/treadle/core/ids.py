@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import itertools
 import os
 import threading
 import time
@@ -12,9 +13,13 @@ from typing import Any
 import msgspec
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
-_PAIRS = tuple(first + second for first in _ALPHABET for second in _ALPHABET)
+_AS_DIGITS = bytes(ord(_ALPHABET[byte & 31]) for byte in range(256))
+_FOLLOWING = dict(itertools.pairwise(_ALPHABET))
+#: Digits of an id's moment and of its random rest, and how many random ones are drawn at once.
+_MOMENT, _RANDOM, _DRAWN = 10, 16, 4096
 _lock = threading.Lock()
-_last = 0
+_last = _waiting = ""
+_used = 0
 
 
 def new_id(prefix: str = "", *, after: str = "") -> str:
@@ -24,42 +29,46 @@ def new_id(prefix: str = "", *, after: str = "") -> str:
     the one given as `after`, also where the clock has gone back since that was made.
     """
     global _last
-    value = _at(time.time_ns() // 1_000_000)
+    moment = _moment(time.time_ns() // 1_000_000)
     with _lock:
-        value = value if value > _last else _last + 1
-        _last = value
-    if after and value <= _value(after):
-        value = _at((_value(after) >> 80) + 1)
-    digits = _digits(value)
-    return f"{prefix}_{digits}" if prefix else digits
+        made = moment + _random()
+        if made <= _last:
+            made = _following(_last)
+        _last = made
+        if after and made <= after[-(_MOMENT + _RANDOM) :]:
+            made = _following(after[-(_MOMENT + _RANDOM) : -_RANDOM]) + _random()
+    return f"{prefix}_{made}" if prefix else made
 
 
-def _digits(value: int) -> str:
-    """Return the 26 digits of a number of 128 bits, two at a time from a table."""
-    pairs, high, low = _PAIRS, value >> 60, value & (1 << 60) - 1
-    return (
-        pairs[high >> 60]
-        + pairs[high >> 50 & 1023]
-        + pairs[high >> 40 & 1023]
-        + pairs[high >> 30 & 1023]
-        + pairs[high >> 20 & 1023]
-        + pairs[high >> 10 & 1023]
-        + pairs[high & 1023]
-        + pairs[low >> 50]
-        + pairs[low >> 40 & 1023]
-        + pairs[low >> 30 & 1023]
-        + pairs[low >> 20 & 1023]
-        + pairs[low >> 10 & 1023]
-        + pairs[low & 1023]
-    )
+@functools.lru_cache(maxsize=4)
+def _moment(milliseconds: int) -> str:
+    """Return the digits of a moment; many ids are made within one."""
+    return "".join(_ALPHABET[milliseconds >> 5 * place & 31] for place in reversed(range(_MOMENT)))
 
 
-def _at(milliseconds: int) -> int:
-    return milliseconds << 80 | int.from_bytes(os.urandom(10))
+def _random() -> str:
+    """Return random digits, of which many are drawn at once; the lock is held."""
+    global _waiting, _used
+    if _used == len(_waiting):
+        _waiting, _used = os.urandom(_DRAWN).translate(_AS_DIGITS).decode(), 0
+    _used += _RANDOM
+    return _waiting[_used - _RANDOM : _used]
 
 
-def _value(made: str) -> int:
-    return functools.reduce(lambda sum_, digit: sum_ << 5 | _ALPHABET.index(digit), made[-26:], 0)
+def _following(digits: str) -> str:
+    """Return the number that is one more, in as many digits."""
+    kept = digits.rstrip(_ALPHABET[-1])
+    return kept[:-1] + _FOLLOWING[kept[-1]] + _ALPHABET[0] * (len(digits) - len(kept))
+
+
+def _forget_random() -> None:
+    """Let a process that was forked draw random digits of its own."""
+    global _waiting, _used
+    _waiting, _used = "", 0
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
+    os.register_at_fork(after_in_child=_forget_random)
 
 
 def digest_of_bytes(data: bytes) -> str:

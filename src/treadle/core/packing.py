@@ -7,6 +7,7 @@ make is made directly, number by number the same.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -23,6 +24,9 @@ _LARGEST = float(np.finfo(np.float32).max)
 #: Integers up to here are themselves as float64; beyond, what is rounded twice may end elsewhere.
 _EXACT = 2.0**53 - 1
 _WHOLE = np.nextafter(2.0**63, 0)
+_NAN = float("nan")
+#: Rounds a number to the nearest float32, as NumPy does.
+_FLOAT32 = struct.Struct("f")
 
 
 class Column(msgspec.Struct, frozen=True):
@@ -44,6 +48,8 @@ class Matrix(msgspec.Struct, frozen=True):
     name: str
     dtype: Number
     columns: tuple[Column, ...]
+    #: The model is called with a multiple of so many rows; one row may be handed over that often.
+    multiple: int = 1
 
 
 def filled(matrix: Matrix, columns: Mapping[str, np.ndarray], rows: int) -> np.ndarray:
@@ -71,6 +77,7 @@ class Packer:
             ValueError: a column is of a kind whose values are encoded in another way.
         """
         self.name, self._dtype = matrix.name, np.dtype(matrix.dtype)
+        self._multiple = matrix.multiple
         self._sources: list[tuple[str, dict[str | None, float] | None, float]] = []
         limits, may_miss, narrow = [], [], []
         for place, column in enumerate(matrix.columns):
@@ -90,9 +97,21 @@ class Packer:
         self._limits = np.array(limits)[:, None]
         self._may_miss = np.array(may_miss)[:, None] if any(may_miss) else None
         self._narrow = _run_of(narrow) if matrix.dtype == "float64" else None
+        #: Of each column: its input and table as above, the largest number, whether it may miss, whether it is narrow.
+        self._row = [
+            (*source, limit, miss, place in narrow and self._narrow is not None)
+            for place, (source, limit, miss) in enumerate(zip(self._sources, limits, may_miss, strict=True))
+        ]
 
-    def pack(self, values: Values) -> np.ndarray | None:
-        """Return the matrix of the values of a request; None: one of them needs a closer look."""
+    def pack(self, values: Values, *, rows: int) -> np.ndarray | None:
+        """Return the matrix of the values of a request; None: one of them needs a closer look.
+
+        That of one row has as many of it as the model is called with.
+        """
+        if rows == 1 and self._dtype != np.int64:
+            one = self._packed_row(values)
+            if one is not None:
+                return one
         lists = [
             values[name] if table is None else [table.get(text, default) for text in values[name]]
             for name, table, default in self._sources
@@ -111,6 +130,24 @@ class Packer:
         if self._narrow is not None:
             numbers[self._narrow] = numbers[self._narrow].astype(np.float32)
         return np.ascontiguousarray(numbers.T, dtype=self._dtype)
+
+    def _packed_row(self, values: Values) -> np.ndarray | None:
+        """Do for one row with plain numbers what is done below with arrays, which cost more to set up than to use."""
+        row = []
+        for name, table, default, limit, may_miss, narrow in self._row:
+            value = values[name][0]
+            if table is not None:
+                value = table.get(value, default)
+            elif value is None:
+                if not may_miss:
+                    return None
+                value = _NAN
+            elif not -limit <= value <= limit:
+                return None
+            elif narrow:
+                value = _FLOAT32.unpack(_FLOAT32.pack(value))[0]
+            row.append(value)
+        return np.array([row] * self._multiple, dtype=self._dtype)
 
     def _whole(self, lists: Sequence[Sequence[Any]]) -> np.ndarray | None:
         try:

@@ -50,9 +50,10 @@ def is_steady(predict: Predict, samples: Columns) -> bool:
     return True
 
 
-def padded(values: np.ndarray, count: int) -> np.ndarray:
-    """Return an array with its last row so many times more."""
-    return np.concatenate((values, *(values[-1:],) * count))
+def padded(values: np.ndarray, multiple: int) -> np.ndarray:
+    """Return an array whose last row is repeated until there is a multiple of so many."""
+    more = -len(values) % multiple
+    return np.concatenate((values, *(values[-1:],) * more)) if more else values
 
 
 def _operators(model: bytes) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from math import isfinite
 from typing import TypeVar
 
 import numpy as np
@@ -28,10 +29,10 @@ def answered(
         msg = f"Model {variant.model}/{variant.version} failed: {type(error).__name__}: {error}"
         raise ModelFailed(msg) from error
     for name, values in outputs.items():
-        if values.shape != shape_of(columns.get(name, ()), rows):
+        if values.shape != (shape_of(columns[name], rows) if name in columns else (rows,)):
             msg = f"Model {variant.model}/{variant.version} gave {name} of shape {values.shape} for {rows} rows."
             raise ModelFailed(msg)
-        if values.dtype.kind == "f" and not np.isfinite(values).all():
+        if values.dtype.kind == "f" and not _is_finite(values):
             row = int(np.argwhere(~np.isfinite(values))[0][0])
             bad = values[row] if values.ndim == 1 else values[row].tolist()
             msg = f"Model {variant.model}/{variant.version} gave {name} {bad} for row {row}."
@@ -40,3 +41,8 @@ def answered(
         msg = f"Model {variant.model}/{variant.version} gave no 'prediction', only {', '.join(outputs)}."
         raise ModelFailed(msg)
     return outputs
+
+
+def _is_finite(values: np.ndarray) -> bool:
+    # One number is looked at sooner by Python than by NumPy.
+    return isfinite(values.item()) if values.size == 1 else bool(np.isfinite(values).all())

@@ -30,9 +30,10 @@ from treadle.serving.answer import Answer
 from treadle.serving.answering import with_answers
 from treadle.serving.bandit import router_of
 from treadle.serving.filled import reader_of
+from treadle.serving.given import Given
 from treadle.serving.preparing import assign, checked_id, of_version, read, read_instead
 from treadle.serving.requests import Batch, Reader
-from treadle.serving.runtime import Outputs, Ready, lists_of, make_ready, resident, run, run_together
+from treadle.serving.runtime import Ready, make_ready, resident, run, run_together
 from treadle.serving.variants import Choice, Router
 from treadle.serving.wanted import Found, OnlineRead, Open, whole
 
@@ -41,11 +42,13 @@ Loader = Callable[[Variant], Servable]
 _FIRST_PAUSE, _LONGEST_PAUSE = 2.0, 300.0
 
 
-class Call(msgspec.Struct, frozen=True, kw_only=True):
+class Call(msgspec.Struct, frozen=True):
     """One request for predictions, as a protocol hands it over."""
 
     #: Reads the rows, once the variant and so the signature is known.
     read: Callable[[Reader], Batch]
+    #: Monotonic seconds at which the request came.
+    received: float
     #: The caller's id for the request; empty: one is made.
     id: str = ""
     #: Who or what the prediction is for; decides the variant.
@@ -54,8 +57,6 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     keys: list[str] | None = None
     #: The model version that was asked for by number; None: the traffic decides.
     version: int | None = None
-    #: Monotonic seconds at which the request came.
-    received: float
     #: Whether the caller wants to know what each input adds to the answer.
     explain: bool = False
     #: What the protocol needs to know again when it renders the answer.
@@ -230,7 +231,7 @@ class Dataplane:
             if not prepared.choice.on_trial:
                 raise
             return self.instead(prepared, "failed")
-        return self._answer(prepared, outputs, self._clock.now(), monotonic())
+        return self._answer(prepared, Given.of(outputs), self._clock.now(), monotonic())
 
     def instead(self, prepared: Prepared, why: str) -> Answer:
         """Answer a request by the first variant, since the challenger of a rollout did not: `why` says how so.
@@ -277,29 +278,28 @@ class Dataplane:
         except TreadleError as also:  # the matter of this request, and not of those that ran together with it
             return also
 
-    def _answer(self, prepared: Prepared, outputs: Outputs, at: datetime, now: float) -> Answer:
+    def _answer(self, prepared: Prepared, outputs: Given, at: datetime, now: float) -> Answer:
         call, choice, ready = prepared.call, prepared.choice, prepared.ready
         if choice.tally is not None:
             choice.tally.answered(now - call.received)
         if prepared.batch.lacking:
-            outputs["features"] = np.array(prepared.batch.lacking, dtype=object)
+            outputs = Given.of({**outputs, "features": np.array(prepared.batch.lacking, dtype=object)})
         return Answer(
-            id=prepared.id,
-            endpoint=prepared.revision.endpoint,
-            revision=prepared.revision.revision,
-            variant=choice.variant,
-            assignment=choice.reason,
-            propensity=choice.propensity,
-            subject=call.subject,
-            keys=call.keys,
-            at=prepared.batch.as_of or at,
-            latency=now - call.received,
-            batch=prepared.batch,
-            outputs=outputs,
-            columns=ready.columns,
-            independent=ready.independent,
-            members=ready.members,
-            lists=getattr(outputs, "lists", None) or lists_of(outputs),
+            prepared.id,
+            prepared.revision.endpoint,
+            prepared.revision.revision,
+            choice.variant,
+            choice.reason,
+            call.subject,
+            call.keys,
+            prepared.batch.as_of or at,
+            now - call.received,
+            prepared.batch,
+            outputs,
+            ready.columns,
+            choice.propensity,
+            ready.independent,
+            ready.members,
         )
 
     def _find(self, endpoint: str) -> Loaded:

@@ -10,7 +10,7 @@ import msgspec
 from treadle.core.ids import canonical
 
 
-class PredictionEntry(msgspec.Struct, frozen=True, kw_only=True, tag="p", array_like=True, gc=False):
+class PredictionEntry(msgspec.Struct, frozen=True, tag="p", array_like=True, gc=False):
     """The answer to one request."""
 
     request_id: str

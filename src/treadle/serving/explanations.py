@@ -15,6 +15,7 @@ import numpy as np
 from treadle.core.errors import InvalidInput, Overloaded, TooLarge
 from treadle.core.records import Variant
 from treadle.serving.answer import Answer
+from treadle.serving.given import Given
 
 #: Encoded columns of some rows → of each row, what its inputs add: `scale`, `base` and `inputs`.
 Explain = Callable[[Mapping[str, np.ndarray]], list[dict[str, Any]]]
@@ -71,7 +72,7 @@ class Explanations:
             self._turn.release()
         told = np.empty(len(found), dtype=object)
         told[:] = found
-        return msgspec.structs.replace(answer, outputs={**answer.outputs, EXPLANATION: told}, lists=None)
+        return msgspec.structs.replace(answer, outputs=Given.of({**answer.outputs, EXPLANATION: told}))
 
     def _of(self, variant: Variant) -> Explain:
         key = (variant.model, variant.version)

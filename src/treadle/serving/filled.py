@@ -52,7 +52,6 @@ class FillingReader(Reader):
         self.fields = {name: known[name] for name in (*first, *self._features)}
         self._first, self._nothing = tuple(first), (_UNSET,) * len(self._features)
         self._entities = tuple(entities)
-        self._more = tuple(name for name in entities if name not in own)
         self._schema: Mapping[str, Any] | None = None
         self._places: list[int] = []
         self._build()
@@ -119,7 +118,7 @@ class FillingReader(Reader):
     ) -> Batch:
         """Return the rows that `then` makes of what is read, at once where the store is files of this machine."""
         wanted = Wanted(self._online, self._names, entities, missed)
-        return Open(wanted, then) if self._waits else then(wanted.read())
+        return Open.of(wanted, then) if self._waits else then(wanted.read())
 
     def _usual(self, values: dict[str, Sequence[Any]], read: Found) -> Batch:
         """Return rows that send no feature at all, and mostly get every one."""
@@ -141,8 +140,7 @@ class FillingReader(Reader):
 
     def _whole(self, values: dict[str, Sequence[Any]]) -> Batch:
         """Return rows of which every value is there."""
-        inputs = {name: values[name] for name in self._inputs} if self._more else values
-        return Batch(len(values[self._features[0]]), values, partial(self._arrays, inputs, in_rows))
+        return Batch(len(values[self._features[0]]), values, self._from_rows)
 
     def _learn(self, schema: Mapping[str, Any]) -> bool:
         """Keep where each feature stands in what is read; False: one is not there."""

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -29,31 +30,27 @@ _BYTE = re.compile(r"\(byte (\d+)\)$")
 _ASTUPLE = msgspec.structs.astuple
 
 
-class Batch:
+class Batch(msgspec.Struct):
     """The rows of one request; what the model is fed is made of them when it is asked for."""
 
-    __slots__ = ("_columns", "_encode", "as_of", "lacking", "rows", "values")
+    #: Number of rows.
+    rows: int
+    #: Name → values as they came (None: missing), for the log; with the entities whose features were read.
+    values: dict[str, Sequence[Any]]
+    #: Makes the columns of the values.
+    encode: Callable[[dict[str, Sequence[Any]]], dict[str, np.ndarray]]
+    #: Of each row, the feature views that had no value for it and why; None: nothing lacks.
+    lacking: tuple[dict[str, str] | None, ...] | None = None
+    #: The moment as of which features were read; None: none were.
+    as_of: datetime | None = None
     #: Whether features of it are still to be read; see `wanted.Open`.
-    is_open = False
-
-    def __init__(
-        self, rows: int, values: dict[str, Sequence[Any]], encode: Callable[[], dict[str, np.ndarray]]
-    ) -> None:
-        #: Number of rows.
-        self.rows = rows
-        #: Name → values as they came (None: missing), for the log; with the entities whose features were read.
-        self.values = values
-        #: Of each row, the feature views that had no value for it and why; None: nothing lacks.
-        self.lacking: tuple[dict[str, str] | None, ...] | None = None
-        #: The moment as of which features were read; None: none were.
-        self.as_of: datetime | None = None
-        self._encode = encode
-        self._columns: dict[str, np.ndarray] | None = None
+    is_open: bool = False
+    encoded_columns: dict[str, np.ndarray] | None = None
 
     @classmethod
     def encoded(cls, columns: Mapping[str, np.ndarray]) -> Batch:
         """Return rows whose columns are encoded already; they have no values to be logged."""
-        return cls(len(next(iter(columns.values()), ())), {}, lambda: dict(columns))
+        return cls(len(next(iter(columns.values()), ())), {}, lambda _: dict(columns))
 
     @property
     def columns(self) -> dict[str, np.ndarray]:
@@ -62,9 +59,9 @@ class Batch:
         Raises:
             InvalidInput: a value does not fit its tensor.
         """
-        if self._columns is None:
-            self._columns = self._encode()
-        return self._columns
+        if self.encoded_columns is None:
+            self.encoded_columns = self.encode(self.values)
+        return self.encoded_columns
 
 
 class Reader:
@@ -84,6 +81,7 @@ class Reader:
         self._table = msgspec.defstruct("Table", lists, rename=rename, forbid_unknown_fields=True)
         self._rows_of = msgspec.json.Decoder(list[self._row])  # type: ignore[name-defined]
         self._table_of = msgspec.json.Decoder(self._table)
+        self._from_rows, self._from_columns = self._arrays_at(in_rows), self._arrays_at(_in_columns)
 
     def rows(self, text: bytes | msgspec.Raw) -> Batch:
         """Read a JSON array of objects, one for each row.
@@ -123,7 +121,7 @@ class Reader:
             raise self._explain_column(error, _untyped(text)) from error
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise malformed(error, bytes(text)) from error
-        return self._batch(dict(zip(self.fields, msgspec.structs.astuple(found), strict=True)), _in_columns)
+        return self._batch(dict(zip(self.fields, _ASTUPLE(found), strict=True)), _in_columns)
 
     def values(self, columns: Mapping[str, Sequence[Any]], *, place: Callable[[str, int], str]) -> Batch:
         """Read columns of Python values that a protocol has unpacked.
@@ -154,10 +152,9 @@ class Reader:
         rows = len(found)
         if not 0 < rows <= self.max_rows:
             self.check_count(rows, "rows")
-        values: dict[str, Sequence[Any]] = dict(
-            zip(self.fields, zip(*map(_ASTUPLE, found), strict=True), strict=True)
-        )
-        return Batch(rows, values, partial(self._arrays, values, in_rows))
+        # Of one row, which most requests have, each value is a column already.
+        columns = zip(_ASTUPLE(found[0])) if rows == 1 else zip(*map(_ASTUPLE, found))  # noqa: B905
+        return Batch(rows, dict(zip(self.fields, columns)), self._from_rows)  # noqa: B905 - one struct's fields
 
     def _batch(self, values: dict[str, Sequence[Any]], place: Callable[[str, int], str]) -> Batch:
         rows = len(next(iter(values.values()), ()))
@@ -167,23 +164,30 @@ class Reader:
                 msg = f"Field {name!r} has {len(column)} values, {first!r} has {rows}. Expected one for each row."
                 raise InvalidInput(msg, field=name)
         self.check_count(rows, "columns")
-        return Batch(rows, values, partial(self._arrays, values, place))
+        return Batch(rows, values, self._arrays_at(place))
+
+    def _arrays_at(
+        self, place: Callable[[str, int], str]
+    ) -> Callable[[Mapping[str, Sequence[Any]]], dict[str, np.ndarray]]:
+        """Return what encodes values; `place` says where one of them is that does not fit."""
+        return partial(self._arrays, place)
 
     def _arrays(
-        self, values: Mapping[str, Sequence[Any]], place: Callable[[str, int], str]
+        self, place: Callable[[str, int], str], values: Mapping[str, Sequence[Any]]
     ) -> dict[str, np.ndarray]:
         return {
-            name: encode(self.fields[name], column, place=partial(place, name))
-            for name, column in values.items()
+            name: encode(self.fields[name], values[name], place=partial(place, name))
+            for name in self.signature.names
         }
 
     def joined(self, batches: Sequence[Batch]) -> Batch:
         """Return the rows of several requests as those of one."""
+        every = [batch.values for batch in batches]
         values: dict[str, Sequence[Any]] = {
-            name: [v for batch in batches for v in batch.values[name]] for name in self.signature.names
+            name: list(chain.from_iterable([values[name] for values in every]))
+            for name in self.signature.names
         }
-        rows = sum(batch.rows for batch in batches)
-        return Batch(rows, values, partial(self._arrays, values, _in_columns))
+        return Batch(sum([batch.rows for batch in batches]), values, self._from_columns)
 
     def check_count(self, rows: int, place: str) -> None:
         """Refuse a request without rows, or with more than the limit.

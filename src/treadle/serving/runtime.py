@@ -11,7 +11,6 @@ import resource
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -22,6 +21,7 @@ from treadle.core.packing import Packer
 from treadle.core.records import Variant
 from treadle.core.servable import Servable
 from treadle.serving.calls import answered
+from treadle.serving.given import Given, parted
 from treadle.serving.requests import Batch, Reader
 
 Outputs = dict[str, np.ndarray]
@@ -65,7 +65,7 @@ class Ready(msgspec.Struct, frozen=True, weakref=True):
             return None
         found = {}
         for packer in self.packers:
-            matrix = packer.pack(batch.values)
+            matrix = packer.pack(batch.values, rows=batch.rows)
             if matrix is None:
                 return None
             found[packer.name] = matrix
@@ -139,50 +139,25 @@ def run(ready: Ready, batch: Batch, variant: Variant) -> Outputs:
     return answered(ask, columns=ready.columns, rows=batch.rows, variant=variant)
 
 
-def run_together(ready: Ready, batches: Sequence[Batch], variant: Variant) -> list[Outputs | TreadleError]:
+def run_together(ready: Ready, batches: Sequence[Batch], variant: Variant) -> list[Given | TreadleError]:
     """Call the model once for the rows of several requests; where that fails, for each request by itself.
 
     So a row that is refused, or that the model fails on, is the matter of its own request only.
     """
     if len(batches) > 1 and ready.joins:
         try:
-            return _parted(run(ready, ready.reader.joined(batches), variant), batches)
+            whole = run(ready, ready.reader.joined(batches), variant)
+            return [*parted(whole, [batch.rows for batch in batches])]
         except (InvalidInput, ModelFailed):
             pass
     return [_run_alone(ready, batch, variant) for batch in batches]
 
 
-def _run_alone(ready: Ready, batch: Batch, variant: Variant) -> Outputs | TreadleError:
+def _run_alone(ready: Ready, batch: Batch, variant: Variant) -> Given | TreadleError:
     try:
-        return run(ready, batch, variant)
+        return Given.of(run(ready, batch, variant))
     except (InvalidInput, ModelFailed) as error:
         return error
-
-
-class Part(Outputs):
-    """The rows of one request among those of several, also as plain values: made at once for all of them."""
-
-    __slots__ = ("lists",)
-
-    def __init__(self, whole: Outputs, lists: Mapping[str, list[Any]], start: int, end: int) -> None:
-        super().__init__((name, values[start:end]) for name, values in whole.items())
-        self.lists = {name: values[start:end] for name, values in lists.items()}
-
-
-def lists_of(outputs: Outputs) -> dict[str, list[Any]]:
-    """Return outputs of one number or text for each row as plain values."""
-    return {name: values.tolist() for name, values in outputs.items() if values.ndim == 1}
-
-
-def _parted(outputs: Outputs, batches: Sequence[Batch]) -> list[Outputs | TreadleError]:
-    lists = lists_of(outputs)
-    found: list[Outputs | TreadleError] = []
-    start = 0
-    for batch in batches:
-        end = start + batch.rows
-        found.append(Part(outputs, lists, start, end))
-        start = end
-    return found
 
 
 def _some(golden: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:

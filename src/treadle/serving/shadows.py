@@ -22,6 +22,7 @@ from treadle.core.records import Variant
 from treadle.serving.answer import Answer
 from treadle.serving.dataplane import Call, Loaded
 from treadle.serving.entries import Entry
+from treadle.serving.given import Given
 from treadle.serving.memory import GROWTH, grown, resident
 from treadle.serving.runtime import run
 from treadle.serving.tallies import Tally
@@ -188,11 +189,10 @@ class Shadow:
                 propensity=1.0,
                 latency=monotonic() - begun,
                 batch=batch,
-                outputs=outputs,
+                outputs=Given.of(outputs),
                 columns=self._ready.columns,
                 independent=self._ready.independent,
                 members=self._ready.members,
-                lists=None,  # those are of what was answered
             )
             return msgspec.structs.replace(beside.entry(), shadow=True)
         except (InvalidInput, ModelFailed):

@@ -14,7 +14,7 @@ from treadle.core.optional import require
 from treadle.serving.answer import Answer
 from treadle.serving.dataplane import Loaded, Refusal
 from treadle.serving.log import PredictionLog
-from treadle.serving.tally import Spread, Tally
+from treadle.serving.tally import Counted, Spread, Tally
 
 Labels = tuple[tuple[str, str], ...]
 
@@ -60,7 +60,9 @@ class Telemetry:
         lib, registry = self._library, self._library.CollectorRegistry()
         self._registry = registry
         self._predictions = Tally("treadle_predictions", _SERVED)
-        self._series: set[tuple[str, Any, str]] = set()
+        #: Where the answers of a version and variant are counted, and those of the versions that are too many.
+        self._series: dict[tuple[str, Any, str], Counted] = {}
+        self._others: dict[tuple[str, Any, str], Counted] = {}
         self._seconds = Spread("treadle_request_seconds", _SERVED, BOUNDS)
         self._refused = lib.Counter(
             "treadle_requests_refused", "Requests answered with 4xx.", ("endpoint",), registry=registry
@@ -94,17 +96,15 @@ class Telemetry:
         """Count an answer."""
         variant = answer.variant
         series = (answer.endpoint, variant.version, variant.name)
-        if series not in self._series:
-            series = self._admitted(series)
-        self._predictions.add(series, answer.batch.rows)
-        self._seconds.add(series, seconds)
+        counted = self._series.get(series) or self._admitted(series)
+        counted.add(answer.batch.rows, seconds)
 
-    def _admitted(self, series: tuple[str, Any, str]) -> tuple[str, Any, str]:
-        """Return the labels under which an answer counts: of very many versions the later ones are counted together."""
+    def _admitted(self, series: tuple[str, Any, str]) -> Counted:
+        """Return where an answer counts: of very many versions the later ones are counted together."""
         if len(self._series) >= MOST_SERIES:
-            return (series[0], "other", "other")
-        self._series.add(series)
-        return series
+            series = (series[0], "other", "other")
+            return self._others.setdefault(series, Counted(self._predictions, self._seconds, series))
+        return self._series.setdefault(series, Counted(self._predictions, self._seconds, series))
 
     def refused(self, endpoint: str, status: int) -> None:
         """Count a request that was not answered; `endpoint` is empty where none of that name is loaded."""

@@ -113,7 +113,16 @@ class Together:
         slot = _Slot(prepared)
         line.slots.append(slot)
         try:
-            await self._answered(line, slot)
+            if line.seconds > SLOW:
+                slot.future = asyncio.get_running_loop().create_future()
+                self._start_all(line)
+            else:
+                if self.reading or len(line.slots) > 1:
+                    await _TURN
+                while slot.answer is None and slot.future is None:
+                    self._run_inline(line)
+            if slot.future is not None:
+                await slot.future
         except asyncio.CancelledError:
             slot.gone = True
             raise
@@ -122,18 +131,6 @@ class Together:
         if isinstance(answer, Exception):
             raise answer
         return answer
-
-    async def _answered(self, line: _Line, slot: _Slot) -> None:
-        if line.seconds > SLOW:
-            slot.future = asyncio.get_running_loop().create_future()
-            self._start_all(line)
-        else:
-            if self.reading or len(line.slots) > 1:
-                await _TURN
-            while slot.answer is None and slot.future is None:
-                self._run_inline(line)
-        if slot.future is not None:
-            await slot.future
 
     def _line(self, ready: Ready) -> _Line:
         line = self._lines.get(id(ready))

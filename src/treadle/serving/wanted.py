@@ -98,18 +98,18 @@ class Wanted(msgspec.Struct, frozen=True):
             raise StoreUnavailable(msg) from error
 
 
-class Open(Batch):
+class Open(Batch, kw_only=True):
     """Rows of which features are still to be read; `fill` makes them rows as any."""
 
-    __slots__ = ("_then", "is_open", "wanted")
+    #: What is to be read.
+    wanted: Wanted
+    #: Makes the rows of what was read.
+    then: Callable[[Found], Batch]
 
-    def __init__(self, wanted: Wanted, then: Callable[[Found], Batch]) -> None:
-        """`then` makes the rows of what was read."""
-        super().__init__(wanted.rows, {}, self._nothing_yet)
-        #: What is to be read.
-        self.wanted = wanted
-        self.is_open = True
-        self._then = then
+    @classmethod
+    def of(cls, wanted: Wanted, then: Callable[[Found], Batch]) -> Open:
+        """Return rows for which a read is wanted, and `then` makes them of what it found."""
+        return cls(wanted.rows, {}, _nothing_yet, is_open=True, wanted=wanted, then=then)
 
     def fill(self, found: Found) -> None:
         """Take what was read.
@@ -118,15 +118,15 @@ class Open(Batch):
             InvalidInput: a feature is missing that the model cannot do without.
             StoreUnavailable: the same, and the store does not answer.
         """
-        made = self._then(found)
+        made = self.then(found)
         self.is_open = False
         self.rows, self.values, self.lacking, self.as_of = made.rows, made.values, made.lacking, made.as_of
-        self._encode = lambda: made.columns
+        self.encode = lambda _: made.columns
 
-    @staticmethod
-    def _nothing_yet() -> dict[str, np.ndarray]:
-        msg = "features of these rows have not been read yet"
-        raise AssertionError(msg)
+
+def _nothing_yet(_: object) -> dict[str, np.ndarray]:
+    msg = "features of these rows have not been read yet"
+    raise AssertionError(msg)
 
 
 def whole(batch: Batch) -> Batch:

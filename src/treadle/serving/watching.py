@@ -17,24 +17,22 @@ class Watching:
     """The watchers of one worker; with none, nothing is noted."""
 
     def __init__(self) -> None:
-        self._watchers: list[Watcher] = []
+        #: Who wants to know.
+        self.watchers: list[Watcher] = []
         self._log: AccessLog | None = None
         self._tracing: Tracing | None = None
-
-    def __bool__(self) -> bool:
-        return bool(self._watchers)
 
     def start(self, settings: ServingSettings, root: Path, clock: Clock) -> None:
         """Begin; in the process that answers, as threads do not survive a fork."""
         self._tracing = begin(variables("OTEL_"))
         self._log = AccessLog(settings.access_log, root, clock) if settings.access_log else None
         # A trace that begins here has its id before the line is written.
-        self._watchers = [watcher for watcher in (self._tracing, self._log) if watcher]
+        self.watchers = [watcher for watcher in (self._tracing, self._log) if watcher]
 
     def saw(self, notes: Notes, response: Response) -> None:
         """Tell all of them of a request."""
         ended = monotonic()
-        for watcher in self._watchers:
+        for watcher in self.watchers:
             watcher.saw(notes, response, ended)
 
     def families(self) -> list[Family]:

@@ -65,20 +65,20 @@ STATUSES: tuple[tuple[type[TreadleError], int], ...] = (
 _LONGEST, _LONGEST_FIELD = 4_000, 300
 
 
-class Request(msgspec.Struct, frozen=True, kw_only=True):
+class Request(msgspec.Struct, frozen=True):
     """What a caller sent."""
 
     method: str
     path: str
     #: Header name in lower case → value.
     headers: Mapping[str, str]
+    #: Monotonic seconds at which it came.
+    received: float
     body: bytes = b""
     #: The named parts of the path, decoded; `endpoint` is always there where a prediction is asked for.
     names: Mapping[str, str] = {}
     #: What stands behind the question mark of the address; see `query_of`.
     query: Mapping[str, str] = {}
-    #: Monotonic seconds at which it came.
-    received: float
     #: Monotonic seconds after which nobody waits for the answer.
     deadline: float = inf
     #: The path below which the server is mounted in another one, decoded; empty: it is not.

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from treadle.core.answers import as_told, follows, in_order, numbers, scored
@@ -40,6 +41,8 @@ class OnnxModel:
         self._given = [field for field in (*signature.outputs[:-1], self._scored) if field.name in given]
         self._names = [field.name for field in self._given]
         self._rest = [field for field in signature.outputs if field.name not in given]
+        #: Whether the scored numbers are told as they come, with nothing that follows from them.
+        self._as_is = not (self._rest or self._scored.rising or self._scored.kind == "integer")
         self._data: bytes | None = data
         #: It is called with a multiple of so many rows: see `neighbours`.
         self._multiple = neighbours.at_least(data)
@@ -67,13 +70,14 @@ class OnnxModel:
         return self.predict_packed(feed, rows)
 
     def predict_packed(self, feed: Mapping[str, np.ndarray], rows: int) -> dict[str, np.ndarray]:
-        """Answer for the matrices of `packing`, of so many rows."""
-        more = -rows % self._multiple
-        if more:
-            feed = {name: neighbours.padded(values, more) for name, values in feed.items()}
+        """Answer for the matrices of `packing`, of so many rows, or of one that is there as often as is called for."""
+        if self._multiple > 1:
+            feed = {name: neighbours.padded(values, self._multiple) for name, values in feed.items()}
         values = self._session.run(self._names, feed)
         outputs = {f.name: _shaped(f, value)[:rows] for f, value in zip(self._given, values, strict=True)}
         name = self._scored.name
+        if self._as_is and outputs[name].dtype == np.float64:
+            return outputs
         outputs[name] = in_order(outputs[name].astype(np.float64, copy=False), self._scored)
         if not self._rest:
             outputs[name] = as_told(outputs[name], self._scored)
@@ -96,7 +100,8 @@ class OnnxModel:
         if found is None or other is None:
             return
         before = [self.predict(part) for part in _parts(self.samples)]
-        original, self._session, self.packing = self._session, other, found.matrices
+        matrices = tuple(msgspec.structs.replace(m, multiple=self._multiple) for m in found.matrices)
+        original, self._session, self.packing = self._session, other, matrices
         if not all(map(_same, before, (self.predict(part) for part in _parts(self.samples)))):
             _log.warning(
                 "a model is fed column by column, because its answers would change if they were packed"
@@ -255,7 +260,7 @@ def example() -> Example:
 def _shaped(field: Field, values: np.ndarray) -> np.ndarray:
     """Return an output as its field says: of shape (rows,) or (rows, columns), yes and no as booleans."""
     shaped = values.reshape(-1, len(field.columns)) if field.columns else values.reshape(-1)
-    return shaped.astype(bool, copy=False) if field.kind == "boolean" else shaped
+    return shaped.astype(bool, copy=False) if field.kind == "boolean" and shaped.dtype != bool else shaped
 
 
 def _check_names(inputs: Mapping[str, bool], outputs: list[str], signature: Signature) -> None:

@@ -9,6 +9,7 @@ each row. Several numbers, as the probability of each class, are an object by th
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -42,6 +43,7 @@ class _Body(msgspec.Struct, forbid_unknown_fields=True):
 
 
 _BODY = msgspec.json.Decoder(_Body)
+_ENCODER = msgspec.json.Encoder()
 
 
 def parse(request: Request) -> Call:
@@ -52,27 +54,43 @@ def parse(request: Request) -> Call:
     """
     body: _Body = envelope(_BODY, request.body)
     return Call(
-        read=_reading(body),
-        id=body.id,
-        subject=None if body.subject is None else str(body.subject),
-        keys=_keys(body),
-        received=request.received,
+        _reading(body),
+        request.received,
+        body.id,
+        None if body.subject is None else str(body.subject),
+        _keys(body),
         explain=body.explain,
     )
 
 
 def render(answer: Answer, call: Call) -> Response:  # noqa: ARG001 - other protocols ask what was wanted
     """Return the response to a request."""
-    told = {
-        "id": answer.id,
-        "endpoint": answer.endpoint,
-        "revision": answer.revision,
-        "model": answer.variant.model,
-        "version": answer.variant.version,
-        "variant": answer.variant.name,
-        "predictions": predictions(answer),
-    }
-    return reply(told)
+    variant, names = answer.variant, answer.outputs.names
+    ids = [f"{answer.id}-{row}" for row in range(answer.batch.rows)]
+    rows = list(map(_row_of(names), ids, *map(answer.values, names)))
+    said = (answer.id, answer.endpoint, answer.revision, variant.model, variant.version, variant.name, rows)
+    return Response(body=_ENCODER.encode(_Said(*said)))
+
+
+class _Said(msgspec.Struct, gc=False):
+    """An answer; structs are written in a fraction of the time that mappings take."""
+
+    id: str
+    endpoint: str
+    revision: int
+    model: str
+    version: int
+    variant: str
+    predictions: list[Any]
+
+
+@lru_cache(maxsize=256)
+def _row_of(names: tuple[str, ...]) -> type[msgspec.Struct]:
+    """Return what a row's answer is written from: the id of its prediction and the outputs."""
+    places = [f"f{place}" for place in range(len(names))]
+    return msgspec.defstruct(
+        "Row", ["prediction_id", *places], rename=dict(zip(places, names, strict=True)), gc=False
+    )
 
 
 def predictions(answer: Answer) -> list[dict[str, Any]]:
