@@ -48,8 +48,6 @@ class Matrix(msgspec.Struct, frozen=True):
     name: str
     dtype: Number
     columns: tuple[Column, ...]
-    #: The model is called with a multiple of so many rows; one row may be handed over that often.
-    multiple: int = 1
 
 
 def filled(matrix: Matrix, columns: Mapping[str, np.ndarray], rows: int) -> np.ndarray:
@@ -77,7 +75,6 @@ class Packer:
             ValueError: a column is of a kind whose values are encoded in another way.
         """
         self.name, self._dtype = matrix.name, np.dtype(matrix.dtype)
-        self._multiple = matrix.multiple
         self._sources: list[tuple[str, dict[str | None, float] | None, float]] = []
         limits, may_miss, narrow = [], [], []
         for place, column in enumerate(matrix.columns):
@@ -104,10 +101,7 @@ class Packer:
         ]
 
     def pack(self, values: Values, *, rows: int) -> np.ndarray | None:
-        """Return the matrix of the values of a request; None: one of them needs a closer look.
-
-        That of one row has as many of it as the model is called with.
-        """
+        """Return the matrix of the values of a request; None: one of them needs a closer look."""
         if rows == 1 and self._dtype != np.int64:
             one = self._packed_row(values)
             if one is not None:
@@ -147,7 +141,7 @@ class Packer:
             elif narrow:
                 value = _FLOAT32.unpack(_FLOAT32.pack(value))[0]
             row.append(value)
-        return np.array([row] * self._multiple, dtype=self._dtype)
+        return np.array([row], dtype=self._dtype)
 
     def _whole(self, lists: Sequence[Sequence[Any]]) -> np.ndarray | None:
         try:

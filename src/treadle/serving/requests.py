@@ -129,6 +129,16 @@ class Reader:
         Raises:
             InvalidInput: as for `rows`; `place(name, row)` makes its `field`.
         """
+        try:
+            found = msgspec.convert(columns, self._table)
+        except msgspec.ValidationError:
+            return self._batch(self._one_by_one(columns, place), place)
+        return self._batch(dict(zip(self.fields, _ASTUPLE(found), strict=True)), place)
+
+    def _one_by_one(
+        self, columns: Mapping[str, Sequence[Any]], place: Callable[[str, int], str]
+    ) -> dict[str, Sequence[Any]]:
+        """Read columns so slowly that it can be said which value does not fit."""
         for name in columns:
             if name not in self.fields:
                 msg = f"Unknown field {name!r}. {closest(name, self.fields)}"
@@ -138,7 +148,7 @@ class Reader:
             if name not in columns:
                 raise _missing(field, name)
             typed[name] = self._typed(field, columns[name], place)
-        return self._batch(typed, place)
+        return typed
 
     def _typed(self, field: Field, values: Sequence[Any], place: Callable[[str, int], str]) -> list[Any]:
         try:
@@ -157,8 +167,9 @@ class Reader:
         return Batch(rows, dict(zip(self.fields, columns)), self._from_rows)  # noqa: B905 - one struct's fields
 
     def _batch(self, values: dict[str, Sequence[Any]], place: Callable[[str, int], str]) -> Batch:
+        lengths = set(map(len, values.values()))
         rows = len(next(iter(values.values()), ()))
-        for name, column in values.items():
+        for name, column in values.items() if len(lengths) > 1 else ():
             if len(column) != rows:
                 first = next(iter(values))
                 msg = f"Field {name!r} has {len(column)} values, {first!r} has {rows}. Expected one for each row."

@@ -48,6 +48,8 @@ _ACCEPTED = {
 _NAME_OF = {kind: name for name, kind in NUMPY.items()}
 _NAMES = {"integer": "INT64", "float": "FP32", "boolean": "BOOL", "timestamp": "INT64", "date": "INT64"}
 _LENGTH = struct.Struct("<I")
+#: What reads a single value of the usual types, for which NumPy would have to make an array.
+_ONE = {name: struct.Struct(f"<{code}") for name, code in {"INT64": "q", "FP32": "f", "FP64": "d"}.items()}
 
 
 def datatype_of(field: Field) -> str:
@@ -70,10 +72,11 @@ def count_of(name: str, shape: Sequence[int]) -> int:
     Raises:
         InvalidInput: its shape is not [rows] or [rows, 1].
     """
-    if not shape or len(shape) > 2 or shape[0] < 0 or (len(shape) == 2 and shape[1] != 1):
+    dimensions = len(shape)
+    if not 0 < dimensions < 3 or shape[0] < 0 or (dimensions == 2 and shape[1] != 1):
         msg = f"Input {name!r} has the shape {list(shape)}. Expected [rows] or [rows, 1]."
         raise InvalidInput(msg, field=name)
-    return int(shape[0])
+    return shape[0]
 
 
 def check_type(name: str, datatype: str, expected: frozenset[str]) -> None:
@@ -119,6 +122,8 @@ def from_bytes(datatype: str, data: bytes, count: int, *, name: str) -> list[Any
         raise InvalidInput(msg, field=name)
     if datatype == "BOOL":
         return [value != 0 for value in data]
+    if count == 1 and datatype in _ONE:
+        return [*_ONE[datatype].unpack(data)]
     return list(np.frombuffer(data, dtype=kind).tolist())
 
 
@@ -145,6 +150,11 @@ def datatype_of_array(values: np.ndarray) -> str:
 
 
 def _strings(data: bytes, count: int, name: str) -> list[str]:
+    if count == 1 and len(data) >= _LENGTH.size and _LENGTH.unpack_from(data)[0] == len(data) - _LENGTH.size:
+        try:
+            return [data[_LENGTH.size :].decode()]
+        except UnicodeDecodeError:
+            pass  # it is told below
     found: list[str] = []
     place = 0
     while place < len(data) and len(found) <= count:

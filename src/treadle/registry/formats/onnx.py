@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
-import msgspec
 import numpy as np
 
 from treadle.core.answers import as_told, follows, in_order, numbers, scored
@@ -16,6 +16,7 @@ from treadle.core.packing import Matrix, filled
 from treadle.core.signature import Field, Signature
 from treadle.registry import neighbours
 from treadle.registry.asked import Asked
+from treadle.registry.binding import OneRow
 from treadle.registry.format import TOLERANCE, Example, Saved, Trial, differences
 from treadle.registry.packing import packed
 from treadle.registry.protobuf import refuse_external_data
@@ -50,6 +51,8 @@ class OnnxModel:
         self.samples: Mapping[str, np.ndarray] | None = None
         #: What it can be fed instead of its columns, once `pack` has tried that: see `core.packing`.
         self.packing: tuple[Matrix, ...] = ()
+        #: What runs one row, where all that it is fed and gives are numbers.
+        self._one: OneRow | None = None
         #: What computes it, and why it is not what was asked for; empty: it is.
         self.provider, self.fallback = "cpu", ""
 
@@ -70,11 +73,8 @@ class OnnxModel:
         return self.predict_packed(feed, rows)
 
     def predict_packed(self, feed: Mapping[str, np.ndarray], rows: int) -> dict[str, np.ndarray]:
-        """Answer for the matrices of `packing`, of so many rows, or of one that is there as often as is called for."""
-        if self._multiple > 1:
-            feed = {name: neighbours.padded(values, self._multiple) for name, values in feed.items()}
-        values = self._session.run(self._names, feed)
-        outputs = {f.name: _shaped(f, value)[:rows] for f, value in zip(self._given, values, strict=True)}
+        """Answer for the matrices of `packing`, of so many rows."""
+        outputs = self._one(feed) if rows == 1 and self._one is not None else self._run(feed, rows)
         name = self._scored.name
         if self._as_is and outputs[name].dtype == np.float64:
             return outputs
@@ -84,6 +84,12 @@ class OnnxModel:
             return outputs
         rest = {field.name: follows(field, outputs[name], self._scored) for field in self._rest}
         return {field.name: {**outputs, **rest}[field.name] for field in self._signature.outputs}
+
+    def _run(self, feed: Mapping[str, np.ndarray], rows: int) -> dict[str, np.ndarray]:
+        if self._multiple > 1:
+            feed = {name: neighbours.padded(values, self._multiple) for name, values in feed.items()}
+        values = self._session.run(self._names, feed)
+        return {f.name: _shaped(f, value)[:rows] for f, value in zip(self._given, values, strict=True)}
 
     def pack(self) -> None:
         """Take matrices from now on, where the golden rows then get the very same bits, alone and together."""
@@ -100,8 +106,7 @@ class OnnxModel:
         if found is None or other is None:
             return
         before = [self.predict(part) for part in _parts(self.samples)]
-        matrices = tuple(msgspec.structs.replace(m, multiple=self._multiple) for m in found.matrices)
-        original, self._session, self.packing = self._session, other, matrices
+        original, self._session, self.packing = self._session, other, found.matrices
         if not all(map(_same, before, (self.predict(part) for part in _parts(self.samples)))):
             _log.warning(
                 "a model is fed column by column, because its answers would change if they were packed"
@@ -109,6 +114,25 @@ class OnnxModel:
             self._session, self.packing = original, ()
             return
         self._data = found.model
+        self._bind(self.samples)
+
+    def _bind(self, samples: Mapping[str, np.ndarray]) -> None:
+        """Run one row with arrays that are bound once, where golden rows then get the very same bits."""
+        first = next(part for part in _parts(samples) if len(next(iter(part.values()))) == 1)
+        feed = {m.name: neighbours.padded(filled(m, first, 1), self._multiple) for m in self.packing}
+        given = dict(zip(self._names, self._session.run(self._names, feed), strict=True))
+        before = [self.predict(part) for part in _parts(samples)]
+        try:
+            self._one = OneRow(
+                self._session, feed, given, seen={f.name: partial(_shaped, f) for f in self._given}
+            )
+            is_same = all(map(_same, before, (self.predict(part) for part in _parts(samples))))
+        # Whatever a runtime says of an output that it cannot put where it is told: it is called as usual.
+        except Exception as error:  # noqa: BLE001
+            _log.debug("one row of a model is run as several are: %s", error)
+            is_same = False
+        if not is_same:
+            self._one = None
 
     def steady(self) -> None:
         """Be called from now on with as many rows at a time as golden rows need to get the same bits in any company."""
@@ -135,11 +159,11 @@ class OnnxModel:
             self.fallback = f"{type(error).__name__}: {error}" if not str(error) else str(error)
             _log.warning("a model is computed on cpu instead of %s: %s", provider, self.fallback)
             return
-        self._session, self.provider = other, provider
+        self._session, self.provider, self._one = other, provider, None
 
     def _try_on(self, other: Any) -> None:
         assert self.samples is not None
-        usual = self._session
+        usual, self._one = self._session, None
         expected = numbers(self.predict(self.samples), self._signature)
         self._session = other
         try:

@@ -53,7 +53,31 @@ class _Body(msgspec.Struct):
     outputs: list[_Output] = []
 
 
-_BODY = msgspec.json.Decoder(_Body)
+class _Tensor(msgspec.Struct):
+    """An output, written from a struct as the whole answer is: that takes a fraction of the time that mappings take."""
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+    parameters: dict[str, int] | msgspec.UnsetType = msgspec.UNSET
+    data: list[Any] | msgspec.UnsetType = msgspec.UNSET
+
+
+class _By(msgspec.Struct):
+    revision: int
+    variant: str
+    model: str
+
+
+class _Said(msgspec.Struct):
+    model_name: str
+    model_version: str
+    id: str
+    parameters: _By
+    outputs: list[_Tensor]
+
+
+_BODY, _ENCODER = msgspec.json.Decoder(_Body), msgspec.json.Encoder()
 _KEYS = msgspec.json.Decoder(list[dict[str, str | int | float | bool | None]])
 
 
@@ -84,34 +108,19 @@ def render(answer: Answer, call: Call) -> Response:
         InvalidInput: an output was asked for that the model does not have.
     """
     body: _Body = call.asked
-    outputs, blobs = [], []
+    outputs, blobs, variant = [], [], answer.variant
     everything = bool(body.parameters.get("binary_data_output", False))
     for name, binary in _wanted(body, answer, everything):
         values = tensors.as_texts(answer.outputs[name])
-        told: dict[str, Any] = {
-            "name": name,
-            "datatype": tensors.datatype_of_array(values),
-            "shape": list(values.shape),
-        }
+        told = _Tensor(name, tensors.datatype_of_array(values), values.shape)
         if binary:
             blobs.append(tensors.to_bytes(values))
-            told["parameters"] = {"binary_data_size": len(blobs[-1])}
+            told.parameters = {"binary_data_size": len(blobs[-1])}
         else:
-            told["data"] = values.reshape(-1).tolist()
+            told.data = values.reshape(-1).tolist()
         outputs.append(told)
-    head = msgspec.json.encode(
-        {
-            "model_name": answer.endpoint,
-            "model_version": str(answer.variant.version),
-            "id": answer.id,
-            "parameters": {
-                "revision": answer.revision,
-                "variant": answer.variant.name,
-                "model": answer.variant.model,
-            },
-            "outputs": outputs,
-        }
-    )
+    by = _By(answer.revision, variant.name, variant.model)
+    head = _ENCODER.encode(_Said(answer.endpoint, str(variant.version), answer.id, by, outputs))
     if not blobs:
         return Response(body=head)
     headers = (("content-type", "application/octet-stream"), (_HEADER, str(len(head))))
@@ -278,26 +287,29 @@ def _split(request: Request) -> tuple[_Body, bytes]:
 
 def _read(reader: Reader, body: _Body, binary: bytes) -> Batch:
     columns: dict[str, Sequence[Any]] = {}
-    place = 0
+    fields, place, checked = reader.fields, 0, 0
     for tensor in body.inputs:
-        if tensor.name in columns:
-            msg = f"Input {tensor.name!r} came twice. Expected it once."
-            raise InvalidInput(msg, field=tensor.name)
+        name, datatype = tensor.name, tensor.datatype
+        if name in columns:
+            msg = f"Input {name!r} came twice. Expected it once."
+            raise InvalidInput(msg, field=name)
         size = tensor.parameters.get("binary_data_size")
-        count = tensors.count_of(tensor.name, tensor.shape)
-        reader.check_count(count, tensor.name)
-        field = reader.fields.get(tensor.name)
+        count = tensors.count_of(name, tensor.shape)
+        if count != checked or not count:
+            reader.check_count(count, name)
+            checked = count
+        field = fields.get(name)
         if field is None:
-            columns[tensor.name] = ()
+            columns[name] = ()
             continue
-        tensors.check_type(tensor.name, tensor.datatype, tensors.accepted(field))
+        tensors.check_type(name, datatype, tensors.accepted(field))
         if size is None:
             data = _flat(tensor, count)
         else:
             size = _checked_size(tensor, size, len(binary) - place)
-            data = tensors.from_bytes(tensor.datatype, binary[place : place + size], count, name=tensor.name)
+            data = tensors.from_bytes(datatype, binary[place : place + size], count, name=name)
             place += size
-        columns[tensor.name] = tensors.values_of(field, tensor.datatype, data)
+        columns[name] = tensors.values_of(field, datatype, data)
     if place != len(binary) and all(name in reader.fields for name in columns):
         msg = (
             f"{len(binary)} bytes stand behind the JSON, but the inputs' binary_data_size add up to {place}."
@@ -318,12 +330,16 @@ def _flat(tensor: _Input, count: int) -> list[Any]:
     if isinstance(data, msgspec.UnsetType):
         msg = f"Input {tensor.name!r} has no data. Expected 'data', or 'binary_data_size' in its parameters."
         raise InvalidInput(msg, field=tensor.name)
-    if len(tensor.shape) == 2 and all(isinstance(part, list) and len(part) == 1 for part in data):
+    if len(tensor.shape) == 2 and data and isinstance(data[0], list) and all(map(_is_alone, data)):
         data = [part[0] for part in data]
     if len(data) != count:
         msg = f"Input {tensor.name!r} has {len(data)} values. Expected {math.prod(tensor.shape)}, as its shape says."
         raise InvalidInput(msg, field=tensor.name)
     return data
+
+
+def _is_alone(part: Any) -> bool:
+    return isinstance(part, list) and len(part) == 1
 
 
 def check_wanted(asked: Mapping[str, Mapping[str, Any]], answer: Answer) -> None:
