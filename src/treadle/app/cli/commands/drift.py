@@ -1,4 +1,4 @@
-"""`treadle drift`: what has changed since a model was trained, and how much that matters."""
+"""`treadle drift`: what has changed since a model was trained."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`treadle estimate`: how good a model's answers probably are, before outcomes are known."""
+"""`treadle estimate`: how good answers probably are, before outcomes come."""
 
 from __future__ import annotations
 
