@@ -1,4 +1,4 @@
-"""`treadle alerts`: what a person should know, who has taken it on, and what nobody wants to hear now."""
+"""`treadle alerts`: what a person should know, and who has taken it on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`treadle slo`: what is promised of endpoints, data and models, and what is left of the error budgets."""
+"""`treadle slo`: what is promised, and what is left of the error budgets."""
 
 from __future__ import annotations
 
