@@ -101,9 +101,21 @@ class Server:
         """Send requests one after the other over one connection, and return CPU milliseconds for each."""
         return self.drive(path, body, requests=requests).cpu_ms
 
-    def memory(self) -> float:
-        """Return the megabytes that its largest process holds: what it shares with others counts in part."""
-        return max((_pss(folder) for folder in self.folders()), default=0.0)
+    def memory(self, *, beside: str = "") -> float:
+        """Return the megabytes that its largest process holds: what it shares with others counts in part.
+
+        A process in whose command line `beside` stands is not looked at.
+        """
+        looked = [
+            folder
+            for folder in self.folders()
+            if not beside or beside not in (folder / "cmdline").read_bytes().decode()
+        ]
+        return max((_pss(folder) for folder in looked), default=0.0)
+
+    def memory_of_all(self) -> float:
+        """Return the megabytes that all its processes hold together."""
+        return sum(_pss(folder) for folder in self.folders())
 
     def close(self) -> None:
         """End its whole session."""

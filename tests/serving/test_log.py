@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from treadle.core.clock import monotonic
 from treadle.core.errors import StoreUnavailable
 from treadle.serving import wal
 from treadle.serving.entries import OutcomeEntry, pack, unpack_all
@@ -19,6 +20,18 @@ def ids(root):
     folders = sorted(root.iterdir()) if root.exists() else []
     found = [p for f in folders for s in wal.segments(f) for p in wal.entries(s) if len(p) > 1]
     return [entry.request_id for payload in found for entry in unpack_all(payload)]
+
+
+def until(true, *, seconds=20.0):
+    end = monotonic() + seconds
+    while not true():
+        assert monotonic() < end
+        threading.Event().wait(0.01)
+
+
+def make_folder(path):
+    path.mkdir(parents=True)
+    return path
 
 
 def commit(log, name, *, timeout=60.0):
@@ -121,6 +134,28 @@ def test_a_segment_is_completed_by_size(make, tmp_path):
 
     sealed = [path for path in wal.segments(tmp_path / LOGS / "s1") if path.suffix == wal.SEALED]
     assert len(sealed) >= 2
+
+
+@pytest.mark.parametrize("durability", ["async", "sync"])
+def test_what_waits_for_the_tables_is_bounded_over_all_logs_of_the_project(make, tmp_path, durability):
+    left = wal.Segment(make_folder(tmp_path / LOGS / "dead"), 1)
+    left.append([bytes(10_000)])
+    log = make(durability=durability, seal_bytes=1, max_spool=9_000)
+    log.put(entry("r1"))
+    until(lambda: not log.put(entry("r2")))
+    dropped = log.dropped
+
+    with pytest.raises(
+        StoreUnavailable, match=r"9000 bytes wait for the tables \(setting serving.max_spool\)"
+    ):
+        log.commit(entry("r3"), lambda problem: None)
+    left.path.unlink()
+    until(lambda: log.put(entry("r4")))
+
+    assert dropped > 0
+    log.close()
+    assert "r4" in ids(tmp_path / LOGS)
+    assert "r3" not in ids(tmp_path / LOGS)
 
 
 def broken_append(self, payloads, *, code, real):

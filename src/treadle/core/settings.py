@@ -149,6 +149,8 @@ class ServingSettings(Section, frozen=True, kw_only=True):
     durability: Literal["async", "sync"] = "async"
     #: Seconds between flushes of the prediction log: what `async` may lose when the process is killed.
     flush_interval: float = 0.5
+    #: Bytes of the log that may wait on this machine for the tables; what comes beyond that is dropped and counted, or refused (`sync`).
+    max_spool: int = 4 * 1024**3
     #: Fraction of the requests whose predictions are logged; those that somebody has to look at are, whatever it says.
     sample: float = 1.0
     #: Fields (inputs, key columns, `subject`) that are left out of the log, separated by commas.

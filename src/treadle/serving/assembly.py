@@ -162,5 +162,6 @@ def _log(root: Path, server: str, settings: ServingSettings) -> PredictionLog:
         server=server,
         durability=settings.durability,
         flush_interval=settings.flush_interval,
+        max_spool=settings.max_spool,
         discretion=discretion(settings),
     )

@@ -18,7 +18,7 @@ from typing import Literal
 
 from treadle.core.clock import SystemClock, monotonic
 from treadle.core.errors import StoreUnavailable
-from treadle.serving import wal
+from treadle.serving import spool, wal
 from treadle.serving.discretion import Discretion
 from treadle.serving.entries import Entry, join, pack
 from treadle.serving.spool import LOCK as LOCK
@@ -52,16 +52,19 @@ class PredictionLog:
         buffer: int = 32 * 1024 * 1024,
         seal_bytes: int = 2 * 1024 * 1024,
         seal_after: float = 30.0,
+        max_spool: int = 4 * 1024**3,
         discretion: Discretion | None = None,
     ) -> None:
-        """Prepare a log for the project at `root`; `buffer` and `seal_bytes` are bytes, the rest seconds.
+        """Prepare a log for the project at `root`; `buffer`, `seal_bytes` and `max_spool` are bytes, the rest seconds.
 
+        `max_spool` is how much may wait for the tables, of all logs of the project on this machine.
         `discretion` says what of an entry is kept; None: everything.
         """
         self.server, self.folder = server, root / LOGS / server
         self.durability = durability
         self._flush_interval, self._limit = flush_interval, buffer
         self._seal_bytes, self._seal_after = seal_bytes, seal_after
+        self._max_spool, self._is_full = max_spool, False
         self._discretion = discretion
         self._changed = threading.Condition()
         self._waiting: list[Item] = []
@@ -102,6 +105,7 @@ class PredictionLog:
     def start(self) -> None:
         """Start the thread that writes."""
         self._write_out([_PROBE], [])
+        self._look_at_spool()
         self._thread = threading.Thread(target=self._run, name="treadle-log", daemon=True)
         self._thread.start()
 
@@ -111,7 +115,7 @@ class PredictionLog:
         if payload is None:
             return True
         with self._changed:
-            if self._closing or self._waiting_bytes + len(payload) > self._limit:
+            if self._refuses(payload):
                 self.dropped += 1
                 return False
             self._add(payload, None)
@@ -128,10 +132,9 @@ class PredictionLog:
             done(None)
             return
         with self._changed:
-            if self._closing or self._waiting_bytes + len(payload) > self._limit:
+            if self._refuses(payload):
                 self.dropped += 1
-                msg = f"The prediction log {self.folder} takes no more entries now. Try again in a moment."
-                raise self.problem or StoreUnavailable(msg)
+                raise self.problem or StoreUnavailable(self._refusal())
             self._add(payload, done)
             self._changed.notify()
 
@@ -160,6 +163,17 @@ class PredictionLog:
             return None
         return pack(kept)
 
+    def _refuses(self, payload: bytes) -> bool:
+        return self._closing or self._is_full or self._waiting_bytes + len(payload) > self._limit
+
+    def _refusal(self) -> str:
+        if self._is_full:
+            return (
+                f"The prediction log {self.folder} takes no more entries: {self._max_spool} bytes wait for the tables "
+                "(setting serving.max_spool). See whether the store of the tables answers."
+            )
+        return f"The prediction log {self.folder} takes no more entries now. Try again in a moment."
+
     def _release(self) -> None:
         if self._lock >= 0:
             os.close(self._lock)
@@ -180,8 +194,16 @@ class PredictionLog:
             self._flush(batch)
             if closing or seal_now or self._due():
                 self._complete()
+                self._look_at_spool()
+            elif self._is_full:
+                self._look_at_spool()
             if closing:
                 return
+
+    def _look_at_spool(self) -> None:
+        """Note whether so much waits that no more is taken; what waits is looked at when a segment is complete."""
+        with suppress(OSError):
+            self._is_full = spool.size(self.folder.parent) > self._max_spool
 
     def _flush(self, batch: list[Item]) -> None:
         if not batch and not self.problem:

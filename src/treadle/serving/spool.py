@@ -30,6 +30,16 @@ def complete(folder: Path) -> list[Path]:
     return [path for path in wal.segments(folder) if path.suffix == wal.SEALED]
 
 
+def size(logs: Path) -> int:
+    """Return the bytes of all segments that wait."""
+    found = 0
+    for folder in folders(logs):
+        for path in wal.segments(folder):
+            with suppress(FileNotFoundError):
+                found += path.stat().st_size
+    return found
+
+
 def something(logs: Path) -> bool:
     """Return whether a look at the tables is worth it: complete segments, or a folder whose owner has died."""
     return any(complete(folder) or _is_left(folder) for folder in folders(logs))
