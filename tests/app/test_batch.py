@@ -60,6 +60,55 @@ def test_an_endpoint_whose_versions_answer_together_is_asked_as_a_whole(shop, ty
     assert scored["model_version"].to_list() == ["buys/1 + buys/1"] * 2
 
 
+def test_a_batch_may_be_logged_and_its_outcomes_find_it(shop, typed, monkeypatch):
+    pl.DataFrame({"visit": ["a", "b", "c"], "pages": [3, 7, 9]}).write_parquet("in.parquet")
+    monkeypatch.setenv("TREADLE_SERVING__REDACT_DROP", "secret")
+
+    done = typed(
+        "batch",
+        "buys",
+        "in.parquet",
+        "-o",
+        "out",
+        "--log",
+        "--key",
+        "visit",
+        "--processes",
+        "1",
+        "--part-rows",
+        "2",
+    )
+    again = typed("batch", "buys", "in.parquet", "-o", "out", "--log", "--key", "visit", "--part-rows", "2")
+    refused = typed("batch", "buys/1", "in.parquet", "-o", "no", "--log")
+    with td.open() as workspace, workspace.predictor("buys") as predictor:
+        logged = workspace.predictions.scan("buys").collect().sort("key")
+        said = [predictor.predict({"pages": pages})["probability"] for pages in (3, 7, 9)]
+
+    assert (done.code, again.code) == (0, 0)
+    assert (refused.code, "the log is an endpoint's" in refused.err) == (2, True)
+    assert logged["key"].to_list() == ['{"visit":"a"}', '{"visit":"b"}', '{"visit":"c"}']
+    assert logged["probability"].to_list() == said
+    assert logged["inputs"].to_list() == ['{"pages":3}', '{"pages":7}', '{"pages":9}']
+    assert logged["prediction_id"].n_unique() == 3
+    assert logged.select("model", "version", "variant", "propensity", "sampled").unique().rows() == [
+        ("buys", 1, "batch", 1.0, 1.0)
+    ]
+
+
+def test_of_a_logged_batch_a_sample_is_kept_and_fields_are_hashed(shop, monkeypatch):
+    pl.DataFrame({"pages": [n % 9 for n in range(4_000)]}).write_parquet("in.parquet")
+    for name, value in (("SAMPLE", "0.25"), ("REDACT_HASH", "pages"), ("REDACT_KEY", "k")):
+        monkeypatch.setenv(f"TREADLE_SERVING__{name}", value)
+
+    with td.open() as workspace:
+        workspace.batch("buys", "in.parquet", output="out", log=True)
+        logged = workspace.predictions.scan("buys").collect()
+
+    assert 850 < logged.height < 1_150
+    assert logged["sampled"].unique().to_list() == [0.25]
+    assert logged["inputs"].str.contains(r'^\{"pages":"[0-9a-f]{32}"\}$').all()
+
+
 def test_a_table_takes_one_batch_after_the_other_and_none_twice(shop, typed):
     pl.DataFrame({"visit": ["a", "b"], "pages": ["3", "many"]}).write_csv("one.csv")
     pl.DataFrame({"visit": ["c"], "pages": ["5"]}).write_csv("two.csv")

@@ -30,10 +30,14 @@ class Scored(Drifted):
         misfits: Literal["reject", "stop"] = "reject",
         prefix: str = "",
         part_rows: int | None = None,
+        log: bool = False,
+        key: Sequence[str] = (),
         processes: int = 1,
         engine: Literal["process", "ray"] = "process",
     ) -> Manifest:
         """Score files (patterns as `in/*.parquet`) or rows of a dataset with an endpoint, `delay@champion` or `delay/3`.
+
+        With `log` the predictions go into the endpoint's log too, and outcomes find them by the columns `key`.
 
         `output` is a new folder, a file that ends in `.parquet`, or `table:NAME`. A batch that was killed goes on where it
         stopped when it is asked for again; one that is complete is only read. With several `processes`, call it under
@@ -55,6 +59,8 @@ class Scored(Drifted):
             misfits=misfits,
             prefix=prefix,
             part_rows=PART_ROWS if part_rows is None else part_rows,
+            log=log,
+            key=tuple(key),
         )
         asked = scoring.Request(
             target=target, rows=rows, output=str(output), options=options, processes=processes, engine=engine

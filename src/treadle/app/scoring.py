@@ -22,7 +22,9 @@ from treadle.registry.collection import refuse_collected
 from treadle.serving import mixture
 from treadle.serving.batch import batch, inputs, plan
 from treadle.serving.batch.batch import Manifest, Place
+from treadle.serving.batch.logged import Logging
 from treadle.serving.batch.plan import Options, Target
+from treadle.serving.discretion import discretion
 
 _ENDING = ".parquet"
 #: Where tables of scored rows are.
@@ -87,6 +89,7 @@ def run(workspace: Wiring, asked: Request, *, progress: Progress) -> Manifest:
         msg = f"{asked.processes} processes and parts of {asked.options.part_rows} rows came. Expected positive numbers."
         raise InvalidInput(msg, field="processes")
     answering = _answering(workspace, asked.target)
+    logging = _logging(workspace, asked.options, answering)
     place, table, file = _place(workspace, asked.output)
     with place.held():
         found = place.finished() or place.begun()
@@ -108,7 +111,10 @@ def run(workspace: Wiring, asked: Request, *, progress: Progress) -> Manifest:
             engine=asked.engine,
             address=workspace.settings.compute.address,
             progress=progress,
+            logging=logging,
         )
+        if logging is not None:
+            batch.into_log(fresh, place, workspace.tables, logging.table)
         if table:
             batch.into_table(fresh, place, workspace.tables, f"{TABLES}/{table}")
         if file is not None:
@@ -178,6 +184,35 @@ def _answering(workspace: Wiring, asked: str) -> _Answering:
         members=tuple(f"{one.model}/{one.version}" for one in versions) if together else (),
     )
     return _Answering(target, versions[0], tuple(variants), revision.traffic if together else None)
+
+
+def _logging(workspace: Wiring, options: Options, answering: _Answering) -> Logging | None:
+    """Return what the prediction log is told of a batch; None: nothing.
+
+    Raises:
+        InvalidInput: nothing was asked that has a log.
+    """
+    if not options.log:
+        if options.key:
+            msg = "Columns to know outcomes by are for the log, which was not asked for. Add --log, or leave --key out."
+            raise InvalidInput(msg, field="key")
+        return None
+    target = answering.target
+    if not target.endpoint:
+        msg = f"{target.model}/{target.version} is a version, and the log is an endpoint's. Name an endpoint, or leave the log out."
+        raise InvalidInput(msg, field="log")
+    return Logging(
+        endpoint=target.endpoint,
+        revision=target.revision,
+        model=target.model,
+        version=target.version,
+        at=workspace.clock.now(),
+        key=options.key,
+        members=tuple((one.name, one.model, one.version) for one in answering.variants)
+        if target.members
+        else (),
+        discretion=discretion(workspace.settings.serving),
+    )
 
 
 def _place(workspace: Wiring, output: str) -> tuple[Place, str, Path | None]:

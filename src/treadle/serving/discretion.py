@@ -6,7 +6,7 @@ Everything here happens before an entry is made bytes, so what is left out is on
 from __future__ import annotations
 
 import hmac
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 #: Requests whose answer a person still has to look at, or that got none, are kept whatever the fraction.
-_ALWAYS = frozenset({"abstain", "review", "ask"})
+ALWAYS = frozenset({"abstain", "review", "ask"})
 _SUBJECT = "subject"
 _SALT = "log"
 
@@ -49,7 +49,7 @@ class Discretion:
     def of(self, entry: Entry) -> Entry | None:
         """Return what is kept of an entry; None: nothing, its request is not in the sample. Outcomes always are."""
         if isinstance(entry, PredictionEntry):
-            fraction = 1.0 if _ALWAYS.intersection(entry.decisions or ()) else self.fraction
+            fraction = 1.0 if ALWAYS.intersection(entry.decisions or ()) else self.fraction
             # All workers, and the shadows of a request, agree.
             if fraction < 1 and bucket(entry.request_id, salt=_SALT) >= fraction * BUCKETS:
                 return None
@@ -57,21 +57,25 @@ class Discretion:
         return self._redacted(entry) if self.dropped or self.hashed else entry
 
     def _redacted(self, entry: Entry) -> Entry:
-        keys = [self._key(key) for key in entry.keys] if entry.keys else entry.keys
+        keys = [self.key(key) for key in entry.keys] if entry.keys else entry.keys
         if not isinstance(entry, PredictionEntry):
             return msgspec.structs.replace(entry, keys=keys)
-        inputs = {
-            name: [self.hash(value) for value in values] if name in self.hashed else values
-            for name, values in entry.inputs.items()
-            if name not in self.dropped
-        }
+        inputs = self.inputs(entry.inputs)
         subject = None if _SUBJECT in self.dropped else entry.subject
         if subject is not None and _SUBJECT in self.hashed:
             subject = self.hash(subject)
         is_whole = keys is not None and None not in keys
         return msgspec.structs.replace(entry, inputs=inputs, subject=subject, keys=keys if is_whole else None)
 
-    def _key(self, text: str | None) -> str | None:
+    def inputs(self, inputs: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
+        """Return what is kept of inputs: name → one value for each row."""
+        return {
+            name: [self.hash(value) for value in values] if name in self.hashed else values
+            for name, values in inputs.items()
+            if name not in self.dropped
+        }
+
+    def key(self, text: str | None) -> str | None:
         """Return the text of a key as it is kept; None: none of its columns is."""
         if text is None:
             return None

@@ -18,8 +18,9 @@ from treadle.core.ids import digest_of
 from treadle.core.progress import Progress
 from treadle.core.records import Record
 from treadle.core.servable import Servable
-from treadle.serving.batch import spread
-from treadle.serving.batch.parts import DONE, REJECTED, STATE, Done
+from treadle.serving.batch import logged, spread
+from treadle.serving.batch.logged import Logging
+from treadle.serving.batch.parts import DONE, LOG, REJECTED, STATE, Done
 from treadle.serving.batch.plan import Part, Plan
 from treadle.store.failures import of_os_error
 from treadle.store.files import flush_file, flush_folder, part_name, replacing
@@ -136,6 +137,7 @@ def run(
     engine: str,
     address: str,
     progress: Progress,
+    logging: Logging | None = None,
 ) -> tuple[Done, ...]:
     """Score the parts of a plan that are not there yet, and return what became of all.
 
@@ -147,7 +149,8 @@ def run(
     found = _done(place)
     missing = [part for part in plan.parts if part.number not in found]
     counted = sum(done.rows + done.rejected for done in found.values())
-    for done in _scored(missing, plan, place, load, processes, engine, address):
+    work = spread.Work(load=load, plan=plan, folder=place.folder.absolute(), logging=logging)
+    for done in _scored(missing, work, processes, engine, address):
         found[done.number] = done
         counted += done.rows + done.rejected
         progress.advance(counted, plan.rows)
@@ -200,6 +203,16 @@ def into_table(plan: Plan, place: Place, tables: Tables, name: str) -> None:
         )
 
 
+def into_log(plan: Plan, place: Place, tables: Tables, table: str) -> None:
+    """Deliver what the parts left for the prediction log, each exactly once, also where this was killed on the way."""
+    there = tables.delivered(table, sender=plan.id)
+    for part in plan.parts[there:]:
+        left = place.state / LOG / part.name
+        if left.exists():
+            frame = pl.read_parquet(left)
+            logged.deliver(tables, table, frame, sender=plan.id, number=part.number + 1)
+
+
 def rejected_of(place: Place) -> pl.LazyFrame | None:
     """Return the rows that did not fit, each with its reason; None: all did."""
     files = sorted((place.folder / REJECTED).glob("part-*.parquet"))
@@ -207,15 +220,8 @@ def rejected_of(place: Place) -> pl.LazyFrame | None:
 
 
 def _scored(
-    missing: Sequence[Part],
-    plan: Plan,
-    place: Place,
-    load: Callable[[], Servable],
-    processes: int,
-    engine: str,
-    address: str,
+    missing: Sequence[Part], work: spread.Work, processes: int, engine: str, address: str
 ) -> Iterable[Done]:
-    work = spread.Work(load=load, plan=plan, folder=place.folder.absolute())
     if engine == "ray":
         return spread.on_ray(work, missing, address=address)
     if min(processes, len(missing)) < 2:

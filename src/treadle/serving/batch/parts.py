@@ -17,6 +17,7 @@ from treadle.core.records import Record, Variant
 from treadle.core.servable import Servable
 from treadle.core.signature import Field
 from treadle.serving.batch import plan as plans
+from treadle.serving.batch.logged import Logging
 from treadle.serving.batch.plan import Part, Plan
 from treadle.serving.batch.rows import Sifted
 from treadle.serving.calls import answered
@@ -25,7 +26,7 @@ from treadle.store.files import replacing
 
 #: Rows that the model is called with at a time.
 CALL_ROWS = 16_384
-STATE, DONE, REJECTED = ".treadle-batch", "done", "rejected"
+STATE, DONE, REJECTED, LOG = ".treadle-batch", "done", "rejected", "log"
 
 
 class Done(Record, frozen=True, kw_only=True):
@@ -39,8 +40,10 @@ class Done(Record, frozen=True, kw_only=True):
     rejected_digest: str = ""
 
 
-def score(part: Part, plan: Plan, *, servable: Servable, folder: Path) -> Done:
-    """Score a part; what was done already is read and not done again.
+def score(
+    part: Part, plan: Plan, *, servable: Servable, folder: Path, logging: Logging | None = None
+) -> Done:
+    """Score a part; what was done already is read and not done again. `logging` leaves beside it what the log gets.
 
     Raises:
         InvalidInput: a row does not fit, and the batch is to stop at one.
@@ -59,11 +62,14 @@ def score(part: Part, plan: Plan, *, servable: Servable, folder: Path) -> Done:
         )
         raise InvalidInput(msg)
     try:
+        scored, outputs = _scored(sifted, plan, servable)
+        if logging is not None:
+            _log(logging, sifted.rows, outputs, part, plan, servable=servable, folder=folder)
         done = Done(
             number=part.number,
             rows=sifted.rows.height,
             rejected=0 if rejected is None else rejected.height,
-            digest=_written(_scored(sifted, plan, servable), folder / part.name),
+            digest=_written(scored, folder / part.name),
             rejected_digest="" if rejected is None else _written(rejected, folder / REJECTED / part.name),
         )
         with replacing(note) as file:
@@ -77,19 +83,37 @@ def _sifted(part: Part, plan: Plan, servable: Servable) -> Sifted:
     one = plan.inputs[part.input]
     wanted = [field.name for field in servable.signature.inputs]
     kept = [name for name, _ in one.columns] if plan.options.keep is None else list(plan.options.keep)
-    rows = plans.read(part, plan, columns=list(dict.fromkeys([*kept, *wanted])))
+    rows = plans.read(part, plan, columns=list(dict.fromkeys([*kept, *wanted, *plan.options.key])))
     return Sifted(rows, servable.signature, textual=one.textual)
 
 
-def _scored(sifted: Sifted, plan: Plan, servable: Servable) -> pl.DataFrame:
+def _log(
+    logging: Logging,
+    rows: pl.DataFrame,
+    outputs: dict[str, np.ndarray],
+    part: Part,
+    plan: Plan,
+    *,
+    servable: Servable,
+    folder: Path,
+) -> None:
+    signature = servable.signature
+    columns = {field.name: field.columns for field in signature.outputs}
+    inputs = [field.name for field in signature.inputs]
+    if rows.height:
+        name = f"{plan.id}-{part.number}"
+        frame = logging.frame(rows, outputs, inputs=inputs, columns=columns, name=name)
+        _written(frame, folder / STATE / LOG / part.name)
+
+
+def _scored(sifted: Sifted, plan: Plan, servable: Servable) -> tuple[pl.DataFrame, dict[str, np.ndarray]]:
     rows, options = sifted.rows, plan.options
     kept = rows if options.keep is None else rows.select(options.keep)
     outputs = predict(sifted.arrays(), rows.height, servable=servable, plan=plan)
     version, batch = plans.own(options.prefix)
     columns = _columns(outputs, servable, options.prefix)
-    return kept.with_columns(*columns).with_columns(
-        pl.lit(plan.answered_by).alias(version), pl.lit(plan.id).alias(batch)
-    )
+    own = (pl.lit(plan.answered_by).alias(version), pl.lit(plan.id).alias(batch))
+    return kept.with_columns(*columns).with_columns(own), outputs
 
 
 def predict(

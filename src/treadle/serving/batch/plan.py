@@ -44,6 +44,9 @@ class Options(Record, frozen=True, kw_only=True):
     #: Stands before the names of the columns that are added.
     prefix: str = ""
     part_rows: int = PART_ROWS
+    #: Whether the predictions go into the log of the endpoint, and the columns by which their outcomes will be found.
+    log: bool = False
+    key: tuple[str, ...] = ()
 
 
 class Plan(Record, frozen=True, kw_only=True):
@@ -144,9 +147,11 @@ def own(prefix: str) -> tuple[str, str]:
 
 def _check_names(one: inputs.Input, signature: Signature, options: Options) -> None:
     there = [name for name, _ in one.columns]
-    for name in options.keep or ():
+    for name in (*(options.keep or ()), *options.key):
         if name not in there:
-            msg = f"{one.shown} has no column {name!r} to keep. {closest(name, there)}"
+            msg = (
+                f"{one.shown} has no column {name!r} to keep, or to know outcomes by. {closest(name, there)}"
+            )
             raise InvalidInput(msg, field=name)
     kept = set(there if options.keep is None else options.keep)
     both = sorted(kept & {*added(signature, options.prefix), *own(options.prefix)})

@@ -15,6 +15,7 @@ from treadle.core.errors import RunFailed
 from treadle.core.optional import require
 from treadle.core.parent import end_with_parent
 from treadle.core.servable import Servable
+from treadle.serving.batch.logged import Logging
 from treadle.serving.batch.parts import Done, score
 from treadle.serving.batch.plan import Part, Plan
 
@@ -29,6 +30,7 @@ class Work:
     load: Callable[[], Servable]
     plan: Plan
     folder: Path
+    logging: Logging | None = None
 
 
 def here(work: Work, parts: Sequence[Part]) -> Iterator[Done]:
@@ -36,7 +38,7 @@ def here(work: Work, parts: Sequence[Part]) -> Iterator[Done]:
     servable = work.load() if parts else None
     for part in parts:
         assert servable is not None
-        yield score(part, work.plan, servable=servable, folder=work.folder)
+        yield score(part, work.plan, servable=servable, folder=work.folder, logging=work.logging)
 
 
 def on_processes(work: Work, parts: Sequence[Part], *, count: int) -> Iterator[Done]:
@@ -127,11 +129,17 @@ def _begin(work: Work) -> None:
 def _one(part: Part) -> Done:
     if "problem" in _held:
         raise _held["problem"]
-    return score(part, _held["work"].plan, servable=_held["servable"], folder=_held["work"].folder)
+    return score(
+        part,
+        _held["work"].plan,
+        servable=_held["servable"],
+        folder=_held["work"].folder,
+        logging=_held["work"].logging,
+    )
 
 
 def _task(work: Work, part: Part) -> Done:
     """Score one part on a node, which keeps the model for the next ones."""
     if _held.get("batch") != work.plan.id:
         _held.update(batch=work.plan.id, servable=work.load())
-    return score(part, work.plan, servable=_held["servable"], folder=work.folder)
+    return score(part, work.plan, servable=_held["servable"], folder=work.folder, logging=work.logging)

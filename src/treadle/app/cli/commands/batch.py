@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     help="What becomes of rows that do not fit: put aside in the folder `rejected` with the reason, or the end of the batch.",
 )
 @click.option("--prefix", default="", help="Stands before the names of the columns that are added.")
+@click.option("--log", is_flag=True, help="Write the predictions into the endpoint's prediction log, too.")
+@click.option("--key", help="Columns by which the log's outcomes will be found, with commas between.")
 @click.option("--processes", type=int, help="Processes that score; by default one for each processor.")
 @click.option("--part-rows", type=int, help="Rows of a part: what a process has in memory.")
 @click.option(
@@ -60,6 +62,7 @@ def command(
     processes: int | None,
     project: Path | None,
     *,
+    key: str | None,
     as_json: bool,
     **given: Any,
 ) -> None:
@@ -77,6 +80,7 @@ def command(
             version=_number(version),
             window=_window(since, until),
             keep=None if keep is None else [column for column in keep.split(",") if column],
+            key=[column for column in (key or "").split(",") if column],
             processes=processes if processes is not None else os.cpu_count() or 1,
             **given,
         )
