@@ -19,7 +19,7 @@ from treadle.core.clock import Clock, parse_span
 from treadle.core.progress import Progress, Silent
 from treadle.core.records import DatasetVersion, Revision
 from treadle.features.skew import ColumnSkew
-from treadle.loop import live, promotions, served
+from treadle.loop import landed, live, promotions, served
 from treadle.loop.actions import alert
 from treadle.loop.approvals import Approval
 from treadle.loop.brought import Brought, Said
@@ -166,7 +166,8 @@ class Workspace(Turned):
         if any(version.task == "forecast" for version in versions.values()):
             models = [self.project.model(name) for name in dict.fromkeys(name for name, _ in wanted)]
             return live.forecasts(predictions, models, self.datasets, versions)
-        return live.answered(predictions, self.outcomes.scan(endpoint).collect(), versions)
+        known = landed.outcomes_of(self.rooms, endpoint, predictions.lazy())
+        return live.answered(predictions, known, versions)
 
     def performance(
         self, endpoint: str, *, metric: str = "", every: str = "1w", by: Sequence[str] = ()

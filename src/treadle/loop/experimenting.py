@@ -15,7 +15,7 @@ from treadle.core.records import ModelVersion, Revision, Variant
 from treadle.core.traffic import Bandit, Split
 from treadle.evaluation.own import measure_of
 from treadle.evaluation.verdicts import question
-from treadle.loop import live
+from treadle.loop import landed, live
 from treadle.loop.rooms import Rooms
 from treadle.monitoring import experiments
 from treadle.monitoring.experiment import Experiment, OnlineMetric
@@ -127,7 +127,7 @@ class Experimenting:
             (variant.model, variant.version): msgspec.structs.replace(self._version(variant), baselines=())
             for variant in (shared.control, shared.treatment)
         }
-        reported = self._rooms.outcomes().scan(asked.endpoint).collect()
+        reported = landed.outcomes_of(self._rooms, asked.endpoint, rows.lazy())
         with_outcome = live.answered(rows, reported, versions)
         rest = rows.join(with_outcome.select("prediction_id"), on="prediction_id", how="anti")
         return pl.concat([with_outcome, rest], how="diagonal")

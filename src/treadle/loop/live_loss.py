@@ -15,7 +15,7 @@ from treadle.core.errors import InvalidInput, NotFound
 from treadle.core.records import ModelVersion
 from treadle.core.sequential import mean_radius
 from treadle.evaluation.own import measure_of
-from treadle.loop import live
+from treadle.loop import landed, live
 from treadle.loop.facts import Performed
 from treadle.loop.models import Model
 from treadle.loop.rooms import Rooms
@@ -59,7 +59,7 @@ class LiveLoss:
             logged = rooms.predictions().scan(model.name)
             chosen = (pl.col("version") == number) & (pl.col("model") == model.name) & (pl.col("at") >= since)
             rows = logged.filter(chosen).collect()
-            reported = rooms.outcomes().scan(model.name).collect()
+            reported = landed.outcomes_of(rooms, model.name, rows.lazy())
             known = live.answered(rows, reported, {(model.name, number): version})
             metric, losses = live.losses(
                 known, task=model.task, metric=model.task.metric, signature=version.signature

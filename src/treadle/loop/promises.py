@@ -13,7 +13,7 @@ from treadle.core.alert import Concern
 from treadle.core.clock import parse_span
 from treadle.core.errors import NotFound, TreadleError
 from treadle.core.records import Record
-from treadle.loop import live
+from treadle.loop import landed, live
 from treadle.loop.rooms import Rooms
 from treadle.monitoring import burning as rates
 from treadle.monitoring import courses
@@ -215,7 +215,7 @@ class Promises:
         versions = {(model, number): rooms.models.get(f"{model}/{number}") for model, number in wanted}
         if not versions:
             return 0, None, None, None
-        known = live.answered(rows, rooms.outcomes().scan(name).collect(), versions)
+        known = live.answered(rows, landed.outcomes_of(rooms, name, rows.lazy()), versions)
         first = next(iter(versions.values()))
         model = rooms.project.models.get(first.model)
         task = model.task if model is not None and model.task.name == first.task else first.task

@@ -9,7 +9,7 @@ import polars as pl
 
 from treadle.core.errors import InvalidInput
 from treadle.core.rollout import RolloutState
-from treadle.loop import live
+from treadle.loop import landed, live
 from treadle.loop.rooms import Rooms
 from treadle.serving.guard import CHALLENGER, PRIMARY
 
@@ -50,7 +50,8 @@ class RolloutLog:
     @cached_property
     def _known(self) -> pl.DataFrame:
         state = self._state
-        reported = self._rooms.outcomes().scan(state.endpoint).collect()
+        log = self._rooms.predictions().scan(state.endpoint).filter(pl.col("at") >= state.started_at)
+        reported = landed.outcomes_of(self._rooms, state.endpoint, log)
         # An outcome names the answer; that of the shadow beside it has the same one.
         plain = pl.concat_str("request_id", pl.col("row").cast(pl.String), separator="-")
         named = plain.is_in(reported["prediction_id"].drop_nulls().implode())

@@ -19,6 +19,7 @@ from treadle.core.signature import Field, Signature
 from treadle.loop import references
 from treadle.loop.contenders import lacks
 from treadle.loop.frames import Frames
+from treadle.loop.landed import outcomes_of
 from treadle.loop.models import Model
 from treadle.loop.rooms import Rooms
 from treadle.monitoring import outcomes
@@ -70,7 +71,7 @@ def logged(model: Model, version: ModelVersion, rooms: Rooms, *, endpoint: str, 
         return None
     start = last - parse_span(window) if window else None
     rows = (log if start is None else log.filter(pl.col("at") > start)).sort("at").collect()
-    rows = outcomes.join(rows, outcomes.reported(rooms.outcomes().scan(name).collect()))
+    rows = outcomes.join(rows, outcomes.reported(outcomes_of(rooms, name, rows.lazy())))
     inputs, mine = sent(rows["inputs"], version.signature), rows["version"] == version.version
     parts: dict[str, pl.DataFrame] = {"input": inputs}
     answers = None

@@ -84,7 +84,7 @@ def _best(
     """Return a column from the inputs, the keys or the dataset's rows, whichever has it first, in the dataset's type."""
     places = [_column(name, sent), _column(name, keys), *([rows[name]] if name in rows.columns else [])]
     dtype = rows[name].dtype if name in rows.columns else _type_of(name, model, datasets)
-    return pl.select(pl.coalesce(_as(column, dtype) for column in places)).to_series().alias(name)
+    return pl.select(pl.coalesce(in_kind(column, dtype) for column in places)).to_series().alias(name)
 
 
 def _type_of(name: str, model: Model, datasets: Datasets) -> pl.DataType:
@@ -92,7 +92,8 @@ def _type_of(name: str, model: Model, datasets: Datasets) -> pl.DataType:
     return datasets.scan(view.name, columns=[name]).collect_schema()[name]
 
 
-def _as(column: pl.Series, dtype: pl.DataType) -> pl.Series:
+def in_kind(column: pl.Series, dtype: pl.DataType) -> pl.Series:
+    """Return values as a caller wrote them in the type that a dataset has them in; null where that cannot be."""
     if column.dtype == pl.String and isinstance(dtype, pl.Datetime):
         return column.str.to_datetime(time_unit="us", time_zone="UTC", strict=False)
     if column.dtype == pl.String and dtype == pl.Date:

@@ -1,0 +1,60 @@
+"""Outcomes of an endpoint's answers: those reported to its servers, and those that landed with the models' datasets."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from treadle.core.errors import NotFound
+from treadle.loop.models import Model
+from treadle.loop.rooms import Rooms
+from treadle.loop.served import in_kind
+from treadle.serving.frames import OUTCOMES
+from treadle.training.tasks.forecast import Forecast
+
+
+def outcomes_of(rooms: Rooms, endpoint: str, predictions: pl.LazyFrame) -> pl.DataFrame:
+    """Return what is known of some of an endpoint's logged answers, with the columns of `serving.frames.OUTCOMES`.
+
+    An answer that was asked for with its row's key has the outcome that the row has in the dataset of its model. Of a forecast there
+    is none here: its truth is made of several rows (`loop.ahead`).
+    """
+    reported = rooms.outcomes().scan(endpoint).collect()
+    asked = predictions.filter(pl.col("key").is_not_null()).select("model", "key").unique().collect()
+    found = [
+        _landed(model, keys["key"], rooms).with_columns(pl.lit(endpoint).alias("endpoint"))
+        for (name,), keys in asked.partition_by("model", as_dict=True).items()
+        if (model := rooms.project.models.get(str(name))) is not None and _has_outcomes(model)
+    ]
+    return pl.concat([reported, *found], how="diagonal")
+
+
+def _has_outcomes(model: Model) -> bool:
+    apart = not isinstance(model.task, Forecast)
+    return apart and bool(model.data.key_columns) and model.target in model.data.outcome_columns
+
+
+def _landed(model: Model, keys: pl.Series, rooms: Rooms) -> pl.DataFrame:
+    """Return the outcomes of the rows that some keys name."""
+    name, columns = model.data.name, list(model.data.key_columns)
+    moment = "_outcome_at" if model.data.outcomes is not None else "_ingested_at"
+    try:
+        scan = rooms.datasets.scan(name, columns=[*columns, model.target, moment])
+    except NotFound:  # nothing of it has landed
+        return pl.DataFrame(schema=OUTCOMES)
+    kinds = scan.collect_schema()
+    told = pl.DataFrame({"key": keys}).with_columns(
+        pl.col("key").str.json_path_match(f"$['{column}']").alias(column) for column in columns
+    )
+    asked = told.with_columns(in_kind(told[column], kinds[column]) for column in columns).drop_nulls(columns)
+    rows = (
+        scan.drop_nulls(model.target)
+        .join(asked.lazy(), on=columns, how="inner")
+        .select("key", pl.col(model.target).alias("truth"), pl.col(moment).alias("at"))
+        .collect()
+    )
+    is_text = rows.schema["truth"] in (pl.String, pl.Categorical, pl.Enum)
+    return rows.select(
+        "key",
+        pl.col("at").cast(OUTCOMES["at"]),
+        pl.col("truth").cast(pl.String if is_text else pl.Float64).alias("text" if is_text else "value"),
+    )
