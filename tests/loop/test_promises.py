@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -9,10 +14,13 @@ import pytest
 import tiny
 from sqlalchemy import event
 
+from prometheus_server import checked
+from services import free_ports
+from treadle.app import gauges
 from treadle.app.workspace import Workspace
 from treadle.core.clock import ManualClock
 from treadle.core.counts import BOUNDS, Counts
-from treadle.core.errors import InvalidDeclaration
+from treadle.core.errors import AuthRequired, InvalidDeclaration
 from treadle.core.records import to_json
 from treadle.loop.promises import Standing
 from treadle.serving.entries import OutcomeEntry, PredictionEntry
@@ -212,3 +220,65 @@ def test_what_contradicts_the_project_is_refused(
 
     with pytest.raises(InvalidDeclaration, match=said):
         opened(clock=clock).project  # noqa: B018 - it is loaded when it is first asked for
+
+
+def test_what_the_watcher_says_is_what_promtool_takes(promised: Workspace, clock: ManualClock) -> None:
+    promised.run("buys")
+    serve(promised, 1000, 0)
+    answer(promised, n=40)
+    promised.tick()
+    clock.advance("1m")
+
+    page = gauges.page(promised).decode()
+
+    checked("metrics", text=page)
+    said = {
+        line.rpartition(" ")[0]: float(line.rpartition(" ")[2])
+        for line in page.splitlines()
+        if line[0] != "#"
+    }
+    about = 'kind="availability",slo="buys-availability",subject="endpoint:buys"'
+    assert said[f"treadle_slo_budget_left_ratio{{{about}}}"] == 1.0
+    assert said['treadle_slo_kept{kind="quality",slo="buys-log_loss",subject="endpoint:buys"}'] == 0.0
+    assert said['treadle_model_age_seconds{model="buys"}'] == pytest.approx(60, abs=2 * 86400)
+    assert said["treadle_series_left_out"] == 0
+
+
+def test_watching_answers_metrics_where_a_port_is_set(
+    promised: Workspace, opened: tiny.Opener, clock: ManualClock
+) -> None:
+    (port,) = free_ports(1)
+    watched = opened(clock=clock, compute__engine="inline", watch__port=port, watch__token="very-secret")
+    stop = threading.Event()
+    thread = threading.Thread(target=watched.watch, kwargs={"interval": 0.05, "stop": stop})
+    thread.start()
+    try:
+        eventually(lambda: _status(port, "very-secret") == 200)
+        assert _status(port, "") == 401
+        assert _status(port, "wrong") == 401
+    finally:
+        stop.set()
+        thread.join()
+
+    with pytest.raises(AuthRequired, match="without a token"):
+        opened(clock=clock, watch__port=port, watch__host="0.0.0.0").watch(stop=stop)
+
+
+def _status(port: int, token: str) -> int:
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/metrics")
+    if token:
+        request.add_header("Authorization", f"Bearer {token}")
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answered:
+            return int(answered.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+    except OSError:
+        return 0
+
+
+def eventually(holds: Callable[[], bool]) -> None:
+    end = time.monotonic() + 120
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.02)

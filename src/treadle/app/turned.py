@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, cast
@@ -17,6 +18,7 @@ from treadle.loop.pipelines import Pipelines, Turn
 from treadle.loop.replay import Replay, replay
 from treadle.loop.watcher import Look, Watcher
 from treadle.loop.whys import Why, why
+from treadle.monitoring.exposition import Exposition
 
 if TYPE_CHECKING:
     from treadle.app.workspace import Workspace
@@ -42,7 +44,7 @@ class Turned(Scored):
 
     def watch(self, *, interval: float = 30.0, stop: threading.Event | None = None) -> None:
         """Turn the loop of every model whenever it is due, and move rollouts on, until `stop` is set."""
-        with self.alerts.beside(), self.rolling.beside():
+        with self.alerts.beside(), self.rolling.beside(), self._exposed():
             self._watcher.watch(
                 self.project.models.values(), interval=interval, stop=stop or threading.Event()
             )
@@ -88,6 +90,16 @@ class Turned(Scored):
         """
         found = self.project.model(model)
         return replay_grid(found, self.rooms, grid, since=since, until=until, step=parse_span(step))
+
+    def _exposed(self) -> AbstractContextManager[int | None]:
+        """Answer `/metrics` as long as the block lasts, where a port is set."""
+        found = self.settings.watch
+        if not found.port:
+            return nullcontext()
+        from treadle.app import gauges
+
+        page = partial(gauges.page, self._whole)
+        return Exposition(page, host=found.host, port=found.port, token=found.token).running()
 
     @property
     def _whole(self) -> Workspace:

@@ -19,6 +19,7 @@ from treadle.core.errors import NotFound, SettingsError, closest
 from treadle.core.section import Section as Section
 from treadle.core.serving import ServingSettings as ServingSettings
 from treadle.core.telling import AlertsSettings as AlertsSettings
+from treadle.core.telling import WatchSettings as WatchSettings
 
 FILE_NAME, _PREFIX = "treadle.toml", "TREADLE_"
 #: Characters of the longest file of settings, dots in its longest line, and characters of a value that a message repeats.
@@ -152,6 +153,7 @@ class Settings(Section, frozen=True, kw_only=True):
     loop: LoopSettings = LoopSettings()
     serving: ServingSettings = ServingSettings()
     alerts: AlertsSettings = AlertsSettings()
+    watch: WatchSettings = WatchSettings()
     clock: ClockSettings = ClockSettings()
 
 

@@ -69,3 +69,14 @@ class AlertsSettings(Section, frozen=True, kw_only=True):
     rules: dict[str, RuleSettings] = {}  # noqa: RUF012 - msgspec copies it
     #: How long resolved alerts are kept.
     keep: str = "365d"
+
+
+class WatchSettings(Section, frozen=True, kw_only=True):
+    """What `treadle watch` says of the project to Prometheus."""
+
+    #: Address at which it answers `/metrics`. Anything but loopback needs `token`.
+    host: str = "127.0.0.1"
+    #: Port at which it does; 0: it does not.
+    port: int = 0
+    #: Bearer token that Prometheus must send; empty: none.
+    token: str = ""

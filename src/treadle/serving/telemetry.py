@@ -91,6 +91,7 @@ class Telemetry:
         self._writable = lib.Gauge("treadle_log_writable", "1: the log is written.", registry=registry)
         self._known_drops = 0
         self._failures: dict[str, int] = {}
+        self._labelled: set[str] = set()
 
     def answered(self, answer: Answer, seconds: float) -> None:
         """Count an answer."""
@@ -100,9 +101,11 @@ class Telemetry:
         counted.add(answer.batch.rows, seconds)
 
     def _admitted(self, series: tuple[str, Any, str]) -> Counted:
-        """Return where an answer counts: of very many versions the later ones are counted together."""
+        """Return where an answer counts: of very many versions, and endpoints, the later ones are counted together."""
         if len(self._series) >= MOST_SERIES:
             series = (series[0], "other", "other")
+            if series not in self._others and len(self._others) >= MOST_SERIES:
+                series = ("other", "other", "other")
             return self._others.setdefault(series, Counted(self._predictions, self._seconds, series))
         return self._series.setdefault(series, Counted(self._predictions, self._seconds, series))
 
@@ -110,7 +113,9 @@ class Telemetry:
         """Count a request that was not answered; `endpoint` is empty where none of that name is loaded."""
         if status >= 500:
             self._failures[endpoint] = self._failures.get(endpoint, 0) + 1
-        (self._failed if status >= 500 else self._refused).labels(endpoint).inc()
+        known = endpoint if endpoint in self._labelled or len(self._labelled) < MOST_SERIES else "other"
+        self._labelled.add(known)
+        (self._failed if status >= 500 else self._refused).labels(known).inc()
 
     def counts(self) -> dict[str, Counts]:
         """Return what was counted of each endpoint since the start."""
@@ -126,9 +131,12 @@ class Telemetry:
         self, loaded: Mapping[str, Loaded], refused: Mapping[str, Refusal], log: PredictionLog
     ) -> list[Family]:
         """Return all metrics as they are now."""
-        for name, found in loaded.items():
+        for name, found in list(loaded.items())[:MOST_SERIES]:
             self._revision.labels(name).set(found.revision.revision)
-        for name in {*loaded, *refused}:
+            # They are there before the first failure, or Prometheus would not see that it grew.
+            self._failed.labels(name)
+            self._refused.labels(name)
+        for name in sorted({*loaded, *refused})[:MOST_SERIES]:
             self._unloadable.labels(name).set(name in refused)
         self._dropped.inc(log.dropped - self._known_drops)
         self._known_drops = log.dropped
