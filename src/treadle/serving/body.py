@@ -84,7 +84,7 @@ async def read(
         msg = "The caller went away before all of the body had come."
         raise CallerGone(msg) from error
     encoding = headers.get("content-encoding", "identity")
-    return data if encoding == "identity" else _unpacked(data, encoding, limit, meter)
+    return data if encoding == "identity" else unpacked(data, encoding, limit=limit, meter=meter)
 
 
 async def _sized(incoming: Incoming, headers: Mapping[str, str], *, limit: int, meter: Meter) -> bytes:
@@ -144,7 +144,12 @@ async def _throw_away(incoming: Incoming) -> None:
             break
 
 
-def _unpacked(data: bytes, encoding: str, limit: int, meter: Meter) -> bytes:
+def unpacked(data: bytes, encoding: str, *, limit: int, meter: Meter | None = None) -> bytes:
+    """Return what was compressed.
+
+    Raises:
+        WrongMediaType, InvalidInput, TooLarge: as for `read`.
+    """
     if encoding not in {"gzip", "deflate"}:
         msg = f"The body is compressed as {encoding[:20]!r}. Expected gzip, deflate or nothing."
         raise WrongMediaType(msg, field="content-encoding")
@@ -160,7 +165,8 @@ def _unpacked(data: bytes, encoding: str, limit: int, meter: Meter) -> bytes:
         where = "has more behind" if unpacker.eof else "ends in the middle of"
         msg = f"The body {where} its {encoding}. Expected it whole, and compressed in one piece."
         raise InvalidInput(msg)
-    meter.reserve(len(found))
+    if meter is not None:
+        meter.reserve(len(found))
     return found
 
 

@@ -13,9 +13,9 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Protocol
 
 from treadle.serving.listening import let_nobody_in
 
@@ -24,6 +24,18 @@ SETTLE = 0.2
 #: Seconds that callers of a worker that is replaced have to send one more request, which tells them to connect again.
 MOVE = 1.0
 _PDEATHSIG = 1
+
+
+class Door(Protocol):
+    """Where requests come in that do not come over HTTP/1."""
+
+    def leave(self) -> None:
+        """Ask callers to go elsewhere."""
+        ...
+
+    def close(self) -> object:
+        """Let nobody new in, and answer what has begun."""
+        ...
 
 
 class Draining:
@@ -36,8 +48,8 @@ class Draining:
         self._loop: asyncio.AbstractEventLoop | None = None
         #: Whether it has begun.
         self.on = False
-        #: Called when nobody new is let in any more.
-        self.closing: list[Callable[[], object]] = []
+        #: Where requests come in besides.
+        self.doors: list[Door] = []
 
     def install(self, loop: asyncio.AbstractEventLoop, listener: int | None) -> None:
         """Listen to the signals; `listener` is the descriptor of a socket that is shared with other workers."""
@@ -63,6 +75,8 @@ class Draining:
         if self.on:
             return False
         self.on = True
+        for door in self.doors:
+            door.leave()
         return True
 
     def _close(self) -> None:
@@ -73,8 +87,8 @@ class Draining:
         self._loop.call_later(SETTLE, self._end)
 
     def _tell(self) -> None:
-        for call in self.closing:
-            call()
+        for door in self.doors:
+            door.close()
 
     def _end(self) -> None:
         assert self._loop is not None

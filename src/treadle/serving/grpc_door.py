@@ -1,102 +1,63 @@
-"""Where gRPC comes in: a server beside the HTTP one, in the same process and on the same event loop.
+"""Where gRPC comes in: it listens beside the HTTP server, in the same process and on the same event loop.
 
-Every call is handed to the application as a request to the HTTP path of the same meaning, so tokens, limits, metrics and
-the log are the same; what it answers becomes a message, or a status with the refusal as details. Messages are read here
-and not by grpcio, which calls bytes that are none an error of the server's.
+HTTP/2 is spoken by ourselves (`http2`), since a bare server of grpcio costs more for each call than everything that is done
+to answer it, and cannot end a connection without cancelling what comes in that moment.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from functools import lru_cache, partial
+import logging
+import socket
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from functools import partial
 from typing import Any
-from urllib.parse import quote
 
-import msgspec
-
-from treadle.core.errors import InvalidInput
+from treadle.core.clock import monotonic
 from treadle.core.optional import require
 from treadle.core.settings import ServingSettings
-from treadle.serving.inference_messages import SERVICE, decoded, message
-from treadle.serving.web import Response
+from treadle.serving import grpc_wire as wire
+from treadle.serving.draining import SETTLE
+from treadle.serving.grpc_service import Respond, Service
+from treadle.serving.grpc_wire import Asked, Refused
+from treadle.serving.http2.connection import Connection
+from treadle.serving.http2.streams import Headers, Stream
+from treadle.serving.listening import BACKLOG, let_nobody_in, listen_for_grpc
 
-_HEALTH = "grpc.health.v1.Health"
-_SERVING, _NOT_SERVING = b"\x08\x01", b"\x08\x02"
-#: HTTP status → gRPC status.
-_CODES = {
-    400: "INVALID_ARGUMENT",
-    401: "UNAUTHENTICATED",
-    403: "PERMISSION_DENIED",
-    404: "NOT_FOUND",
-    408: "DEADLINE_EXCEEDED",
-    409: "ABORTED",
-    413: "INVALID_ARGUMENT",
-    415: "INVALID_ARGUMENT",
-    429: "RESOURCE_EXHAUSTED",
-    499: "CANCELLED",
-    501: "UNIMPLEMENTED",
-    503: "UNAVAILABLE",
-    504: "DEADLINE_EXCEEDED",
-    507: "RESOURCE_EXHAUSTED",
-}
-#: Requests of one stream that are worked on at once; their answers go back in order.
-_AT_ONCE = 16
-#: Seconds after which a connection is asked to end when its calls have (GOAWAY), and its caller connects again: so callers
-#: spread over new servers, and leave one that drains. The server's end itself is not as gentle: a call that comes in the
-#: same moment is cancelled by grpcio.
-_CONNECTION_AGE = 20
-_PROTOBUF = "application/x-protobuf"
+_log = logging.getLogger("treadle.serving")
+
 #: How much a message may be larger than the largest body over HTTP: names and shapes around the tensors.
 _ROOM = 64 * 1024
-
-
-class Asked(msgspec.Struct, frozen=True):
-    """A call, as the application sees requests: what Granian calls a scope."""
-
-    method: str
-    path: str
-    headers: dict[str, str]
-    client: str
-    proto: str = "http"
-    scheme: str = "grpc"
-    query_string: str = ""
-
-
-class Body:
-    """A body that is there already."""
-
-    __slots__ = ("_data",)
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-
-    async def __call__(self) -> bytes:
-        """Return all of it."""
-        return self._data
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        """Return it as one piece."""
-        yield self._data
-
-
-Respond = Callable[[Any, Any], Awaitable[Response]]
+#: Seconds between looks at clients that stall, and that a client has to say that it speaks HTTP/2.
+_LOOK, _HELLO = 1.0, 10.0
+#: Seconds after which a connection is asked to end: so callers spread over new servers.
+_AGE = 300.0
+#: Requests of one stream that wait to be taken; after so many the client is given no more room.
+_WAITING = 16
 
 
 class Door:
-    """Listens for gRPC, at the address of the HTTP server and a port of its own."""
+    """Listens for gRPC, at the address of the HTTP server and a port of its own; the host of its connections."""
 
     def __init__(self, respond: Respond, settings: ServingSettings) -> None:
         """Prepare it; `respond` answers a scope and a body, as over HTTP.
 
         Raises:
-            MissingExtra: grpcio is not installed.
+            MissingExtra: what gRPC needs is not installed.
         """
-        self._respond, self._settings = respond, settings
-        self._grpc = require("grpc", extra="grpc")
-        self._server: Any = None
+        require("hpack", extra="grpc")
+        self._settings, self._limit = settings, settings.max_body + _ROOM
+        self._service = Service(respond)
+        self._connections: set[Connection] = set()
+        #: Bytes of requests that are not whole yet.
+        self._held = 0
+        self._is_leaving = False
+        self._listener: socket.socket | None = None
+        self._server: asyncio.Server | None = None
         self._closing: asyncio.Future[None] | None = None
-        self._methods = self._all_methods()
+        self._looking: asyncio.TimerHandle | None = None
+        self._loop: Any = None
 
     async def start(self) -> None:
         """Begin to listen.
@@ -104,186 +65,214 @@ class Door:
         Raises:
             InvalidInput: the port is taken.
         """
-        aio = require("grpc.aio", extra="grpc")
-        limit = self._settings.max_body + _ROOM
-        options = {
-            "grpc.max_receive_message_length": limit,
-            "grpc.max_send_message_length": -1,
-            "grpc.so_reuseport": 1,
-            "grpc.max_connection_age_ms": _CONNECTION_AGE * 1000,
-        }
-        self._server = aio.server(options=list(options.items()))
-        self._server.add_generic_rpc_handlers((self,))
-        host = f"[{self._settings.host}]" if ":" in self._settings.host else self._settings.host
-        try:
-            self._server.add_insecure_port(f"{host}:{self._settings.grpc_port}")
-        except RuntimeError as error:
-            msg = f"Cannot listen for gRPC on {host}:{self._settings.grpc_port}. Set serving.grpc_port to another one."
-            raise InvalidInput(msg, field="serving.grpc_port") from error
-        await self._server.start()
+        self._loop = asyncio.get_running_loop()
+        self._listener = listen_for_grpc(self._settings)
+        self._server = await self._loop.create_server(
+            partial(Connection, self), sock=self._listener, backlog=BACKLOG
+        )
+        self._looking = self._loop.call_later(_LOOK, self._look)
 
-    def close(self, grace: float) -> asyncio.Future[None]:
-        """Tell callers to go elsewhere (GOAWAY), and give calls that have begun so many seconds; done when they are."""
+    def leave(self) -> None:
+        """Ask callers to go elsewhere (GOAWAY) with their next calls; whoever comes is answered nevertheless."""
+        self._is_leaving = True
+        for connection in self._connections:
+            connection.leave()
+
+    def close(self) -> asyncio.Future[None]:
+        """Let nobody new in, and answer calls that have begun within `serving.grace` seconds; done when that is over."""
         if self._closing is None:
-            self._closing = asyncio.ensure_future(self._close(grace), loop=asyncio.get_event_loop())
+            self._closing = asyncio.ensure_future(self._close(), loop=self._loop or asyncio.get_event_loop())
         return self._closing
 
-    async def _close(self, grace: float) -> None:
-        if self._server is not None:
-            await self._server.stop(grace)
+    async def _close(self) -> None:
+        if self._server is None or self._listener is None:
+            return
+        let_nobody_in(self._listener.fileno())
+        self.leave()
+        # Connections that were just made are accepted, and calls that are on their way come in.
+        await asyncio.sleep(SETTLE)
+        self._server.close()
+        if self._looking:
+            self._looking.cancel()
+        for connection in list(self._connections):
+            connection.finish()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._settings.grace):
+                while self._connections:
+                    await asyncio.sleep(SETTLE / 10)
+        for connection in list(self._connections):
+            connection.transport.abort()
 
-    def service(self, details: Any) -> Any:
-        """Return what answers a method; None: there is none. Called by grpcio, which wants this name."""
-        return self._methods.get(details.method)
+    # What a connection tells its host.
 
-    def service_name(self) -> str:
-        """Return the name of the service."""
-        return SERVICE
+    def met(self, connection: Connection) -> None:
+        """Take note of a new connection; of too many, none."""
+        if len(self._connections) >= self._settings.max_connections:
+            connection.transport.abort()
+            return
+        self._connections.add(connection)
 
-    def _all_methods(self) -> dict[str, Any]:
-        one, stream = self._grpc.unary_unary_rpc_method_handler, self._grpc.stream_stream_rpc_method_handler
-        calls = {
-            "ServerLive": self._live,
-            "ServerReady": self._ready,
-            "ModelReady": self._model_ready,
-            "ServerMetadata": partial(self._shown, "ServerMetadata"),
-            "ModelMetadata": partial(self._shown, "ModelMetadata"),
-            "ModelInfer": self._infer,
-        }
-        methods = {f"/{SERVICE}/{name}": one(call) for name, call in calls.items()}
-        methods[f"/{SERVICE}/ModelStreamInfer"] = stream(self._stream)
-        methods[f"/{_HEALTH}/Check"] = one(self._check)
-        return methods
+    def lost(self, connection: Connection) -> None:
+        """Take note of a connection that has ended."""
+        self._connections.discard(connection)
 
-    async def _live(self, data: bytes, context: Any) -> bytes:
-        del data
-        found = await self._ask("/v2/health/live", context)
-        return _say("ServerLiveResponse", live=found.status == 200)
+    def understood(self, headers: Headers) -> Asked | None:
+        """Return what the headers of a call say."""
+        return wire.understood(headers)
 
-    async def _ready(self, data: bytes, context: Any) -> bytes:
-        del data
-        found = await self._ask("/v2/health/ready", context)
-        return _say("ServerReadyResponse", ready=found.status == 200)
+    def begun(self, stream: Stream) -> None:
+        """Refuse a call that can be refused by its headers, and begin one that is a stream of requests."""
+        asked: Asked | None = stream.asked
+        if asked is None:
+            stream.connection.end(stream, wire.NOT_GRPC)
+        elif asked.problem:
+            self._refuse(stream, *asked.problem)
+        elif asked.method in self._service.streams:
+            stream.host = _Requests(stream, self._limit)
+            stream.host.task = self._loop.create_task(self._answer_all(stream, stream.host))
+        elif asked.method not in self._service.calls:
+            self._refuse(stream, "UNIMPLEMENTED", f"There is no method {asked.method[:200]}.")
 
-    async def _check(self, data: bytes, context: Any) -> bytes:
-        """Answer the health check that Kubernetes' probes and load balancers send."""
-        del data
-        found = await self._ask("/v2/health/ready", context)
-        return _SERVING if found.status == 200 else _NOT_SERVING
-
-    async def _model_ready(self, data: bytes, context: Any) -> bytes:
-        asked = await self._read("ModelReadyRequest", data, context)
-        found = await self._ask(f"{_model(asked.name, asked.version)}/ready", context)
-        if found.status not in {200, 404, 503}:
-            await self._abort(found, context)
-        return _say("ModelReadyResponse", ready=found.status == 200)
-
-    async def _shown(self, name: str, data: bytes, context: Any) -> bytes:
-        asked = await self._read(f"{name}Request", data, context)
-        path = "/v2" if name == "ServerMetadata" else _model(asked.name, asked.version)
-        found = await self._ask(path, context)
-        if found.status != 200:
-            await self._abort(found, context)
-        told = require("google.protobuf.json_format", extra="grpc").Parse(
-            found.body, message(f"{name}Response")(), ignore_unknown_fields=True
-        )
-        return bytes(told.SerializeToString())
-
-    async def _infer(self, data: bytes, context: Any) -> bytes:
-        found = await self._answer(data, context)
-        if found.status != 200:
-            await self._abort(found, context)
-        return found.body
-
-    async def _stream(self, requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
-        waiting: asyncio.Queue[asyncio.Task[Response] | None] = asyncio.Queue()
-        places = asyncio.Semaphore(_AT_ONCE)
-
-        async def take() -> None:
-            async for data in requests:
-                await places.acquire()
-                waiting.put_nowait(asyncio.ensure_future(self._answer(data, context)))
-
-        taking = asyncio.ensure_future(take())
-        taking.add_done_callback(lambda _: waiting.put_nowait(None))
+    def came(self, stream: Stream, data: bytes) -> None:
+        """Take some of a request, and answer it when it is whole."""
+        held = stream.host
         try:
-            while (task := await waiting.get()) is not None:
-                yield _in_stream(await task)
-                places.release()
-            taking.result()
-        finally:
-            taking.cancel()
-            while not waiting.empty():
-                if (left := waiting.get_nowait()) is not None:
-                    left.cancel()
+            if isinstance(held, _Requests):
+                held.add(data, ended=stream.ended)
+            elif held is None and stream.ended:
+                self._begin(stream, data)
+            else:
+                self._gather(stream, data)
+        except Refused as error:
+            self.gone(stream)
+            self._refuse(stream, error.code, str(error), error.more)
 
-    async def _answer(self, data: bytes, context: Any) -> Response:
+    def gone(self, stream: Stream) -> None:
+        """Cancel what answers a call."""
+        held = stream.host
+        if isinstance(held, bytearray):
+            self._held -= len(held)
+        elif held is not None:
+            (held.task if isinstance(held, _Requests) else held).cancel()
+        stream.host = None
+
+    def _gather(self, stream: Stream, data: bytes) -> None:
+        """Keep what has come of a request until the rest is there."""
+        if stream.host is None:
+            stream.host = bytearray()
+        found: bytearray = stream.host
+        found += data
+        self._held += len(data)
+        if len(found) >= wire.PREFIX:
+            wire.check_size(int.from_bytes(found[1 : wire.PREFIX]), self._limit)
+        wire.check_size(len(found) - wire.PREFIX, self._limit)
+        if self._held > self._settings.max_bytes_in_flight and self._held > len(found):
+            msg = (
+                f"The server has {self._held:,} bytes of requests under way. Send this one again in a moment."
+            )
+            raise Refused("UNAVAILABLE", msg)
+        if stream.ended:
+            self._held -= len(found)
+            stream.host = None
+            self._begin(stream, bytes(found))
+        else:
+            stream.connection.confirm(stream)
+
+    def _begin(self, stream: Stream, data: bytes) -> None:
+        asked: Asked = stream.asked
+        message = wire.message_of(data, asked.encoding, limit=self._limit)
+        stream.host = self._loop.create_task(self._answer(stream, asked, message))
+
+    async def _answer(self, stream: Stream, asked: Asked, message: bytes) -> None:
+        connection = stream.connection
         try:
-            asked = decoded("ModelInferRequest", data)
-        except InvalidInput as error:
-            return Response(status=400, body=msgspec.json.encode({"error": str(error)}))
-        return await self._ask(f"{_model(asked.model_name, asked.model_version)}/infer", context, data)
+            answer = await self._service.calls[asked.method](message, asked, connection.peer)
+        except Refused as error:
+            self._refuse(stream, error.code, str(error), error.more)
+        except Exception as error:  # noqa: BLE001 - nobody may wait for ever
+            self._fail(stream, error)
+        else:
+            connection.answer(stream, wire.HEADERS, wire.framed(answer), wire.WELL)
+        if self._is_leaving:
+            connection.leave()
 
-    async def _ask(self, path: str, context: Any, data: bytes | None = None) -> Response:
-        headers = _headers(context.invocation_metadata() or ())
-        if data is not None:
-            headers["content-type"] = _PROTOBUF
-            headers["content-length"] = str(len(data))
-        asked = Asked("GET" if data is None else "POST", path, headers, context.peer())
-        return await self._respond(asked, Body(data or b""))
-
-    async def _read(self, name: str, data: bytes, context: Any) -> Any:
+    async def _answer_all(self, stream: Stream, requests: _Requests) -> None:
+        asked, connection = stream.asked, stream.connection
+        connection.begin(stream, wire.HEADERS)
+        code, text = "OK", ""
         try:
-            return decoded(name, data)
-        except InvalidInput as error:
-            await context.abort(self._grpc.StatusCode.INVALID_ARGUMENT, str(error))
+            async for answer in self._service.streams[asked.method](requests, asked, connection.peer):
+                connection.send(stream, wire.framed(answer))
+                await connection.sent(stream)
+        except Refused as error:
+            code, text = error.code, str(error)
+        except Exception as error:  # noqa: BLE001 - nobody may wait for ever
+            self._fail(stream, error, first=False)
+            return
+        connection.end(stream, wire.trailers(code, text, first=False))
 
-    async def _abort(self, found: Response, context: Any) -> None:
-        code = getattr(self._grpc.StatusCode, _CODES.get(found.status, "INTERNAL"))
-        wait = next((value for name, value in found.headers if name == "retry-after"), None)
-        trailing = (("retry-after", wait),) if wait else ()
-        await context.abort(code, _text(found), trailing)
+    def _refuse(self, stream: Stream, code: str, text: str, more: Any = ()) -> None:
+        stream.connection.end(stream, wire.trailers(code, text, more))
 
+    def _fail(self, stream: Stream, error: Exception, *, first: bool = True) -> None:
+        _log.error("call failed: %s", stream.asked.method, exc_info=error)
+        text = f"The server failed: {type(error).__name__}. See its log."
+        stream.connection.end(stream, wire.trailers("INTERNAL", text, first=first))
 
-def _headers(metadata: Iterable[tuple[str, str | bytes]]) -> dict[str, str]:
-    """Return a call's metadata as headers; what would change how the body is read is of the other protocol."""
-    return {
-        name: value
-        for name, value in metadata
-        if isinstance(value, str) and not name.startswith("content-") and name != "transfer-encoding"
-    }
-
-
-@lru_cache(maxsize=1024)
-def _model(name: str, version: str) -> str:
-    place = f"/v2/models/{quote(name, safe='')}"
-    return f"{place}/versions/{quote(version, safe='')}" if version else place
-
-
-def _say(name: str, **fields: Any) -> bytes:
-    return bytes(message(name)(**fields).SerializeToString())
-
-
-def _text(found: Response) -> str:
-    """Return what a refusal says."""
-    try:
-        said = msgspec.json.decode(found.body)["error"]
-    except (msgspec.DecodeError, KeyError, TypeError):
-        return found.body[:1000].decode(errors="replace")
-    return str(said.get("message", said) if isinstance(said, dict) else said)[:4000]
-
-
-def _in_stream(found: Response) -> bytes:
-    """Return an answer as one message of a stream; a refusal is of its request alone, and the stream goes on."""
-    if found.status != 200:
-        return _say("ModelStreamInferResponse", error_message=_text(found))
-    return b"\x12" + _varint(len(found.body)) + found.body
+    def _look(self) -> None:
+        """Give up clients that stall: those that say nothing, and requests that do not come."""
+        now, patience = monotonic(), self._settings.body_timeout
+        for connection in list(self._connections):
+            age = now - connection.since
+            if not connection.has_begun and age > _HELLO:
+                connection.transport.abort()
+            if age > _AGE:
+                connection.leave()
+            if age > _AGE + _HELLO:
+                connection.finish()
+            for stream in [*connection.streams.values()]:
+                is_late = not stream.ended and now - stream.since > patience
+                if is_late and not isinstance(stream.host, _Requests):
+                    self.gone(stream)
+                    self._refuse(
+                        stream, "DEADLINE_EXCEEDED", f"The request did not come within {patience:g} s."
+                    )
+        self._looking = self._loop.call_later(_LOOK, self._look)
 
 
-def _varint(number: int) -> bytes:
-    made = bytearray()
-    while number > 127:
-        made.append(number & 127 | 128)
-        number >>= 7
-    made.append(number)
-    return bytes(made)
+class _Requests:
+    """The requests of one stream, as they come."""
+
+    def __init__(self, stream: Stream, limit: int) -> None:
+        self._stream, self._limit = stream, limit
+        self._waiting: asyncio.Queue[bytes | Refused | None] = asyncio.Queue()
+        self._buffer = bytearray()
+        #: What answers them.
+        self.task: asyncio.Task[None]
+
+    def add(self, data: bytes, *, ended: bool) -> None:
+        """Take what has come; what is wrong with it is told behind the answers to what came before."""
+        self._buffer += data
+        try:
+            for message in wire.messages(self._buffer, self._stream.asked.encoding, limit=self._limit):
+                self._waiting.put_nowait(message)
+        except Refused as error:
+            self._waiting.put_nowait(error)
+            return
+        if ended:
+            cut = Refused("INVALID_ARGUMENT", "The last message of the stream is not whole.")
+            self._waiting.put_nowait(cut if self._buffer else None)
+        elif self._waiting.qsize() < _WAITING:
+            self._stream.connection.confirm(self._stream)
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        """Return them.
+
+        Raises:
+            Refused: what came is no message.
+        """
+        while (found := await self._waiting.get()) is not None:
+            if isinstance(found, Refused):
+                raise found
+            self._stream.connection.confirm(self._stream)
+            yield found

@@ -9,7 +9,6 @@ import socket
 import struct
 import sys
 from contextlib import suppress
-from importlib.util import find_spec
 
 from treadle.core.errors import AuthRequired, InvalidInput
 from treadle.core.optional import require
@@ -46,8 +45,7 @@ def check_free(settings: ServingSettings) -> None:
     _bound(settings.host, settings.port, "serving.port").close()
     if not settings.grpc_port:
         return
-    if find_spec("grpc") is None:  # it is not loaded here: it does not live through the making of workers
-        require("grpc", extra="grpc")
+    require("hpack", extra="grpc")
     if settings.grpc_port == settings.port:
         msg = f"Port {settings.port} cannot be both HTTP's and gRPC's. Set serving.grpc_port to another one."
         raise InvalidInput(msg, field="serving.grpc_port")
@@ -60,7 +58,19 @@ def listen(settings: ServingSettings) -> socket.socket:
     Raises:
         InvalidInput: as for `check_free`.
     """
-    listener = _bound(settings.host, settings.port, "serving.port")
+    return _listening(_bound(settings.host, settings.port, "serving.port"), settings)
+
+
+def listen_for_grpc(settings: ServingSettings) -> socket.socket:
+    """Return a socket of this worker's own that listens for gRPC.
+
+    Raises:
+        InvalidInput: as for `check_free`.
+    """
+    return _listening(_bound(settings.host, settings.grpc_port, "serving.grpc_port", shared=True), settings)
+
+
+def _listening(listener: socket.socket, settings: ServingSettings) -> socket.socket:
     if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; connections inherit it
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(settings.idle_timeout * 1000))
     listener.listen(BACKLOG)
@@ -69,10 +79,12 @@ def listen(settings: ServingSettings) -> socket.socket:
     return listener
 
 
-def _bound(host: str, port: int, setting: str) -> socket.socket:
+def _bound(host: str, port: int, setting: str, *, shared: bool = False) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if shared:  # each worker has one
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     try:
         listener.bind((host, port))
     except OSError as error:

@@ -137,7 +137,7 @@ class Application:
         self._draining.install(loop, seat.listener if seat else None)
         for door in self._doors:
             loop.run_until_complete(door.start())
-            self._draining.closing.append(partial(door.close, self._settings.grace))
+            self._draining.doors.append(door)
         if seat:
             seat.board.became_ready(seat.index)
 
@@ -162,7 +162,7 @@ class Application:
         """Write and ship what is left; called by the server when the last request is answered."""
         self._draining.on = True
         for door in self._doors:
-            loop.run_until_complete(door.close(self._settings.grace))
+            loop.run_until_complete(door.close())
         self.stop()
 
     def stop(self) -> None:

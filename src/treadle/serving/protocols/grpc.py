@@ -15,8 +15,11 @@ from treadle.core.settings import ServingSettings
 from treadle.serving import tensors
 from treadle.serving.answer import Answer
 from treadle.serving.dataplane import Call, Dataplane
-from treadle.serving.grpc_door import Door, Respond
-from treadle.serving.inference_messages import decoded, message, parameters
+from treadle.serving.grpc_door import Door
+from treadle.serving.grpc_service import Respond
+from treadle.serving.inference_messages import message
+from treadle.serving.inference_wire import Inference, Tensor, told, written
+from treadle.serving.inference_wire import read as read_inference
 from treadle.serving.protocols import v2
 from treadle.serving.requests import Batch, Reader
 from treadle.serving.web import Request, Response
@@ -45,7 +48,7 @@ def door(respond: Respond, settings: ServingSettings) -> Door | None:
     """Return what listens for gRPC; None: it is not asked for.
 
     Raises:
-        MissingExtra: grpcio is not installed.
+        MissingExtra: what gRPC needs is not installed.
     """
     return Door(respond, settings) if settings.grpc_port else None
 
@@ -56,11 +59,12 @@ def parse(request: Request) -> Call:
     Raises:
         InvalidInput: it is no `ModelInferRequest`, or not whole.
     """
-    body = decoded("ModelInferRequest", request.body)
-    given = dict(parameters(body.parameters))
+    body = read_inference(request.body)
+    _check_address(body, request)
+    given = body.parameters
     subject, keys = given.get("subject"), given.get("keys")
-    if len(body.raw_input_contents) not in {0, len(body.inputs)}:
-        msg = f"There are {len(body.raw_input_contents)} raw contents for {len(body.inputs)} inputs. Expected one each, or none."
+    if len(body.raw) not in {0, len(body.inputs)}:
+        msg = f"There are {len(body.raw)} raw contents for {len(body.inputs)} inputs. Expected one each, or none."
         raise InvalidInput(msg, field="raw_input_contents")
     return Call(
         read=lambda reader: _read(reader, body),
@@ -74,33 +78,50 @@ def parse(request: Request) -> Call:
     )
 
 
+def _check_address(body: Inference, request: Request) -> None:
+    """Refuse a message for another model or version than its address says.
+
+    Raises:
+        InvalidInput: it is.
+    """
+    for said, field, wanted in (
+        ("endpoint", "model_name", body.name),
+        ("version", "model_version", body.version),
+    ):
+        there = request.names.get(said)
+        if wanted and there is not None and there != wanted:
+            msg = f"{field} is {wanted[:60]!r}, but the address says {there[:60]!r}. Send the same, or leave {field} empty."
+            raise InvalidInput(msg, field=field)
+
+
 def render(answer: Answer, call: Call) -> Response:
     """Return the response: the outputs that were asked for, raw where the inputs were.
 
     Raises:
         InvalidInput: an output was asked for that the model does not have.
     """
-    body = call.asked
-    asked = {output.name: dict(parameters(output.parameters)) for output in body.outputs}
-    v2.check_wanted(asked, answer)
-    made = message("ModelInferResponse")(
-        model_name=answer.endpoint, model_version=str(answer.variant.version), id=answer.id
+    body: Inference = call.asked
+    v2.check_wanted(body.outputs, answer)
+    found = [(name, tensors.as_texts(answer.outputs[name])) for name in body.outputs or answer.outputs]
+    about = [(name, tensors.datatype_of_array(values), values.shape) for name, values in found]
+    variant = answer.variant
+    if body.raw:
+        whose = answer.endpoint, str(variant.version), answer.revision, variant.name, variant.model
+        made = written(whose, answer.id, about, [tensors.to_bytes(values) for _, values in found])
+        return Response(body=made, headers=_BODY)
+    typed = message("ModelInferResponse")(
+        model_name=answer.endpoint, model_version=str(variant.version), id=answer.id
     )
-    made.parameters["revision"].int64_param = answer.revision
-    made.parameters["variant"].string_param = answer.variant.name
-    made.parameters["model"].string_param = answer.variant.model
-    for name in asked or answer.outputs:
-        values = tensors.as_texts(answer.outputs[name])
-        datatype = tensors.datatype_of_array(values)
-        output = made.outputs.add(name=name, datatype=datatype, shape=values.shape)
-        if body.raw_input_contents:
-            made.raw_output_contents.append(tensors.to_bytes(values))
-        else:
-            flat = values.reshape(-1).tolist()
-            getattr(output.contents, _TYPED[datatype]).extend(
-                [str(value).encode() for value in flat] if datatype == "BYTES" else flat
-            )
-    return Response(body=made.SerializeToString(), headers=_BODY)
+    for name, said in told(answer.revision, variant.name, variant.model).items():
+        setattr(typed.parameters[name], *said)
+    for (name, datatype, shape), (_, values) in zip(about, found, strict=True):
+        output, flat = (
+            typed.outputs.add(name=name, datatype=datatype, shape=shape),
+            values.reshape(-1).tolist(),
+        )
+        texts = [str(value).encode() for value in flat] if datatype == "BYTES" else flat
+        getattr(output.contents, _TYPED[datatype]).extend(texts)
+    return Response(body=typed.SerializeToString(), headers=_BODY)
 
 
 def refuse(message: str, field: str | None) -> bytes:
@@ -113,7 +134,7 @@ def pages() -> Mapping[str, Callable[[Dataplane, Request], Response]]:
     return {}
 
 
-def _read(reader: Reader, body: Any) -> Batch:
+def _read(reader: Reader, body: Inference) -> Batch:
     columns: dict[str, Sequence[Any]] = {}
     for place, tensor in enumerate(body.inputs):
         if tensor.name in columns:
@@ -126,8 +147,8 @@ def _read(reader: Reader, body: Any) -> Batch:
             columns[tensor.name] = ()
             continue
         tensors.check_type(tensor.name, tensor.datatype, tensors.accepted(field))
-        if body.raw_input_contents:
-            raw = body.raw_input_contents[place]
+        if body.raw:
+            raw = body.raw[place]
             data: Sequence[Any] = tensors.from_bytes(tensor.datatype, raw, count, name=tensor.name)
         else:
             data = _typed(tensor, count)
@@ -135,7 +156,7 @@ def _read(reader: Reader, body: Any) -> Batch:
     return reader.values(columns, place=lambda name, row: f"{name}[{row}]")
 
 
-def _typed(tensor: Any, count: int) -> Sequence[Any]:
+def _typed(tensor: Tensor, count: int) -> Sequence[Any]:
     where = _TYPED.get(tensor.datatype)
     data = list(getattr(tensor.contents, where)) if where else []
     if len(data) != count:

@@ -1,0 +1,1 @@
+"""The part of HTTP/2 that a gRPC server needs."""
