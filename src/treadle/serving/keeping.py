@@ -1,4 +1,8 @@
-"""Waits, in the event loop, until the thread of the log has written an entry; those whose entries were written at once wake at once."""
+"""Waits, in the event loop, until the thread of the log has written an entry.
+
+Entries of requests that were answered in one turn of the loop are handed over together, so that one write holds all of
+them; and those whose entries were written at once wake at once.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +21,7 @@ class Keeper:
     def __init__(self, log: PredictionLog) -> None:
         """Log to `log`; `keep` has to be called in one event loop."""
         self._log = log
+        self._given: list[tuple[Entry, asyncio.Future[None]]] = []
         self._settled: deque[tuple[asyncio.Future[None], StoreUnavailable | None]] = deque()
         self._is_called = False
 
@@ -30,9 +35,20 @@ class Keeper:
             return self._log.put(entry)
         loop = asyncio.get_running_loop()
         kept: asyncio.Future[None] = loop.create_future()
-        self._log.commit(entry, partial(self._settle, loop, kept))
+        self._given.append((entry, kept))
+        if len(self._given) == 1:
+            loop.call_soon(self._hand_over, loop)
         await kept
         return True
+
+    def _hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
+        given, self._given = self._given, []
+        for entry, kept in given:
+            try:
+                self._log.commit(entry, partial(self._settle, loop, kept))
+            except Exception as error:  # noqa: BLE001 - it is the matter of this request, whatever it is
+                if not kept.done():
+                    kept.set_exception(error)
 
     def _settle(
         self,
