@@ -31,6 +31,15 @@ REFERENCE, REFERENCES = 1_000_000, 4
 RATE = 0.01
 #: Share of the windows in which a change is to be found, and windows for each number of rows.
 POWER, TRIES = 0.8, 120
+#: What others do, as seen with their default settings.
+_OTHERS = [
+    "Of 1,000 windows, chance alone gives up to 2.0 % where 1 % is true (99.9 %). Most of the 150 tests cannot find anything in a window where nothing is missing or new, and still count in "
+    "the correction: that is why rates lie below what is promised.",
+    "",
+    "Others with their default settings, at 1,000 rows against 100,000, where nothing changes: NannyML, whose thresholds are learnt from ten chunks of another size, alarms on all of 75 columns "
+    "(on 3 with chunks of equal size), Evidently on 6 of them, whylogs on 7; single tests at 5 % on 4. Evidently finds neither 5 points more missing values nor a new category in 1 % of the rows "
+    "at any number of rows tried, as it does not look for them.",
+]
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -128,7 +137,7 @@ def _false_alarms(sizes: list[int], windows: int, largest: int, reference: int) 
         done = count // REFERENCES * REFERENCES
         lines.append(f"| {size:,} | {done:,} | {found / done:.2%} | {by_p / done:.2%} | {tests} |")
         print(lines[-1], flush=True)
-    return [*lines, ""]
+    return [*lines, "", *_OTHERS, ""]
 
 
 Change = Callable[[pl.DataFrame, Generator], pl.DataFrame]

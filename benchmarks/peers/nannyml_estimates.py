@@ -22,7 +22,7 @@ def main() -> None:
     for frame in (learnt, later):
         for name in inputs:
             if not pd.api.types.is_numeric_dtype(frame[name]):
-                frame[name] = frame[name].astype("category")
+                frame[name] = frame[name].astype(object)
     if kind == "chances":
         metrics = ["accuracy", "roc_auc"]
         for frame in (learnt, later):

@@ -55,7 +55,7 @@ class Boosted(msgspec.Struct, frozen=True, kw_only=True):
         return found
 
 
-def fit(frame: pl.DataFrame, target: Floats, *, columns: Sequence[str]) -> Boosted:
+def fit(frame: pl.DataFrame, target: Floats, *, columns: Sequence[str], trees: int = _TREES) -> Boosted:
     """Fit least squares to a target of shape (rows,), from some columns.
 
     Categories are put in the order of their mean target, which makes a split of them a split of numbers (Fisher, 1958).
@@ -64,7 +64,7 @@ def fit(frame: pl.DataFrame, target: Floats, *, columns: Sequence[str]) -> Boost
     codes = [_coded(column, frame) for column in binned]
     start = float(target.mean())
     rest, feature, bins, leaves = target - start, [], [], []
-    for _ in range(_TREES if codes and len(target) >= 2 * _LEAF else 0):
+    for _ in range(trees if codes and len(target) >= 2 * _LEAF else 0):
         grown = _tree(codes, rest)
         feature.append(grown[0])
         bins.append(grown[1])

@@ -12,6 +12,7 @@ from treadle.monitoring.detector import Case, Detector, Measured
 from treadle.monitoring.summaries import count, learn
 
 _WINDOWS = 100
+_MANY = 40_000
 _WORDS = np.array(
     [
         "late",
@@ -42,7 +43,7 @@ def check_p_values_are_valid(detector: Detector) -> None:
     """Where nothing has changed, a p-value of at most 0.1 comes in at most a tenth of the windows, but for chance."""
     random = default_rng(3)
     found: dict[str, list[float]] = {}
-    for _ in range(_WINDOWS if detector.of == "column" else 20):
+    for _ in range(_WINDOWS if detector.of == "column" else 10):
         before = frame(1_000, random)
         for case in cases(detector, before, frame(200, random)):
             measured = detector.measure(case)
@@ -68,7 +69,7 @@ def check_a_change_is_seen(detector: Detector) -> None:
 def check_a_change_that_is_nothing_is_small(detector: Detector) -> None:
     """Of many rows that have hardly changed the effect is small, whatever the p."""
     random = default_rng(5)
-    before, after = frame(40_000, random), frame(40_000, random)
+    before, after = frame(_MANY, random), frame(_MANY, random)
     after = after.with_columns(pl.col("length") + 0.005)
 
     for case in cases(detector, before, after):
