@@ -42,7 +42,7 @@ faults: $(READY)  ## Cut power, fail disks and kill writers at full size: an hou
 		TREADLE_TEST_DISK_FAULTS=200 TREADLE_TEST_DISK_CALLS=200 TREADLE_TEST_INGESTED_FILES=9 \
 		TREADLE_TEST_CROWD=8 TREADLE_TEST_CROWD_SECONDS=120 TREADLE_FULL=1 \
 		$(BIN)/python -m pytest -n $(JOBS) tests/faults tests/data/test_crowd.py tests/store/test_tables.py tests/contracts/test_tables.py \
-		tests/loop/test_kills.py tests/loop/test_search_kills.py tests/loop/test_interruptions.py tests/loop/test_ray.py \
+		tests/loop/test_kills.py tests/loop/test_watchers.py tests/loop/test_search_kills.py tests/loop/test_interruptions.py tests/loop/test_ray.py \
 		tests/training/test_checkpoints.py tests/store/test_leases.py \
 		tests/serving/test_workers.py tests/serving/test_admission.py tests/serving/test_outages.py
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, cast
 from treadle.app import mirrors
 from treadle.app.scored import Scored
 from treadle.core.clock import parse_span
+from treadle.loop.audit import Entry, audit
 from treadle.loop.choosing import GridReplay, replay_grid
 from treadle.loop.facts import Request
 from treadle.loop.grid import Grid
@@ -100,6 +101,25 @@ class Turned(Scored):
 
         page = partial(gauges.page, self._whole)
         return Exposition(page, host=found.host, port=found.port, token=found.token).running()
+
+    def audit(
+        self,
+        *,
+        kind: str = "",
+        subject: str = "",
+        actor: str = "",
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int = 1000,
+    ) -> list[Entry]:
+        """Return every change with who made it and why, the newest first; what is given narrows it down.
+
+        Raises:
+            InvalidInput: there is no such kind of change.
+        """
+        return audit(
+            self.ledger, kind=kind, subject=subject, actor=actor, since=since, until=until, limit=limit
+        )
 
     @property
     def _whole(self) -> Workspace:
