@@ -34,14 +34,12 @@ _Called = tuple[Sequence[Answer | Exception], float]
 class _Slot:
     """A request that waits."""
 
-    __slots__ = ("answer", "future", "gone", "prepared")
+    __slots__ = ("answer", "future", "prepared")
 
     def __init__(self, prepared: Prepared) -> None:
         self.prepared = prepared
         self.answer: Answer | Exception | None = None
         self.future: asyncio.Future[None] | None = None
-        #: Whether nobody wants the answer any more.
-        self.gone = False
 
 
 class _Line:
@@ -124,13 +122,19 @@ class Together:
             if slot.future is not None:
                 await slot.future
         except asyncio.CancelledError:
-            slot.gone = True
+            self._leave(line, slot)
             raise
         answer = slot.answer
         assert answer is not None
         if isinstance(answer, Exception):
             raise answer
         return answer
+
+    def _leave(self, line: _Line, slot: _Slot) -> None:
+        """Take one who has gone off the line, so that what it asked for is not kept while a model works or hangs."""
+        if slot in line.slots:
+            line.slots.remove(slot)
+            self.abandoned += 1
 
     def _line(self, ready: Ready) -> _Line:
         line = self._lines.get(id(ready))
@@ -187,11 +191,9 @@ class Together:
                 slot.future.set_result(None)
 
     def _next(self, line: _Line) -> list[_Slot]:
-        """Take those who are next off a line, as many as run in one call; who has gone is left out."""
+        """Take those who are next off a line, as many as run in one call."""
         taken, line.slots = _cut(line.slots)
-        staying = [slot for slot in taken if not slot.gone]
-        self.abandoned += len(taken) - len(staying)
-        return staying
+        return taken
 
 
 def _cut(slots: list[_Slot]) -> tuple[list[_Slot], list[_Slot]]:
