@@ -53,6 +53,8 @@ class FakeModel:
             os.abort()
         if self._how.get("seconds") and columns["distance"][0]:
             time.sleep(self._how["seconds"])
+        if columns["distance"][0] == self._how.get("gorges_at"):
+            self._kept.append(b"x" * 2**30)
         while columns["distance"][0] == 1 and Path(self._how.get("holds", "/dev/null/none")).exists():
             time.sleep(0.01)
         if self._how.get("busy") and columns["distance"][0]:

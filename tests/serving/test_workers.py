@@ -19,6 +19,7 @@ import pytest
 import serving_load
 from serving_cases import PREDICT, ROW, Load, failed
 
+from memory_limit import limited_memory
 from pace import FULL, within
 
 
@@ -57,11 +58,13 @@ def wait_until(condition, *, seconds=60.0):
     raise AssertionError("it did not happen")
 
 
-def in_flight(server) -> float:
+def counted(server, name) -> float:
     text = server.call("/metrics")[1]["text"]
-    return sum(
-        float(line.split()[-1]) for line in text.splitlines() if "requests_in_flight" in line.split(" ")[0]
-    )
+    return sum(float(line.split()[-1]) for line in text.splitlines() if line.split(" ")[0] == name)
+
+
+def in_flight(server) -> float:
+    return counted(server, "treadle_requests_in_flight")
 
 
 def ready(server):
@@ -128,6 +131,41 @@ def test_s8_a_worker_that_the_system_kills_is_replaced(revise, launch, record_te
     assert load.seen.broken == held
     assert back <= within(2)
     record_testsuite_property("s8_killed_back_seconds", back)
+    assert server.stop() == 0
+
+
+@pytest.mark.slow
+def test_s8_a_worker_that_the_kernel_kills_for_want_of_memory_costs_only_what_it_was_doing(
+    revise, launch, model, record_testsuite_property
+):
+    """As in a container: the model asks for a gigabyte where a quarter of one is left."""
+    model(gorges_at=666)
+    revise(("champion", 1, 1.0))
+    server = launch(workers=2)
+    gorge = serving_load.request_bytes(PREDICT, json.dumps({"rows": [{**ROW, "distance": 666}]}).encode())
+    back, times = [], 5 if FULL else 1
+
+    with limited_memory(2**28) as limit:
+        for number in range(times):
+            if number:
+                threading.Event().wait(5.2)  # sooner after the last one it would be taken for a loop
+            before = workers_of(server)
+            for pid in before:
+                limit.add(pid)
+            with Load(server.port, rate=100, connections=8) as load:
+                load.more(30)
+                with suppress(OSError):
+                    asyncio.run(_send(server.port, gorge))
+                died = wait_until(lambda: workers_of(server) != before)  # noqa: B023 - called at once
+                wait_until(lambda: len(workers_of(server)) == 2)
+                back.append(perf_counter() - died)
+            assert limit.kills() == number + 1
+            assert failed(load) == []
+            assert len(before & workers_of(server)) == 1
+
+    assert max(back) <= within(2), back
+    assert counted(server, "treadle_worker_deaths_total") == times
+    record_testsuite_property("s8_out_of_memory_back_seconds", max(back))
     assert server.stop() == 0
 
 
