@@ -44,7 +44,9 @@ faults: $(READY)  ## Cut power, fail disks and kill writers at full size: an hou
 		$(BIN)/python -m pytest -n $(JOBS) tests/faults tests/data/test_crowd.py tests/store/test_tables.py tests/contracts/test_tables.py \
 		tests/loop/test_kills.py tests/loop/test_watchers.py tests/loop/test_search_kills.py tests/loop/test_interruptions.py tests/loop/test_ray.py \
 		tests/training/test_checkpoints.py tests/store/test_leases.py \
-		tests/serving/test_workers.py tests/serving/test_admission.py tests/serving/test_outages.py
+		tests/serving/test_workers.py tests/serving/test_admission.py tests/serving/test_outages.py \
+		tests/serving/test_faults.py tests/serving/test_rollout_faults.py tests/serving/test_shadows.py tests/serving/test_fuzz.py \
+		tests/serving/test_grpc.py tests/app/test_jobs_fuzz.py
 
 simulate: $(READY)  ## Simulate how often gates and experiments decide wrongly, and write both pages of docs (REPEATS=2000)
 	$(BIN)/python benchmarks/decision_quality.py $(if $(REPEATS),--repeats $(REPEATS))

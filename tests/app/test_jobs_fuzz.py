@@ -210,10 +210,10 @@ def test_a10_requests_about_jobs_are_refused_or_answered_and_what_is_accepted_en
     assert {"done", "cancelled"} <= states
 
 
-STATUSES = {0, 200, 202, 400, 401, 404, 405, 408, 409, 413, 414, 415, 417, 431, 499}
+STATUSES = {0, 200, 202, 400, 401, 404, 405, 408, 409, 413, 414, 415, 417, 421, 431, 499}
 
 
 def _plain(path: str, headers: dict[str, str], body: bytes) -> bytes:
     method = headers.get(":method", "POST")
-    head = f"{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
+    head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
     return head.encode() + body

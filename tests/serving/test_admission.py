@@ -184,27 +184,30 @@ def test_a_deadline_that_is_none_is_refused(shared, given):
     assert (status, answer["error"]["field"]) == (400, "treadle-timeout")
 
 
+@pytest.mark.slow
 def test_s6_callers_that_stall_disturb_nobody_and_are_closed(slow, launch, record_testsuite_property):
+    """p99 beside that of a server that nobody stalls, in the same seconds: what else the machine does meets both."""
     slow(seconds=0.0)
-    count, seconds, patience = (500, 12, 10.0) if FULL else (100, 4, 3.0)
+    count, seconds, patience = (500, 6, 10.0) if FULL else (100, 2, 6.0)
     server = launch(idle_timeout=patience, body_timeout=patience, max_in_flight=1_000)
-    with Load(server.port, connections=4, rate=100) as alone:
-        threading.Event().wait(seconds / 2)
+    alone = launch(idle_timeout=patience, body_timeout=patience, max_in_flight=1_000)
 
     with ExitStack() as stack:
         stalled = [stack.enter_context(closing(_stall(server.port, number))) for number in range(2 * count)]
         begun = perf_counter()
-        threading.Event().wait(1)  # until what they did send is read
-        with Load(server.port, connections=4, rate=100) as beside:
+        # What they did send has been read, and those who read no answer have got one that they do not read.
+        until(lambda: counted(server, "treadle_predictions_total") >= 300 * count)
+        with (
+            Load(server.port, connections=4, rate=50) as beside,
+            Load(alone.port, connections=4, rate=50) as calm,
+        ):
             threading.Event().wait(seconds)
-        closed = [_closed(one, begun + within(15, busy=4)) for one in stalled]
-        took = perf_counter() - begun
+        closed = [_closed(one, begun + patience + within(5)) for one in stalled]
 
-    p99 = [quantile([end - sent for sent, end, _, _ in load.seen.answers], 0.99) for load in (alone, beside)]
+    p99 = [quantile([end - sent for sent, end, _, _ in load.seen.answers], 0.99) for load in (calm, beside)]
     record_testsuite_property("s6_p99_ratio", p99[1] / p99[0])
     assert {status for _, _, status, _ in beside.seen.answers} == {200}
     assert closed.count(False) == 0
-    assert took <= within(15, busy=4)
     if FULL:
         assert p99[1] <= 1.5 * p99[0] + 0.005
 

@@ -95,6 +95,6 @@ def _field(fields: dict[str, Any], name: str, kind: Any) -> Any:
         return None
     try:
         return msgspec.json.decode(fields[name], type=kind)
-    except (msgspec.ValidationError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         msg = f"Field {name!r} does not fit: {str(error).replace('`', chr(39))}."
         raise InvalidInput(msg, field=name) from error

@@ -64,8 +64,10 @@ class Jobs:
         """
         if hook:
             _check_hook(hook, self._allowed)
+        if name:
+            check_id(name)
+        self._check_queue(name)
         name = name or new_id("job")
-        check_id(name)
         digest = self._keep(name, body)
         job = Job(
             id=name,
@@ -299,6 +301,17 @@ class Jobs:
         """Take a job out of the parked ones of the queue, if it is there."""
         with suppress(StoreUnavailable):
             self._queue.drop([name])
+
+    def _check_queue(self, name: str) -> None:
+        """Fail at once while the queue is known to be gone, before anything is written; a job that is there needs none."""
+        try:
+            self._queue.check()
+        except StoreUnavailable:
+            if not name:
+                raise
+            with self._ledger.read() as connection:
+                if stored.find(connection, name) is None:
+                    raise
 
     def _keep(self, name: str, data: bytes) -> str:
         return self._objects.put(self._packed(name, data)[1])

@@ -37,13 +37,20 @@ class Breaker:
         Raises:
             StoreUnavailable: as the last call that failed.
         """
-        last, now = self._last, monotonic()
-        if last is None:
-            return
-        if now < self._asks_again_at:
+        self.check()
+        if self._last is not None:
+            self._asks_again_at = monotonic() + (self._pause if self.is_open else self._first)
+
+    def check(self) -> None:
+        """Fail at once if `wait` would; nobody's turn is taken.
+
+        Raises:
+            StoreUnavailable: as the last call that failed.
+        """
+        last = self._last
+        if last is not None and monotonic() < self._asks_again_at:
             # A fresh error: raising the same one again would make its traceback longer each time.
             raise type(last)(str(last)) from last.__cause__
-        self._asks_again_at = now + (self._pause if self.is_open else self._first)
 
     def failed(self, error: StoreUnavailable) -> None:
         """Note that a call failed."""

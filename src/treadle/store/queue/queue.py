@@ -70,6 +70,14 @@ class Queue:
             raise
         self._breaker.passed()
 
+    def check(self) -> None:
+        """Fail if `put` would fail at once, as it does for a second after a failure; the place is not asked.
+
+        Raises:
+            StoreUnavailable: as the last failure was.
+        """
+        self._breaker.check()
+
     def take(self, limit: int = 1, *, wait: float = 0.0) -> list[Message]:
         """Return up to `limit` messages, the oldest first, as soon as there is one; none after `wait` seconds."""
         return self._backend.take(limit, wait=wait)
