@@ -19,6 +19,7 @@ from treadle.serving.spool import LOGS
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_r1_no_answered_prediction_is_lost_when_the_server_is_killed(
     revise, launch, ledger, tables, tmp_path, record_testsuite_property
 ):
