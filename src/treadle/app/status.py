@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from treadle.app import mirrors
 from treadle.core.alert import Alert
 from treadle.core.errors import NotFound, SettingsError, TreadleError
-from treadle.core.records import Decision, Record, Run, ServerState, Variant
+from treadle.core.records import Decision, Record, Revision, Run, ServerState, Variant
 from treadle.core.rollout import RolloutState
 from treadle.features import materialisations
 from treadle.features.materialisations import ViewFreshness
@@ -18,6 +18,7 @@ from treadle.loop.promises import Standing
 
 if TYPE_CHECKING:
     from treadle.app.workspace import Workspace
+    from treadle.loop.projects import Project
 
 
 class DatasetStatus(Record, frozen=True, kw_only=True):
@@ -104,8 +105,14 @@ class Status(Record, frozen=True, kw_only=True):
 
 
 def status(workspace: Workspace) -> Status:
-    """Gather the state of a project; nothing is ingested and nothing is written."""
+    """Gather the state of a project, as it is at one moment; nothing is ingested and nothing is written."""
     project = workspace.project
+    with workspace.ledger.snapshot():
+        return _status(workspace, project)
+
+
+def _status(workspace: Workspace, project: Project) -> Status:
+    rollouts = {state.endpoint: state for state in workspace.rollouts.list(open_only=True)}
     return Status(
         project=workspace.settings.project.name,
         at=workspace.clock.now(),
@@ -113,7 +120,10 @@ def status(workspace: Workspace) -> Status:
         trees=tuple(_tree(workspace, name) for name in project.trees),
         online=_online(workspace),
         models=tuple(_model(workspace, name) for name in project.models),
-        endpoints=tuple(_endpoint(workspace, name) for name in workspace.endpoints.names()),
+        endpoints=tuple(
+            _endpoint(workspace, revision, rollouts.get(name))
+            for name, revision in sorted(workspace.endpoints.current().items())
+        ),
         alerts=tuple(workspace.alerts.open()),
         slos=tuple(workspace.promises.standings()),
         mirrors=_mirrors(workspace),
@@ -208,12 +218,11 @@ def _model(workspace: Workspace, name: str) -> ModelStatus:
     )
 
 
-def _endpoint(workspace: Workspace, name: str) -> EndpointStatus:
-    revision = workspace.endpoints.get(name)
+def _endpoint(workspace: Workspace, revision: Revision, rollout: RolloutState | None) -> EndpointStatus:
     return EndpointStatus(
-        name=name,
+        name=revision.endpoint,
         revision=revision.revision,
         variants=revision.variants,
-        rollout=next(iter(workspace.rollouts.list(name, open_only=True)), None),
-        servers=tuple(workspace.endpoints.states(name)),
+        rollout=rollout,
+        servers=tuple(workspace.endpoints.states(revision.endpoint)),
     )

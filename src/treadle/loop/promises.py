@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cache
 
 import msgspec
 import polars as pl
@@ -113,6 +114,7 @@ class Promises:
     def _standing(self, slo: SLO, course: Course, known: set[str]) -> tuple[SLO, Standing, list[Burning]]:
         now = self.rooms.clock.now()
 
+        @cache
         def measure(window: timedelta) -> Measured:
             if not slo.counts_requests:
                 return course.measured(window, now)

@@ -43,6 +43,7 @@ class Ledger:
         self._timeout = timeout
         #: Ids of leases that this process gave up while the ledger was away, and which it may hold on to; see `leases`.
         self.given_up: set[str] = set()
+        self._shared = threading.local()
 
     @classmethod
     def open(
@@ -101,9 +102,27 @@ class Ledger:
         Raises:
             StoreUnavailable: the ledger is locked, gone or does not answer.
         """
-        if within is not None:
-            return nullcontext(within)
+        shared = within if within is not None else getattr(self._shared, "connection", None)
+        if shared is not None:
+            return nullcontext(shared)
         return self._transaction(writes=False, start=None)
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Let all that this thread reads until the end of the block be one unchanging state, in one transaction.
+
+        What is written meanwhile, by this thread too, is not seen in it.
+
+        Raises:
+            StoreUnavailable: the ledger is locked, gone or does not answer.
+        """
+        with self.read() as connection:
+            before = getattr(self._shared, "connection", None)
+            self._shared.connection = connection
+            try:
+                yield
+            finally:
+                self._shared.connection = before
 
     def write(self, within: Connection | None = None) -> AbstractContextManager[Connection]:
         """Open the one transaction that writes: committed at the end of the block, undone by an error.
