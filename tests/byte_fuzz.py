@@ -87,7 +87,7 @@ def _arrow():
 
 
 def _protobuf():
-    made = message("ModelInferRequest")(model_name="delay")
+    made = message("ModelInferRequest")(model_name="fares")
     for name, kind in _TYPES.items():
         made.inputs.add(name=name, datatype=kind, shape=[2])
     made.raw_input_contents.extend(
