@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from treadle.serving.telemetry import Family, merged, publish, published
+from treadle.serving.telemetry import Family, merged
 
 UA = (("endpoint", "delay"),)
 
@@ -23,11 +23,3 @@ def test_counts_are_added_up_and_of_states_the_worst_counts():
         [("treadle_predictions", UA, 5.0)],
         [("treadle_log_writable", UA, 0.0)],
     ]
-
-
-def test_what_is_published_is_read_by_others(tmp_path):
-    publish([family("treadle_predictions", 2.0)], tmp_path / "metrics-1.json")
-
-    found = published([tmp_path / "metrics-1.json", tmp_path / "metrics-gone.json"])
-
-    assert found == [family("treadle_predictions", 2.0)]

@@ -118,6 +118,8 @@ class Dataplane:
         self._loaded: dict[str, Loaded] = {}
         self._refused: dict[str, Refusal] = {}
         self._refreshing = threading.Lock()
+        #: Versions that were loaded, and revisions that could not be.
+        self.loads = self.failed_loads = 0
         #: Whether the endpoints have been read at least once.
         self.looked = False
 
@@ -330,6 +332,7 @@ class Dataplane:
             together = self._mixture(revision, ready)
         except Exception as error:  # noqa: BLE001 - a model is foreign code: whatever it raises, the old one goes on
             self._refused = {**self._refused, name: self._refusal(name, revision, error)}
+            self.failed_loads += 1
             return
         self._loaded = {**self._loaded, name: Loaded(revision, ready, router_of(revision), together)}
         self._refused = {key: value for key, value in self._refused.items() if key != name}
@@ -343,6 +346,7 @@ class Dataplane:
         servable = with_answers(loaded)
         reader = reader_of(servable.signature, max_rows=self._max_rows, online=self._online)
         made = make_ready(servable, variant, reader=reader, samples=getattr(loaded, "samples", None))
+        self.loads += 1
         return msgspec.structs.replace(
             made,
             memory=max(0, resident() - held),

@@ -29,6 +29,8 @@ def observed(
         _gauge("treadle_request_bytes_in_flight", "Bytes of large bodies in memory.", admission.held),
         _family("treadle_requests_rejected", "Requests given up, by reason.", "counter", rejected),
         _family("treadle_versions_loaded", "Model versions in memory.", "gauge", loaded),
+        _counter("treadle_model_loads", "Model versions that were loaded.", plane.loads),
+        _counter("treadle_model_load_failures", "Tries to load a revision that failed.", plane.failed_loads),
         _gauge("treadle_ledger_reachable", "1: new revisions are read.", follows),
         _gauge(
             "treadle_log_lag_seconds", "Age of the oldest complete segment that is not in tables.", log.lag

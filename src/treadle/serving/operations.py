@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 
 from treadle.core.settings import ServingSettings
 from treadle.serving.access import Access
@@ -19,7 +17,8 @@ from treadle.serving.log import PredictionLog
 from treadle.serving.observed import observed
 from treadle.serving.routing import Route
 from treadle.serving.seats import Seat
-from treadle.serving.telemetry import Family, Telemetry, publish, published
+from treadle.serving.siblings import Siblings
+from treadle.serving.telemetry import Family, Telemetry
 from treadle.serving.web import Request, Response, refuse_plainly, reply
 
 _TEXT = ("content-type", "text/plain; version=0.0.4; charset=utf-8")
@@ -49,6 +48,7 @@ class Operations:
             follower.counting.source = self.telemetry.counts
         #: This worker's place among others, where it has some.
         self.seat: Seat | None = None
+        self._siblings: Siblings | None = None
         #: Called every second, beside what is done here.
         self.ticking: list[Callable[[], object]] = []
         #: What else there is to be told of.
@@ -74,7 +74,7 @@ class Operations:
             also()
         if self._settings.workers > 1:
             with suppress(OSError):
-                publish(self._families(), self._metrics_file())
+                self._shared()
 
     async def _live(self, request: Request) -> Response:  # noqa: ARG002 - handlers have one shape
         return reply({"live": True})
@@ -92,10 +92,10 @@ class Operations:
         return reply({"ready": not problems, "problems": problems}, status=503 if problems else 200)
 
     async def _metrics(self, request: Request) -> Response:  # noqa: ARG002 - handlers have one shape
-        families = self._families()
-        if self._settings.workers > 1:
-            own = self._metrics_file()
-            families += published(path for path in own.parent.parent.glob(f"*/{own.name}") if path != own)
+        try:
+            families = self._shared() if self._settings.workers > 1 else self._families()
+        except OSError:  # the disk is full: the others are not told of, but this one is
+            families = self._families()
         return Response(body=self.telemetry.text(families), headers=(_TEXT,))
 
     def _families(self) -> list[Family]:
@@ -109,6 +109,9 @@ class Operations:
             ),
         ]
 
-    def _metrics_file(self) -> Path:
-        """Return where workers of one parent leave their metrics for each other."""
-        return self._log.folder / f"metrics-{os.getppid()}.json"
+    def _shared(self) -> list[Family]:
+        """Return the metrics of all workers, and leave this one's for the others: so no total goes back from one to the next."""
+        if self._siblings is None:
+            folder = self._log.folder.parent.parent / "metrics"
+            self._siblings = Siblings(folder, self.seat.index if self.seat else 0)
+        return self._siblings.shared(self._families())

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -227,23 +225,3 @@ def merged(families: Iterable[Family]) -> list[Family]:
     for name, samples in values.items():
         found[name].samples.extend((sample, labels, value) for (sample, labels), value in samples.items())
     return list(found.values())
-
-
-def publish(families: list[Family], path: Path) -> None:
-    """Leave metrics where the processes beside this one find them.
-
-    Raises:
-        OSError: they cannot be written.
-    """
-    fresh = path.with_suffix(".next")
-    fresh.write_bytes(msgspec.json.encode(families))
-    fresh.replace(path)
-
-
-def published(paths: Iterable[Path]) -> list[Family]:
-    """Return the metrics that other processes have left."""
-    found: list[Family] = []
-    for path in paths:
-        with suppress(FileNotFoundError, msgspec.DecodeError):
-            found += msgspec.json.decode(path.read_bytes(), type=list[Family])
-    return found
