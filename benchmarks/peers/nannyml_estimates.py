@@ -16,13 +16,14 @@ import pandas as pd
 def main() -> None:
     """Fit on the reference, estimate the rest and print."""
     warnings.simplefilter("ignore")
+    pd.options.future.infer_string = False
     learnt, later = (pd.read_parquet(path) for path in sys.argv[1:3])
     kind, chunk = sys.argv[3], int(sys.argv[4])
     inputs = [name for name in learnt.columns if not name.startswith("_")]
     for frame in (learnt, later):
         for name in inputs:
             if not pd.api.types.is_numeric_dtype(frame[name]):
-                frame[name] = frame[name].astype(object)
+                frame[name] = frame[name].astype(object).to_numpy(dtype=object)
     if kind == "chances":
         metrics = ["accuracy", "roc_auc"]
         for frame in (learnt, later):
