@@ -90,7 +90,7 @@ def install(effects: Effects) -> None:
     ):
         for verb in verbs:
             _wrap(effects, kind, verb, lambda *given, kind=kind, verb=verb: _said(kind, verb, given))
-    _wrap(effects, webhook.Channel, "send", lambda _, alert: f"send {alert.rule} {_state(alert)}")
+    _wrap(effects, webhook.Channel, "send", lambda _, message: f"send {message.rule} {message.state}")
     _wrap(effects, Model, "__call__", lambda *_: "train")
     _wrap(effects, RunContext, "log_metric", lambda *_: "log metric")
     _wrap(effects, fitting, "_write", lambda path, _: f"write {path.name}")
@@ -157,7 +157,3 @@ def _said(kind: type, verb: str, given: tuple[Any, ...]) -> str:
     what = given[1]
     named = what if kind is Tables else what.name if isinstance(what, Path) else ""
     return f"{kind.__name__.lower()}.{verb} {named}".strip()
-
-
-def _state(alert: Any) -> str:
-    return "raised" if alert.resolved_at is None else "resolved"

@@ -546,3 +546,20 @@ def test_a_test_is_sent_at_once_and_kept_nowhere(ledger: Ledger, clock: ManualCl
         alerts.test("a")
     with pytest.raises(NotFound, match="No channel named 'd'"):
         alerts.test("d")
+
+
+def test_what_a_killed_process_was_sending_is_sent_again_at_once(ledger: Ledger, clock: ManualClock) -> None:
+    class Killed(BaseException):
+        pass
+
+    def die(message: Message) -> None:
+        raise Killed
+
+    dying, channel = Mailbox(), Mailbox()
+    dying.send = die  # type: ignore[method-assign]
+    with pytest.raises(Killed):
+        alerting(ledger, clock, dying).raise_("freshness", "model:a", "stale")
+
+    alerting(ledger, clock, channel).deliver()
+
+    assert said(channel) == [("model:a", False)]

@@ -199,9 +199,8 @@ class Outbox:
             same = [row for row in rows if _belongs(row, first)]
             message = first.message or _message_id(same, now)
             for row in same:
-                pause = min(_FIRST_PAUSE * 2 ** min(row.tries, 20), _LONGEST_PAUSE)
-                changed = {"message": message, "tries": row.tries + 1, "due": now + pause}
-                _write(connection, msgspec.structs.replace(row, **changed))
+                # It stays due: who is killed before this is settled has told nobody for certain.
+                _write(connection, msgspec.structs.replace(row, message=message, tries=row.tries + 1))
             alerts = _alerts(connection, [row.alert for row in same])
         return Message(
             id=message, state=first.state, rule=first.rule, severity=first.severity, alerts=tuple(alerts)
@@ -222,7 +221,8 @@ class Outbox:
         _remove(connection, over)
         for row in rows:
             if row not in over:
-                _write(connection, msgspec.structs.replace(row, problem=problem))
+                pause = min(_FIRST_PAUSE * 2 ** min(row.tries - 1, 20), _LONGEST_PAUSE)
+                _write(connection, msgspec.structs.replace(row, problem=problem, due=now + pause))
         if problem:
             if over:
                 _log.warning("alerts given up after %s: %s", _PATIENCE, problem)
