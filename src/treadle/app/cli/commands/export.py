@@ -1,4 +1,4 @@
-"""`treadle export`: the project, written down for tools that watch it: Prometheus and Grafana."""
+"""`treadle export`: files for Prometheus and Grafana."""
 
 from __future__ import annotations
 
