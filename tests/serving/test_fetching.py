@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
-from treadle.core.errors import InvalidInput, StoreUnavailable
+from treadle.core.errors import InvalidInput, NotFound, StoreUnavailable
 from treadle.serving import fetching
 from treadle.serving.fetching import FAILURES, Fetching
 from treadle.serving.wanted import Wanted
@@ -176,6 +176,38 @@ def test_reads_that_fail_count_as_those_that_hang():
         return reading.problem
 
     assert str(run(test)) == "It is gone."
+
+
+def test_views_that_are_gone_take_nothing_from_those_who_read_others():
+    class Without(Shops):
+        def __call__(self, views, entities, /):
+            if views == ("gone",):
+                raise NotFound("There is no view 'gone'.")
+            return super().__call__(views, entities)
+
+        def without(self, views, entities, error, /):
+            return super().without(views, entities, error) if views != ("gone",) else self(views, entities)
+
+    store = Without()
+    gone = Wanted(store, ("gone",), {"shop": ["north"]}, ("rooms",))
+
+    async def test(reading):
+        told = [str(await failure(reading, gone)) for _ in range(FAILURES + 1)]
+        found = await reading.read(wanted(store, "north"))
+        reading.problem = StoreUnavailable("It is gone.")
+        return told, found, str(await failure(reading, gone))
+
+    async def failure(reading, asked):
+        with pytest.raises(StoreUnavailable) as raised:
+            await reading.read(asked)
+        return raised.value
+
+    told, found, without = run(test)
+
+    assert (found.rows, found.problem) == ([[1.0]], "")
+    assert {*told, without} == {
+        "The features rooms cannot be read online: There is no view 'gone'. Send them with the request."
+    }
 
 
 def test_with_the_policy_error_whoever_stops_waiting_is_told_so():

@@ -16,7 +16,7 @@ from typing import Any
 
 from treadle.core.clock import monotonic
 from treadle.core.errors import StoreUnavailable, TreadleError
-from treadle.serving.wanted import Found, Wanted
+from treadle.serving.wanted import Found, ViewsGone, Wanted
 
 #: Reads in a row that fail before nobody waits any more.
 FAILURES = 3
@@ -109,7 +109,7 @@ class Fetching:
 
     def _without(self, wanted: Wanted, error: StoreUnavailable) -> Found:
         self.given_up += 1
-        return wanted.online.without(wanted.views, wanted.entities, error)
+        return wanted.without(error)
 
     def _start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Begin a read, unless one has just begun: who waits when it ends is next."""
@@ -168,7 +168,9 @@ class Fetching:
         self._start(loop)
 
     def _judge(self, found: Found | Exception, *, in_time: bool) -> None:
-        """Learn from a read whether the store answers."""
+        """Learn from a read whether the store answers; one for views that are gone says nothing of it."""
+        if isinstance(found, ViewsGone):
+            return
         if isinstance(found, StoreUnavailable):
             self._failed(found)
         elif not isinstance(found, Exception) and found.problem:

@@ -64,6 +64,10 @@ class OnlineRead(Protocol):
         ...
 
 
+class ViewsGone(StoreUnavailable):
+    """The views that a version in use reads are not there any more; the store may well answer for others."""
+
+
 class Wanted(msgspec.Struct, frozen=True):
     """One read."""
 
@@ -91,11 +95,24 @@ class Wanted(msgspec.Struct, frozen=True):
         except (InvalidInput, StoreUnavailable):
             raise
         except TreadleError as error:
-            msg = (
-                f"The features {', '.join(self.missed)} cannot be read online: {error} "
-                "Send them with the request."
-            )
-            raise StoreUnavailable(msg) from error
+            raise self._gone(error) from error
+
+    def without(self, error: StoreUnavailable) -> Found:
+        """Return what is answered instead of a read that nobody waits for any more.
+
+        Raises:
+            StoreUnavailable: the store's policy is `error`, or the views are not there any more.
+        """
+        try:
+            return self.online.without(self.views, self.entities, error)
+        except StoreUnavailable:
+            raise
+        except TreadleError as gone:
+            raise self._gone(gone) from gone
+
+    def _gone(self, error: TreadleError) -> ViewsGone:
+        msg = f"The features {', '.join(self.missed)} cannot be read online: {error} Send them with the request."
+        return ViewsGone(msg)
 
 
 class Open(Batch, kw_only=True):
