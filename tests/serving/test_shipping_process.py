@@ -102,9 +102,12 @@ def test_an_idle_process_knows_nothing_of_tables_and_forgets_them_again(started,
     until(lambda: not list((tmp_path / LOGS).iterdir()))
     until(lambda: "polars" not in libraries_of(process.pid))
     spool(tmp_path, "s2", "r2")
+    until(lambda: "polars" in libraries_of(process.pid))
+    nice = os.getpriority(os.PRIO_PROCESS, process.pid)
     process.stdin.close()
 
     assert "polars" not in before
+    assert nice == min(os.getpriority(os.PRIO_PROCESS, 0) + 10, 19)
     assert process.wait(30) == 0
     assert shipped(tables, "outcomes/delay") == ["r1-0", "r2-0"]
 

@@ -91,7 +91,7 @@ def run(courier: Courier, *, idle: float = _IDLE) -> None:
     """
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    os.nice(_NICE)
+    _let_others_first()
     courier.start()
     while not select.select([sys.stdin], [], [], min(_LOOK, idle))[0]:
         if courier.idle > idle:
@@ -100,3 +100,9 @@ def run(courier: Courier, *, idle: float = _IDLE) -> None:
     courier.stop()
     # What the store does not take in time stays on this machine; a thread that waits for it ends with the process.
     os._exit(0)
+
+
+def _let_others_first() -> None:
+    """Take some off the priority that the server has; where this process has begun anew, that was done before."""
+    wanted = os.getpriority(os.PRIO_PROCESS, os.getppid()) + _NICE
+    os.nice(max(0, wanted - os.getpriority(os.PRIO_PROCESS, 0)))
