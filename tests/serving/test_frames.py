@@ -101,3 +101,14 @@ def test_more_rows_than_are_made_at_once_are_all_there(rows):
     assert frame.height == 3 * rows
     assert frame["prediction_id"].n_unique() == 3 * rows
     assert msgspec.json.decode(frame["inputs"][-1]) == {"distance": rows - 1}
+
+
+@pytest.mark.parametrize("counts", [[0], [0, 1], [0, 2], [1, 0, 2, 1]], ids=str)
+def test_an_entry_without_rows_shifts_no_other(counts):
+    entries = [prediction(f"r{place}", rows) for place, rows in enumerate(counts)]
+
+    frame = frame_of(*entries)
+
+    assert frame["prediction_id"].to_list() == [
+        f"r{p}-{row}" for p, n in enumerate(counts) for row in range(n)
+    ]

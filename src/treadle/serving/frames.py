@@ -119,13 +119,11 @@ def _predictions(entries: list[PredictionEntry]) -> pl.DataFrame:
         "beside": [f"~{entry.variant}" if entry.shadow else "" for entry in entries],
     }
     whole = pl.DataFrame([_series(name, values) for name, values in told.items()])
-    rows = np.arange(sum(counts))
-    if len(rows) > len(entries):
+    rows = np.zeros(len(entries), dtype=np.int64)
+    if set(counts) != {1}:
         ends = np.cumsum(counts)
-        rows -= np.repeat(ends - counts, counts)
+        rows = np.arange(sum(counts)) - np.repeat(ends - counts, counts)
         whole = whole[np.repeat(np.arange(len(entries)), counts)]
-    else:
-        rows[:] = 0
     frame = whole.with_columns(
         pl.Series("row", rows, dtype=pl.Int64()),
         _series("key", _column(entries, counts, "keys")),
