@@ -282,6 +282,22 @@ def test_a_client_that_resets_all_it_begins_is_sent_away(raw):
     assert int.from_bytes(raw.first(frames.GOAWAY)[3][4:8]) == Code.ENHANCE_YOUR_CALM
 
 
+def test_a_client_that_sends_more_of_a_stream_than_it_was_given_room_for_is_sent_away(server):
+    raw, one = Raw(server, greets=False), request(1_000)
+    framed = b"\0" + len(one).to_bytes(4) + one
+    raw.send(
+        frames.PREFACE + frames.settings({frames.INITIAL_WINDOW: 0})
+    )  # so its answers wait, and the next requests
+    raw.ask(1, f"/{SERVICE}/ModelStreamInfer", None)
+    for _ in range(4 * limits.STREAM_WINDOW // len(framed)):
+        if not raw.send(frame(frames.DATA, 0, 1, framed)):
+            break
+
+    with closing(raw.socket):
+        raw.socket.settimeout(10)
+        assert int.from_bytes(raw.first(frames.GOAWAY)[3][4:8]) == Code.FLOW_CONTROL_ERROR
+
+
 def test_a_stream_too_many_is_refused_and_the_others_go_on(raw):
     for number in range(1, 2 * limits.MOST_STREAMS + 2, 2):
         raw.ask(number, data=None)

@@ -142,6 +142,10 @@ class Connection(asyncio.Protocol):
                 raise Broken(Code.PROTOCOL_ERROR, f"data of stream {number}, which was not begun")
             return  # what was sent before the client knew that the stream has ended
         stream.taken += size
+        if (
+            stream.taken > STREAM_WINDOW
+        ):  # its requests wait here until they are taken: nobody may fill the memory
+            raise Broken(Code.FLOW_CONTROL_ERROR, f"more of stream {number} than there is room for")
         stream.ended = bool(flags & frames.END_STREAM)
         self._host.came(stream, frames.unpadded(flags, payload))
 
