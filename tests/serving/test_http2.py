@@ -37,7 +37,8 @@ def server(tmp_path_factory):
     one = [Variant(name="champion", model="delay", version=7)]
     Endpoints(ledger, SystemClock()).revise("delay", one, actor="test", reason="asked for", expected=0)
     with launching(root) as start:
-        yield start(grpc_port=free_port(), max_body=8_000_000, max_rows=200_000, body_timeout=2)
+        room = {"max_body": 8_000_000, "max_rows": 200_000, "max_in_flight": 2_000}
+        yield start(grpc_port=free_port(), body_timeout=2, **room)
     ledger.close()
 
 
