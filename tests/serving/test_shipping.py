@@ -288,3 +288,23 @@ def test_the_thread_outlives_what_nobody_foresaw(tables, logs, tmp_path):
 
     assert tables.scan("predictions/delay").collect()["request_id"].to_list() == ["r1"]
     assert thread.problem is None
+
+
+def test_a_segment_that_is_completed_while_it_is_looked_for_is_read(tmp_path, monkeypatch):
+    folder, read = tmp_path / LOGS / "s1", wal.entries
+    folder.mkdir(parents=True)
+    segment = wal.Segment(folder, 1)
+    outcome = OutcomeEntry(
+        request_id="r1", endpoint="delay", at=1, predictions=["p"], keys=[None], values=[1.0]
+    )
+    segment.append([pack(outcome)])
+    segment.close()
+
+    def late(path):
+        if path == segment.path and path.exists():
+            wal.sealed(path)
+        return read(path)
+
+    monkeypatch.setattr(wal, "entries", late)
+
+    assert unshipped(tmp_path, "outcomes/delay")["outcome_id"].to_list() == ["r1-0"]

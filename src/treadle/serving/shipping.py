@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from itertools import chain
 from pathlib import Path
 
 import polars as pl
@@ -130,10 +129,15 @@ def unshipped(root: Path, table: str) -> pl.DataFrame | None:
 
 
 def _entries(path: Path) -> Iterator[Entry]:
-    """Return a segment's entries; one that was completed since it was listed has another name now."""
-    now = path if path.exists() else path.with_suffix(wal.SEALED)
-    written = (unpack_all(payload) for payload in wal.entries(now) if len(payload) > 1)
-    return chain.from_iterable(written)
+    """Return a segment's entries; one that is completed at any moment since it was listed has another name then."""
+    for name in (path, path.with_suffix(wal.SEALED)):
+        written = False
+        for payload in wal.entries(name):
+            written = True
+            if len(payload) > 1:
+                yield from unpack_all(payload)
+        if written:
+            return
 
 
 def _groups(paths: list[Path]) -> Iterator[list[Path]]:
