@@ -3,10 +3,12 @@ from __future__ import annotations
 import ipaddress
 import socket
 import threading
+from contextlib import ExitStack
 
 import pytest
 
-from treadle.core.addresses import Allowed, is_public, resolve
+from treadle.core.addresses import Allowed, connected, is_public, resolve
+from treadle.core.clock import monotonic
 from treadle.core.errors import InvalidInput, SettingsError
 
 #: Ways to write addresses that are not for strangers (fault A5).
@@ -56,3 +58,17 @@ def test_a_resolver_that_does_not_answer_is_given_up(monkeypatch):
 def test_what_cannot_be_allowed_is_told(text):
     with pytest.raises(SettingsError, match="no network, address or host name"):
         Allowed(text)
+
+
+def test_an_address_that_says_nothing_leaves_time_for_the_next():
+    with ExitStack() as stack:
+        silent = stack.enter_context(socket.create_server(("127.0.0.2", 0), backlog=0))
+        port = silent.getsockname()[1]
+        stack.enter_context(socket.create_server(("127.0.0.1", port)))
+        for _ in range(3):  # nobody accepts them: who comes after them hears nothing
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(("127.0.0.2", port))
+
+        with connected(["127.0.0.2", "127.0.0.1"], port, monotonic() + 2) as found:
+            assert found.getpeername()[0] == "127.0.0.1"

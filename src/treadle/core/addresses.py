@@ -91,20 +91,22 @@ def resolve(host: str, port: int, allowed: Allowed | None, *, timeout: float = 5
 def connected(targets: Sequence[str], port: int, end: float) -> socket.socket:
     """Connect to the first of a host's addresses that answers, until a monotonic moment for all of them.
 
+    Each may take its share of the time that is left: one that says nothing keeps nobody from the next.
+
     Raises:
         OSError: none of them answers.
     """
-    for target in targets[:-1]:
+    for place, target in enumerate(targets[:-1]):
         try:
-            return _socket(target, port, end)
+            return _socket(target, port, (end - monotonic()) / (len(targets) - place))
         except OSError:
             if monotonic() >= end:
                 raise
-    return _socket(targets[-1], port, end)
+    return _socket(targets[-1], port, end - monotonic())
 
 
-def _socket(target: str, port: int, end: float) -> socket.socket:
-    return socket.create_connection((target, port), timeout=max(end - monotonic(), LEAST))
+def _socket(target: str, port: int, timeout: float) -> socket.socket:
+    return socket.create_connection((target, port), timeout=max(timeout, LEAST))
 
 
 def _looked_up(host: str, port: int, timeout: float) -> list[str]:
