@@ -9,7 +9,7 @@ from contextlib import closing
 import pytest
 from serving_wiring import build
 
-from treadle.core.errors import Forbidden, Misdirected
+from treadle.core.errors import Forbidden, Misdirected, SettingsError
 from treadle.core.settings import ServingSettings
 from treadle.serving.origins import Origins
 
@@ -106,3 +106,25 @@ def test_what_is_no_host_is_a_strangers(junk):
         Origins().check({"host": junk}, guarded=False)
     with pytest.raises(Forbidden):
         Origins().check({"host": "localhost", "origin": f"http://{junk}"}, guarded=False)
+
+
+@pytest.mark.parametrize(
+    ("hosts", "host"),
+    [
+        ("Models.Team., 10.0.0.7", "models.team:8443"),
+        ("a.team, 10.0.0.7", "10.0.0.7"),
+        ("[2001:db8::1]", "[2001:db8::1]:8080"),
+        ("2001:db8::1", "[2001:db8::1]"),
+        ("bücher.example", "xn--bcher-kva.example"),
+    ],
+)
+def test_a_name_of_the_setting_is_known_however_it_is_written(hosts, host):
+    Origins(hosts).check({"host": host}, guarded=False)
+
+
+@pytest.mark.parametrize(
+    "hosts", ["models.team:8443", "https://models.team", "models.team/x", "a@b", "a..b", "[]"]
+)
+def test_what_no_browser_asks_for_is_refused_as_a_setting(hosts):
+    with pytest.raises(SettingsError, match="without scheme and port"):
+        Origins(hosts)

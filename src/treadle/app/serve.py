@@ -18,6 +18,7 @@ from treadle.registry import providers
 from treadle.serving import assembly, listening, server, supervisor
 from treadle.serving.discretion import discretion
 from treadle.serving.jobs.routes import JobRoutes
+from treadle.serving.origins import Origins
 from treadle.serving.tokens import Tokens
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def serve(project: Path | None, overrides: dict[str, Any], *, say: Callable[[str
     Raises:
         AuthRequired: it was told to listen off loopback, and no token is set.
         InvalidInput: the port is taken.
-        SettingsError: what the log is to leave out cannot be meant.
+        SettingsError: what the log is to leave out, or a name of the server, cannot be meant.
         StoreUnavailable: the ledger cannot be read, so nothing is known of the endpoints.
     """
     stores = open_stores(project, overrides=overrides)
@@ -39,6 +40,7 @@ def serve(project: Path | None, overrides: dict[str, Any], *, say: Callable[[str
     listening.check_address(found, guarded=guarded)
     listening.check_free(found)
     discretion(found)
+    Origins(found.hosts)
     # What is wrong with the ledger is said here, once, and not by each worker.
     names = ", ".join(stores.endpoints.names()) or "none yet: the first release makes one"
     stores.close()

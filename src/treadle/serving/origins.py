@@ -7,10 +7,11 @@ point to 127.0.0.1 makes them look as if they were from the same place (then `Ho
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
-from treadle.core.errors import Forbidden, Misdirected
+from treadle.core.errors import Forbidden, Misdirected, SettingsError
 from treadle.serving.listening import is_loopback
 
 _DEFAULT_PORTS = (":80", ":443")
@@ -24,8 +25,12 @@ class Origins:
     """
 
     def __init__(self, hosts: str = "") -> None:
-        """Take the names by which it is reached besides those of loopback, with commas between."""
-        self._names = frozenset(filter(None, (name.strip().lower() for name in hosts.split(","))))
+        """Take the names by which it is reached besides those of loopback, with commas between.
+
+        Raises:
+            SettingsError: one of them is no host's name or address, and would never be asked for.
+        """
+        self._names = frozenset(_wanted(name.strip()) for name in hosts.split(",") if name.strip())
         #: Values of `Host` that were looked at and are fine.
         self._fine: set[str] = set()
 
@@ -85,6 +90,16 @@ class Mounted:
     def below(scope: Any) -> str:
         """Return the path below which a request finds it."""
         return scope.root  # type: ignore[no-any-return]
+
+
+def _wanted(name: str) -> str:
+    """Return a name of the setting as browsers send it."""
+    with suppress(UnicodeError):
+        found = name.lower().removeprefix("[").removesuffix("]").removesuffix(".").encode("idna").decode()
+        if found and _name_of(f"//[{found}]" if ":" in found else f"//{found}") == found:
+            return found
+    msg = f"Setting serving.hosts has {name!r}. Expected names or addresses without scheme and port, as 'models.team, 10.0.0.7'."
+    raise SettingsError(msg)
 
 
 def _name_of(address: str) -> str:
