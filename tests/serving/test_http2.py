@@ -233,6 +233,20 @@ def test_an_answer_waits_until_its_client_has_room(server):
         assert raw.status()["grpc-status"] == "0"
 
 
+def test_an_answer_that_is_not_taken_is_given_up_and_the_connection_goes_on(revise, launch):
+    revise(("champion", 7, 1.0))
+    server = launch(grpc_port=free_port(), idle_timeout=1)
+
+    with closing(Raw(server, greets=False)) as raw:
+        raw.send(frames.PREFACE + frames.settings({frames.INITIAL_WINDOW: 0}))
+        raw.ask(1, METHOD, b"\0" + len(request()).to_bytes(4) + request())
+        given_up = raw.first(frames.RST_STREAM)
+        raw.send(frames.settings({frames.INITIAL_WINDOW: 1_000}))
+
+        assert given_up[2:] == (1, Code.CANCEL.to_bytes(4))
+        assert answers(raw)
+
+
 WRONG = {
     "no HTTP/2": (b"GET / HTTP/1.1\r\nhost: x\r\n\r\n", False),
     "a frame that is too large": (frames.HEAD.pack(0xFFFF, 255, frames.DATA, 0, 1), True),

@@ -220,7 +220,7 @@ class Door:
         stream.connection.end(stream, wire.trailers("INTERNAL", text, first=first))
 
     def _look(self) -> None:
-        """Give up clients that stall: those that say nothing, and requests that do not come."""
+        """Give up clients that stall: those that say nothing, requests that do not come, and answers that are not taken."""
         now, patience = monotonic(), self._settings.body_timeout
         for connection in list(self._connections):
             age = now - connection.since
@@ -230,6 +230,7 @@ class Door:
                 connection.leave()
             if age > _AGE + _HELLO:
                 connection.finish()
+            connection.give_up(now - self._settings.idle_timeout)
             for stream in [*connection.streams.values()]:
                 is_late = not stream.ended and now - stream.since > patience
                 if is_late and not isinstance(stream.host, _Requests):

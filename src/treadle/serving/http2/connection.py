@@ -194,8 +194,7 @@ class Connection(asyncio.Protocol):
         if stream.ended and number in self.streams:
             self._host.came(stream, b"")
 
-    def _reset(self, flags: int, number: int, payload: bytes) -> None:
-        del flags
+    def _reset(self, _: int, number: int, payload: bytes) -> None:
         frames.number(payload)
         stream = self.streams.pop(number, None)
         if stream is not None:
@@ -232,8 +231,7 @@ class Connection(asyncio.Protocol):
         if not flags & frames.ACK:
             self.write(frames.frame(frames.PING, frames.ACK, 0, payload))
 
-    def _window_update(self, flags: int, number: int, payload: bytes) -> None:
-        del flags
+    def _window_update(self, _: int, number: int, payload: bytes) -> None:
         more = frames.number(payload)
         stream = self.streams.get(number)
         if not more:
@@ -246,8 +244,7 @@ class Connection(asyncio.Protocol):
             raise Broken(Code.FLOW_CONTROL_ERROR, "too large a window")
         self._send_pending()
 
-    def _refused(self, flags: int, number: int, payload: bytes) -> None:
-        del flags, number, payload
+    def _refused(self, *_: object) -> None:
         raise Broken(Code.PROTOCOL_ERROR, "clients push nothing")
 
     # What goes out.
@@ -300,6 +297,8 @@ class Connection(asyncio.Protocol):
 
     def send(self, stream: Stream, data: bytes) -> None:
         """Send data, as soon as the client has room for it."""
+        if not stream.pending:
+            stream.moved = monotonic()
         stream.pending.append((data, False))
         self._send_pending_of(stream)
 
@@ -329,6 +328,7 @@ class Connection(asyncio.Protocol):
             stream.window -= len(piece)
             self._window -= len(piece)
             self.write(frames.frame(frames.DATA, 0, stream.number, piece))
+            stream.moved = monotonic()
             if rest:
                 stream.pending[0] = rest, False
             else:
@@ -343,12 +343,19 @@ class Connection(asyncio.Protocol):
             stream.room = self._loop.create_future()
             await stream.room
 
-    def _over(self, stream: Stream) -> None:
+    def give_up(self, before: float) -> None:
+        """Let go of the streams whose client has made no room for their answers since a monotonic moment."""
+        for stream in [stream for stream in self._full.values() if stream.moved < before]:
+            del self._full[stream.number]
+            self._host.gone(stream)
+            self._over(stream, Code.CANCEL)
+
+    def _over(self, stream: Stream, code: Code = Code.NO_ERROR) -> None:
         if self.streams.pop(stream.number, None) is None:
             return
         self._resets = max(0, self._resets - 1)
-        if not stream.ended:  # the client need not go on
-            self.write(frames.reset(stream.number, Code.NO_ERROR))
+        if code or not stream.ended:  # the client need not go on
+            self.write(frames.reset(stream.number, code))
         if self._is_leaving and not self.streams:
             self.close()
 
@@ -382,7 +389,7 @@ class Connection(asyncio.Protocol):
         self._loop.call_later(_LINGER, self.transport.abort)
 
 
-_TAKE = {
+_TAKE: dict[int, Any] = {
     frames.HEADERS: Connection._headers,
     frames.RST_STREAM: Connection._reset,
     frames.SETTINGS: Connection._settings,

@@ -22,6 +22,7 @@ class Stream:
         "connection",
         "ended",
         "host",
+        "moved",
         "number",
         "pending",
         "room",
@@ -36,8 +37,9 @@ class Stream:
         self.asked, self.host = asked, cast("Any", None)
         #: Whether all of the request has come; bytes of it that were taken and not confirmed; when it began.
         self.ended, self.taken, self.since = False, 0, monotonic()
-        #: What could not be sent yet, as the client has no room, and whether the stream ends behind it.
+        #: What could not be sent yet, as the client has no room, and whether the stream ends behind it; when some was sent last.
         self.pending: deque[tuple[bytes, bool]] = deque()
+        self.moved = self.since
         #: Done as soon as nothing is pending.
         self.room: asyncio.Future[None] | None = None
 
