@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 
 import pytest
 
@@ -67,3 +68,33 @@ def test_one_that_goes_away_meanwhile_holds_up_nobody(log, tmp_path):
 
     assert asyncio.run(main()) is True
     assert {name for frame in frames(tmp_path) for name in frame} == {"gone", "stays"}
+
+
+class _Closing(asyncio.SelectorEventLoop):
+    """A loop that is closed just after somebody has looked whether it is."""
+
+    seems_open = True
+
+    def is_closed(self):
+        return super().is_closed() and not self.seems_open
+
+
+def test_a_loop_that_is_closed_meanwhile_ends_no_log(log, tmp_path):
+    gate, loop = threading.Event(), _Closing()
+    log.commit(entry("first"), lambda _: gate.wait(30))
+
+    async def gone():
+        asked = asyncio.ensure_future(Keeper(log).keep(entry("gone")))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        asked.cancel()
+        await asyncio.gather(asked, return_exceptions=True)
+
+    loop.run_until_complete(gone())
+    loop.close()
+    gate.set()
+    kept = asyncio.run(asyncio.wait_for(Keeper(log).keep(entry("later")), 30))
+    loop.seems_open = False
+
+    assert kept is True
+    assert {name for frame in frames(tmp_path) for name in frame} == {"first", "gone", "later"}

@@ -145,9 +145,10 @@ class Fetching:
         while (job := self._jobs.get()) is not None:
             loop, jobs = job
             found = _read([wanted for wanted, _ in jobs])
-            if loop.is_closed():
+            try:
+                loop.call_soon_threadsafe(self._finish, loop, jobs, found)
+            except RuntimeError:  # the loop was closed, so nobody waits any more
                 return
-            loop.call_soon_threadsafe(self._finish, loop, jobs, found)
             del job, jobs, found
 
     def _finish(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from contextlib import suppress
 from functools import partial
 
 from treadle.core.errors import StoreUnavailable
@@ -58,9 +59,10 @@ class Keeper:
     ) -> None:
         """Note that an entry has been written, or not; called from the log's thread, which wakes the loop once for many."""
         self._settled.append((kept, problem))
-        if not self._is_called and not loop.is_closed():
+        if not self._is_called:
             self._is_called = True
-            loop.call_soon_threadsafe(self._finish)
+            with suppress(RuntimeError):  # the loop was closed, so nobody waits any more; the log goes on
+                loop.call_soon_threadsafe(self._finish)
 
     def _finish(self) -> None:
         self._is_called = False  # first: what is noted from now on calls again
