@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+
+import msgspec
 import pytest
 
 from treadle.core.errors import InvalidInput
@@ -46,3 +49,15 @@ def test_a_null_is_refused_where_the_model_takes_none(feature):
 
     assert refused.value.field == f"rows[1].{feature}"
     assert reader.objects([sent]).columns["people"].tolist() == [3]
+
+
+@pytest.mark.parametrize("sent", [{}, {"people": 3}, {"people": 3, "name": "x", "temp": None}], ids=str)
+@pytest.mark.parametrize("large", [2**63, -(2**70), 10**400])
+def test_an_entity_that_no_log_can_hold_is_refused_also_where_nothing_is_read_for_it(sent, large):
+    view = msgspec.structs.replace(SHOP, entities=(Field(name="shop", kind="integer"),))
+    reader = reader_of(msgspec.structs.replace(SIGNATURE, views=(view,)), max_rows=10, online=Nobody())
+
+    with pytest.raises(InvalidInput, match="64 bits") as refused:
+        reader.rows(f"[{json.dumps({'pages': 1.0, 'shop': large, **sent})}]".encode())
+
+    assert refused.value.field == "rows[0].shop"

@@ -15,7 +15,7 @@ import msgspec
 from treadle.core.errors import InvalidInput, StoreUnavailable, TreadleError, closest
 from treadle.core.signature import Field, OnlineView, Signature
 from treadle.serving.encoding import PYTHON, described
-from treadle.serving.requests import Batch, Reader, in_rows
+from treadle.serving.requests import Batch, Reader, in_rows, shown
 from treadle.serving.wanted import Found, OnlineRead, Open, Wanted
 
 _UNSET = msgspec.UNSET
@@ -43,6 +43,12 @@ class FillingReader(Reader):
         self._features = tuple(name for view in signature.views for name in view.fields)
         #: Features of which no value may be missing, though they need not be sent.
         self._whole_only = tuple(f for f in signature.inputs if f.name in self._features and not f.nullable)
+        #: Integers that only say whose features are read: nothing encodes them, and the log takes 64 bits.
+        self._integers = tuple(
+            field
+            for name, field in entities.items()
+            if field.kind == "integer" and name not in signature.names
+        )
         #: What may be left out of a request: features, and entities of which all features are sent.
         self.optional = frozenset(self._features) | (entities.keys() - set(signature.names))
         own = {field.name: field for field in signature.inputs}
@@ -106,10 +112,12 @@ class FillingReader(Reader):
             first: dict[str, Sequence[Any]] = dict(zip(self._first, zip(*rows, strict=True), strict=False))
             entities = {name: first[name] for name in self._entities}
             if not any(_UNSET in column for column in entities.values()):
+                self._refuse_large(first, in_rows)
                 return self._asking(entities, self._features, partial(self._usual, first))
         values: dict[str, Sequence[Any]] = dict(zip(self.fields, zip(*rows, strict=True), strict=True))
         if not any(_UNSET in row for row in rows):
             self._refuse_nulls(values, in_rows)
+            self._refuse_large(values, in_rows)
             return self._whole(values)
         return self._batch(values, in_rows)
 
@@ -161,6 +169,7 @@ class FillingReader(Reader):
                 raise InvalidInput(msg, field=name)
         self.check_count(rows, "rows")
         self._refuse_nulls(whole, place)
+        self._refuse_large(whole, place)
         open_rows = self._open(whole, rows)
         if not open_rows:
             return self._made(whole, place)
@@ -199,6 +208,14 @@ class FillingReader(Reader):
                 at = place(field.name, list(values[field.name]).index(None))
                 msg = f"Field {field.name!r} is null. Expected {described(field)}, or leave it out: it is read online."
                 raise InvalidInput(msg, field=at)
+
+    def _refuse_large(self, values: Mapping[str, Sequence[Any]], place: Callable[[str, int], str]) -> None:
+        """Refuse an entity that no integer of 64 bits can be."""
+        for field in self._integers:
+            for row, value in enumerate(values[field.name]):
+                if type(value) is int and not -(2**63) <= value < 2**63:
+                    msg = f"Field {field.name!r} is {shown(value)}. Expected an integer of 64 bits."
+                    raise InvalidInput(msg, field=place(field.name, row))
 
     def _open(self, values: Mapping[str, Sequence[Any]], rows: int) -> list[int]:
         """Return the rows of which some feature was not sent."""
