@@ -2,16 +2,21 @@ from __future__ import annotations
 
 import functools
 
+import msgspec
 import numpy as np
 import polars as pl
 import pytest
 
+from treadle.core.errors import InvalidInput
 from treadle.core.packing import Column, Matrix, Packer, filled
+from treadle.core.records import Variant
 from treadle.core.signature import Field, Signature
 from treadle.registry.format import Trial
 from treadle.registry.formats import onnx as onnx_format
 from treadle.registry.formats import sklearn as sklearn_format
 from treadle.registry.packing import packed
+from treadle.serving.requests import Reader
+from treadle.serving.runtime import make_ready, run
 
 compose = pytest.importorskip("sklearn.compose")
 ensemble = pytest.importorskip("sklearn.ensemble")
@@ -199,3 +204,22 @@ def test_a_row_is_packed_as_it_is_among_others(kind):
 
             assert made.dtype == together.dtype
             assert made.tobytes() == together[row].tobytes()
+
+
+def test_an_integer_that_no_matrix_takes_is_refused_where_it_is_too_large():
+    more = msgspec.structs.replace(
+        SIGNATURE, inputs=(*SIGNATURE.inputs, Field(name="flight", kind="integer"))
+    )
+    model = onnx_format.load(files_of("trees behind codes"), task="classification", signature=more)
+    model.samples = {**encoded(values(seed=1, rows=50)), "flight": np.zeros(50, dtype=np.float32)}
+    model.pack()
+    variant = Variant(name="champion", model="delay", version=1)
+    ready = make_ready(model, variant, reader=Reader(more, max_rows=10), samples=model.samples)
+    row = {name: column[0] for name, column in values(seed=2).items()}
+
+    found = run(ready, ready.reader.objects([row | {"flight": 2**63 - 1}]), variant)
+
+    assert ready.packers
+    assert len(found["probability"]) == 1
+    with pytest.raises(InvalidInput, match="64 bits"):
+        run(ready, ready.reader.objects([row | {"flight": 2**63}]), variant)

@@ -52,6 +52,8 @@ class Ready(msgspec.Struct, frozen=True, weakref=True):
     members: dict[str, tuple[str, int, str]] = {}
     #: What makes the matrices that the model can be fed; empty: it is fed encoded columns.
     packers: tuple[Packer, ...] = ()
+    #: Integers that none of these takes.
+    unused: tuple[str, ...] = ()
     #: Bytes by which the process grew when it was loaded and warmed.
     memory: int = 0
     #: What computes it: a provider of ONNX Runtime, or `native`.
@@ -63,6 +65,8 @@ class Ready(msgspec.Struct, frozen=True, weakref=True):
         """Return what the model is fed for values; None: they have to be encoded one by one."""
         if not batch.values:
             return None
+        if not all(-(2**63) <= (value or 0) < 2**63 for name in self.unused for value in batch.values[name]):
+            return None  # no matrix takes it, and it is refused all the same
         found = {}
         for packer in self.packers:
             matrix = packer.pack(batch.values, rows=batch.rows)
@@ -81,12 +85,14 @@ def make_ready(
         PackageRefused: its first call failed.
     """
     outputs = servable.signature.outputs
+    packers = _packers(servable)
     ready = Ready(
         servable,
         reader,
         {field.name: field.columns for field in outputs if field.columns},
         frozenset(field.name for field in outputs if field.independent),
-        packers=_packers(servable),
+        packers=packers,
+        unused=_unused(servable) if packers else (),
     )
     rows = _some(samples) if samples else _neutral(servable)
     try:
@@ -114,6 +120,12 @@ def _packers(servable: Servable) -> tuple[Packer, ...]:
         return tuple(Packer(matrix, inputs) for matrix in getattr(servable, "packing", ()))
     except ValueError:
         return ()
+
+
+def _unused(servable: Servable) -> tuple[str, ...]:
+    packed = {column.field for matrix in getattr(servable, "packing", ()) for column in matrix.columns}
+    inputs = servable.signature.inputs
+    return tuple(field.name for field in inputs if field.kind == "integer" and field.name not in packed)
 
 
 def lasting(took: float, worked: float) -> float:
