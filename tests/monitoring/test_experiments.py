@@ -74,6 +74,21 @@ def test_a_difference_is_found_and_none_is_not(effect, expected):
     assert found.units == 4_000
 
 
+@pytest.mark.parametrize(("method", "planned"), [("always", None), ("once", 4)])
+def test_a_handful_of_units_whose_values_happen_to_be_alike_decides_nothing(method, planned):
+    few = seen(units=4)
+    treated = pl.Series([False, False, True, True])
+    rows = few.rows.with_columns(
+        pl.when(treated).then(pl.lit("treatment")).otherwise(pl.lit("control")).alias("arm"),
+        treated.cast(pl.Float64).alias("m"),
+    )
+
+    found = judged(designed(method=method, planned=planned), replace(few, rows=rows), now=NOW)
+
+    assert found.verdict not in {"better", "worse"}
+    assert (found.metric.control, found.metric.treatment, found.metric.low) == (0, 1, None)
+
+
 def test_a_metric_that_is_good_when_large_turns_the_verdict_round():
     good = replace(seen(effect=0.1), metric=replace(LOSS, larger_is_better=True))
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from statistics import NormalDist
 
+import msgspec
 import polars as pl
 
 from treadle.core.contrast import Contrast, contrast
@@ -27,6 +28,8 @@ from treadle.monitoring.spending import bounds
 _SEGMENTS = 12
 #: Units at which an always-valid interval is narrowest for its kind, where nothing was planned.
 _PLANNED = 10_000
+#: Units of each side below which no always-valid interval is told: with fewer, sides whose values happen to be all alike look certain.
+_LEAST = 50
 _NORMAL = NormalDist()
 
 
@@ -131,6 +134,9 @@ def _difference(
     )
     if found is None:
         return empty
+    # A planned look is the user's own choice of units; that they vary is what it goes by.
+    if min(found.n_control, found.n_treatment) < _LEAST and (z is None or not found.variance):
+        return msgspec.structs.replace(empty, control=found.control, treatment=found.treatment)
     alpha, error = design.alpha * share, math.sqrt(found.variance / found.n)
     planned = max(design.planned or _PLANNED, 2)
     if z is None:
