@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import Engine, event, select
 
 from treadle.core.alert import Concern
 from treadle.core.clock import ManualClock
@@ -447,8 +448,23 @@ def test_beside_a_channel_that_hangs_nobody_waits(ledger: Ledger, clock: ManualC
     assert alerts.waiting() == []
 
 
-def _eventually(holds: Callable[[], bool]) -> None:
-    end = time.monotonic() + 60
+@contextmanager
+def watching(ledger: Ledger, written: list[str]) -> Iterator[None]:
+    """Note what is written into the ledger."""
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if statement.split(maxsplit=1)[0].upper() in {"INSERT", "UPDATE", "DELETE"}:
+            written.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        yield
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+
+
+def _eventually(holds: Callable[[], bool], *, seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < end
         time.sleep(0.01)
@@ -561,5 +577,85 @@ def test_what_a_killed_process_was_sending_is_sent_again_at_once(ledger: Ledger,
         alerting(ledger, clock, dying).raise_("freshness", "model:a", "stale")
 
     alerting(ledger, clock, channel).deliver()
+
+    assert said(channel) == [("model:a", False)]
+
+
+def test_beside_a_channel_that_hangs_others_are_told_of_what_comes_later(
+    ledger: Ledger, clock: ManualClock
+) -> None:
+    hanging, good = Mailbox(), Mailbox()
+    hanging.held = threading.Event()
+    alerts = alerting(ledger, clock, hanging, good)
+
+    with alerts.beside():
+        alerts.raise_("freshness", "model:a", "stale")
+        _eventually(lambda: hanging.tries == 1 and len(good.got) == 1)
+        alerts.raise_("failed-run", "model:b", "broke")
+        try:
+            _eventually(lambda: len(good.got) == 2, seconds=12)
+            before = hanging.tries
+        finally:
+            hanging.held.set()
+        _eventually(lambda: len(hanging.got) == 2)
+
+    assert before == 1
+    assert said(good) == [("model:a", False), ("model:b", False)]
+
+
+def test_a_broken_channel_does_not_keep_others_from_being_told_again(
+    ledger: Ledger, clock: ManualClock
+) -> None:
+    broken, good = Mailbox(), Mailbox()
+    broken.is_full = True
+    alerts = alerting(ledger, clock, broken, good, freshness=RuleSettings(repeat="1d"))
+    alerts.raise_("freshness", "a", "stale")
+    for _ in range(9):
+        clock.advance("1d")
+        alerts.deliver()
+        alerts.deliver()
+
+    assert [one.state for one in good.got] == ["raised", *["repeated"] * 9]
+
+
+def test_what_is_silenced_is_looked_at_without_writing(ledger: Ledger, clock: ManualClock) -> None:
+    alerts = alerting(ledger, clock, Mailbox())
+    alerts.silence(until=timedelta(hours=2), actor="ada", reason="we move")
+    alerts.raise_("freshness", "model:a", "stale")
+    written: list[str] = []
+
+    with watching(ledger, written):
+        for _ in range(3):
+            alerts.deliver()
+
+    assert written == []
+    assert len(alerts.waiting()) == 1
+
+
+def test_very_many_that_are_silenced_hold_up_no_other(ledger: Ledger, clock: ManualClock) -> None:
+    channel = Mailbox()
+    alerts = alerting(ledger, clock, channel)
+    alerts.silence(rule="stale-*", until=timedelta(hours=2), actor="ada", reason="we move")
+    alerts.settle("stale-data", {f"model:{number}": "stale" for number in range(1100)})
+
+    alerts.raise_("failed-run", "model:a", "broke")
+
+    assert said(channel) == [("model:a", False)]
+
+
+def test_what_a_silence_held_back_for_long_is_not_given_up_at_its_first_try(
+    ledger: Ledger, clock: ManualClock
+) -> None:
+    channel = Mailbox()
+    alerts = alerting(ledger, clock, channel)
+    alerts.silence(until=timedelta(days=10), actor="ada", reason="we move")
+    alerts.raise_("freshness", "model:a", "stale")
+    clock.advance("10d")
+    channel.is_full = True
+    alerts.deliver()
+    channel.is_full = False
+    clock.advance("1h")
+
+    alerts.deliver()
 
     assert said(channel) == [("model:a", False)]

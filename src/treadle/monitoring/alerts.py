@@ -24,6 +24,8 @@ from treadle.monitoring.silences import Silences
 from treadle.store.ledger import tables as t
 from treadle.store.ledger.ledger import Ledger
 
+#: Seconds that a round of deliveries waits for slow channels before it looks for others, and for the last ones when all ends.
+_PATIENCE, _LAST = 2.0, 10.0
 #: The rule and the subject of an alert.
 About = tuple[str, str]
 
@@ -226,28 +228,36 @@ class Alerts:
     @contextmanager
     def beside(self) -> Iterator[None]:
         """Deliver in a thread as long as the block lasts, so that a channel that hangs holds nothing up."""
-        with Courier(self._round).running() as self._courier:
-            try:
-                yield
-            finally:
-                self._courier = None
+        courier = Courier(lambda: self._round(patience=_PATIENCE))
+        try:
+            with courier.running() as self._courier:
+                try:
+                    yield
+                finally:
+                    self._courier = None
+        finally:
+            self._outbox.rest(_LAST)
 
-    def _round(self) -> int:
+    def _round(self, *, patience: float | None = None) -> int:
         """Send what is due, and first let those wait that are told again and again."""
         self._repeat()
-        return self._outbox.send()
+        return self._outbox.send(patience=patience)
 
     def _repeat(self) -> None:
         if not self._rules.any_repeated:
             return
-        late = [alert for alert in self.open() if self._is_late(alert)]
+        waiting = {(row.channel, row.alert) for row in self._outbox.waiting()}
+        late = [
+            alert for alert in self.open() if self._is_late(alert) and self._outbox.may_repeat(alert, waiting)
+        ]
         if not late:
             return
         with self._ledger.write() as connection:
             for alert in late:
                 now = _alert(connection, alert.id)
-                if now is not None and now.resolved_at is None and self._is_late(now):
-                    self._outbox.put(now, state="repeated", connection=connection)
+                if now is None or now.resolved_at is not None or not self._is_late(now):
+                    continue
+                if self._outbox.repeat(now, connection):
                     store(connection, msgspec.structs.replace(now, delivered=False))
 
     def _is_late(self, alert: Alert) -> bool:
@@ -255,9 +265,8 @@ class Alerts:
         return (
             every is not None
             and alert.acknowledged is None
-            and alert.delivered is True
-            and alert.told_at is not None
-            and self._world.now() - alert.told_at >= every
+            and alert.delivered is not None
+            and self._world.now() - (alert.told_at or alert.at) >= every
         )
 
     def _is_news(self, concern: Concern, waiting: Mapping[About, Sighting] | None = None) -> bool:

@@ -7,7 +7,7 @@ channel has taken the message; between the two a killed process loses nothing, a
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from threading import Thread
@@ -17,7 +17,7 @@ import msgspec
 from sqlalchemy import Connection, delete, func, select
 
 from treadle.core.alert import Alert
-from treadle.core.clock import Clock
+from treadle.core.clock import Clock, monotonic
 from treadle.core.errors import Busy, DeliveryFailed, LeaseLost, StoreUnavailable, TreadleError
 from treadle.core.records import Record, from_json, to_json
 from treadle.core.telling import Severity
@@ -54,6 +54,8 @@ class Waiting(Record, frozen=True, kw_only=True):
     #: How often it was tried, and what the last try came to.
     tries: int = 0
     problem: str = ""
+    #: When it was first tried; None: it was not. What a silence or a cool-down holds back is not tried meanwhile.
+    begun: datetime | None = None
     #: Id of the message that it is a part of; empty: it was not tried yet.
     message: str = ""
 
@@ -65,6 +67,8 @@ class Outbox:
         """Take the clock of the world in which people are told: it may be another one than the project's."""
         self._ledger, self._routes, self._clock = ledger, routes, clock
         self._silences = Silences(ledger)
+        #: By channel: who speaks to it now, or did last.
+        self._speakers: dict[str, Thread] = {}
 
     def has_channels(self, alert: Alert) -> bool:
         """Return whether an alert goes to anybody."""
@@ -96,6 +100,19 @@ class Outbox:
             _write(connection, _row(alert, name, state, at=now, due=due))
         return bool(names)
 
+    def may_repeat(self, alert: Alert, waiting: Collection[tuple[str, str]]) -> bool:
+        """Return whether some channel has taken all of an alert; `waiting` are channels and alerts that wait."""
+        return any((name, alert.id) not in waiting for name in self._routes.of(alert))
+
+    def repeat(self, alert: Alert, connection: Connection) -> bool:
+        """Tell an alert again to the channels that have taken all of it; return whether there are any."""
+        now = self._clock.now()
+        there = {row.channel for row in _rows(connection, t.deliveries.c.alert == alert.id)}
+        free = [name for name in self._routes.of(alert) if name not in there]
+        for name in free:
+            _write(connection, _row(alert, name, "repeated", at=now, due=now))
+        return bool(free)
+
     def last_told(self, rule: str, subject: str, connection: Connection) -> datetime | None:
         """Return when somebody was last told that a rule holds for a subject; None: never, as far as is kept."""
         about = (t.alerts.c.rule == rule) & (t.alerts.c.subject == subject)
@@ -125,33 +142,44 @@ class Outbox:
         """Return whether anything could be sent now; nothing is written."""
         return bool(self._due())
 
-    def send(self) -> int:
-        """Send what is due, each channel beside the others; return how many messages were taken."""
-        names = self._due()
-        if not names:
-            return 0
-        self._forget_others()
+    def send(self, *, patience: float | None = None) -> int:
+        """Send what is due, each channel beside the others; return how many messages were taken.
+
+        Channels are waited for at most `patience` seconds; None: as long as they take. One that takes longer goes on beside, and is
+        spoken to again when it has ended.
+        """
+        names = [name for name in self._due() if not self._is_busy(name)]
+        if names:
+            self._forget_others()
         taken = {name: 0 for name in names if name in self._routes.channels}
 
         def speak(name: str) -> None:
             taken[name] = self._speak(name)
 
-        if len(taken) == 1:
+        if len(taken) == 1 and patience is None:
             speak(next(iter(taken)))
         else:
-            threads = [Thread(target=speak, args=(name,), daemon=True) for name in taken]
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
+            for name in taken:
+                self._speakers[name] = Thread(target=speak, args=(name,), daemon=True)
+                self._speakers[name].start()
+            self.rest(patience)
         return sum(taken.values())
 
+    def rest(self, patience: float | None) -> None:
+        """Wait for what is being sent, at most `patience` seconds; None: as long as it takes."""
+        end = None if patience is None else monotonic() + patience
+        for thread in list(self._speakers.values()):
+            thread.join(None if end is None else max(end - monotonic(), 0.0))
+
+    def _is_busy(self, name: str) -> bool:
+        return name in self._speakers and self._speakers[name].is_alive()
+
     def _due(self) -> list[str]:
-        wanted = (
-            select(t.deliveries.c.channel).where(t.deliveries.c.due <= t.micros(self._clock.now())).distinct()
-        )
+        """Return the channels to which something may be sent now."""
+        now = self._clock.now()
         with self._ledger.read() as connection:
-            return sorted(connection.execute(wanted).scalars())
+            due = _rows(connection, t.deliveries.c.due <= t.micros(now))
+            return sorted({row.channel for row in self._audible(due, now, connection)})
 
     def _speak(self, name: str) -> int:
         """Send what waits for one channel until it fails; return how many messages it took."""
@@ -189,10 +217,10 @@ class Outbox:
         now = self._clock.now()
         chosen = (t.deliveries.c.channel == name) & (t.deliveries.c.due <= t.micros(now))
         with self._ledger.read() as connection:
-            if not self._audible(_rows(connection, chosen, limit=_AT_ONCE), now, connection):
+            if not self._audible(_rows(connection, chosen), now, connection):
                 return None
         with self._ledger.write() as connection:
-            rows = self._audible(_rows(connection, chosen, limit=_AT_ONCE), now, connection)
+            rows = self._audible(_rows(connection, chosen), now, connection)[:_AT_ONCE]
             if not rows:
                 return None
             first = rows[0]
@@ -200,7 +228,8 @@ class Outbox:
             message = first.message or _message_id(same, now)
             for row in same:
                 # It stays due: who is killed before this is settled has told nobody for certain.
-                _write(connection, msgspec.structs.replace(row, message=message, tries=row.tries + 1))
+                tried = {"tries": row.tries + 1, "begun": row.begun or now}
+                _write(connection, msgspec.structs.replace(row, message=message, **tried))
             alerts = _alerts(connection, [row.alert for row in same])
         return Message(
             id=message, state=first.state, rule=first.rule, severity=first.severity, alerts=tuple(alerts)
@@ -217,7 +246,7 @@ class Outbox:
         now = self._clock.now()
         chosen = (t.deliveries.c.channel == name) & t.deliveries.c.alert.in_([a.id for a in message.alerts])
         rows = [row for row in _rows(connection, chosen) if row.message == message.id]
-        over = [row for row in rows if not problem or now - row.at > _PATIENCE]
+        over = [row for row in rows if not problem or now - (row.begun or row.at) > _PATIENCE]
         _remove(connection, over)
         for row in rows:
             if row not in over:
