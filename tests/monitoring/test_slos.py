@@ -181,3 +181,20 @@ def test_a_course_that_flaps_stays_small() -> None:
     assert len(course.changes) == 2000
     later = NOW + 5000 * MINUTE + month
     assert len(course.turned(kept=False, since=later, now=later, period=month).changes) == 2
+
+
+@pytest.mark.parametrize("period", ["1d", "7d", "14d", "30d", "90d"])
+def test_nobody_is_told_of_a_budget_that_lasts(period: str) -> None:
+    slo = td.slos.Availability(endpoint="delay", objective=0.999, period=period)
+
+    found = burning(slo, lambda window: Measured(1e6 * (1 - 0.0009), 1e6))
+
+    assert found == []
+
+
+def test_a_short_period_still_tells_of_a_budget_that_does_not_last() -> None:
+    slo = td.slos.Availability(endpoint="delay", objective=0.999, period="7d")
+
+    found = burning(slo, lambda window: Measured(1e6 * (1 - 0.0011), 1e6))
+
+    assert [one.pair.severity for one in found] == ["ticket", "ticket"]

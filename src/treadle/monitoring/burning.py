@@ -36,10 +36,12 @@ class Pair:
     def rate(self, period: timedelta) -> float:
         """Return how many times as fast as it may the budget burns when the share is used up in the long window.
 
+        At least once: of a short period the share may be less than the window's part of it, and then the budget lasts.
+
         >>> round(PAIRS[0].rate(timedelta(days=30)), 6)
         14.4
         """
-        return self.share * (period / self.long)
+        return max(self.share * (period / self.long), 1.0)
 
 
 PAIRS = (

@@ -99,7 +99,7 @@ def _alert(slo: SLO, pair: Pair, scale: float) -> dict[str, Any]:
         expr = f"({expr}) and on() ({counted} >= {slo.least})"
     burnt = (
         f"{slo.label} ({slo.said}, {slo.objective:.4%} over {slo.period}) burns its error budget more than {rate:.1f} times as fast as "
-        f"it lasts: {pair.share:.0%} of it in {span_text(pair.long)}. {{{{ $value | humanizePercentage }}}} is bad."
+        f"it lasts: {rate * (pair.long / slo.span):.0%} of it in {span_text(pair.long)}. {{{{ $value | humanizePercentage }}}} is bad."
     )
     return {
         "alert": "TreadleSLOBurnsFast" if pair.severity == "page" else "TreadleSLOBurns",
