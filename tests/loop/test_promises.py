@@ -94,6 +94,16 @@ def test_failures_burn_the_budget_until_they_are_over(promised: Workspace, clock
     assert "slo-fast" not in {rule for rule, _, _ in open_alerts(promised)}
 
 
+def test_one_failure_among_the_first_requests_breaks_no_promise(promised: Workspace) -> None:
+    promised.run("buys")
+    serve(promised, 2, 1)
+
+    promised.promises.tick()
+
+    assert [alert for alert in open_alerts(promised) if "availability" in alert[1]] == []
+    assert states(promised)["buys-availability"] == "kept"
+
+
 def test_freshness_is_measured_in_time(promised: Workspace, root: Path, clock: ManualClock) -> None:
     promised.tick()
     name = next(one.slo for one in promised.promises.standings() if one.subject.startswith("dataset:"))

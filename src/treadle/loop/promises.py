@@ -78,9 +78,7 @@ class Promises:
         found = self._measured()
         concerns = [concern for slo, _, fires in found for concern in _concerns(slo, fires)]
         concerns += [
-            Concern(SPENT, f"slo:{one.slo}", _spent(one))
-            for _, one, _ in found
-            if one.budget_left is not None and one.budget_left <= 0
+            Concern(SPENT, f"slo:{one.slo}", _spent(one)) for _, one, _ in found if one.state == "spent"
         ]
         return self._told([one for _, one, _ in found], concerns)
 
@@ -129,7 +127,10 @@ class Promises:
             notes.append(
                 f"There is no endpoint {name!r}, so nothing is measured. Endpoints: {', '.join(sorted(known)) or 'none yet'}."
             )
-        state = "unknown" if left is None else "spent" if left <= 0 else "burning" if fires else "kept"
+        state = "unknown" if left is None else "burning" if fires else "kept"
+        # Of three requests one that fails says little, and breaks no promise.
+        if left is not None and left <= 0 and (not slo.counts_requests or whole.total >= slo.least):
+            state = "spent"
         standing = Standing(
             slo=slo.label,
             kind=slo.kind,
