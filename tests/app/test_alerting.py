@@ -54,6 +54,8 @@ def test_what_is_asked_wrongly_is_told_of_alerts(shop, typed):
     for arguments, said in (
         (("ack", "alert_1", "--reason", "x"), "No alert named 'alert_1'"),
         (("silence", "--until", "soon", "--reason", "x"), "neither a span, as 2h or 1d12h, nor a moment"),
+        (("silence", "--until", "99999999d", "--reason", "x"), "neither a span"),
+        (("silence", "--until", "9999-12-31T23:59:59-12:00", "--reason", "x"), "nor a moment"),
         (("silence", "--until", "2001-01-01T00:00", "--reason", "x"), "would be over already"),
         (("unsilence", "s"), "No silence named 's'"),
         (("test", "chat"), "No channel named 'chat'"),

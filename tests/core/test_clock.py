@@ -17,6 +17,7 @@ from treadle.core.errors import InvalidInput, SettingsError
         ("1d12h", timedelta(hours=36)),
         ("0s", timedelta(0)),
         ("2w", timedelta(14)),
+        (f"{'0' * 30}5s", timedelta(seconds=5)),
     ],
 )
 def test_spans(text, expected):
@@ -29,9 +30,16 @@ def test_what_is_no_span_is_refused(text):
         parse_span(text)
 
 
-def test_a_span_has_a_longest():
-    with pytest.raises(InvalidInput, match="'999999999w' is longer than a span of time can be"):
-        parse_span("999999999w")
+@pytest.mark.parametrize("text", ["999999999w", "365001d", "9" * 5000 + "s"])
+def test_a_span_has_a_longest(text):
+    with pytest.raises(InvalidInput, match=f"'{text}' is longer than a span of time can be"):
+        parse_span(text)
+
+
+def test_the_longest_span_reaches_from_now_to_a_moment():
+    now, longest = SystemClock().now(), parse_span("365000d")
+
+    assert now - longest < now < now + longest
 
 
 def test_processes_share_the_moment_in_a_file(tmp_path):

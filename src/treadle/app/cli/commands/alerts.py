@@ -161,7 +161,7 @@ def _end(text: str) -> datetime | timedelta:
         pass
     try:
         return utc(datetime.fromisoformat(text))
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         msg = f"--until {text!r} is neither a span, as 2h or 1d12h, nor a moment, as 2026-11-30T08:00."
         raise InvalidInput(msg, field="until") from error
 
