@@ -94,8 +94,15 @@ def _type_of(name: str, model: Model, datasets: Datasets) -> pl.DataType:
 
 def in_kind(column: pl.Series, dtype: pl.DataType) -> pl.Series:
     """Return values as a caller wrote them in the type that a dataset has them in; null where that cannot be."""
-    if column.dtype == pl.String and isinstance(dtype, pl.Datetime):
-        return column.str.to_datetime(time_unit="us", time_zone="UTC", strict=False)
-    if column.dtype == pl.String and dtype == pl.Date:
+    if column.dtype != pl.String:
+        return column.cast(dtype, strict=False)
+    if isinstance(dtype, pl.Datetime):
+        moment = column.str.to_datetime(time_unit="us", time_zone="UTC", strict=False)
+        return (moment if dtype.time_zone else moment.dt.replace_time_zone(None)).cast(dtype)
+    if dtype == pl.Date:
         return column.str.to_date(strict=False)
+    if dtype == pl.Time:
+        return column.str.to_time(strict=False)
+    if dtype == pl.Boolean:  # as JSON writes them
+        return column.replace_strict(["true", "false"], [True, False], default=None, return_dtype=dtype)
     return column.cast(dtype, strict=False)
