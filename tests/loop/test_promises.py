@@ -127,6 +127,23 @@ def test_freshness_is_measured_in_time(promised: Workspace, root: Path, clock: M
     assert ("slo-spent", f"slo:{name}", "ticket") in open_alerts(promised)
 
 
+def test_the_first_hour_of_stale_data_uses_up_no_budget_of_a_day(
+    promised: Workspace, clock: ManualClock
+) -> None:
+    promised.run("buys")
+    (name,) = [one.slo for one in promised.promises.standings() if one.subject.startswith("dataset:")]
+    newest = promised.datasets.version("visits").time_max
+    assert newest is not None
+    clock.set(newest + timedelta(days=2, hours=1))
+    promised.promises.tick()
+
+    (one,) = [one for one in promised.promises.standings() if one.slo == name]
+
+    assert (one.kept_now, one.good) == (False, pytest.approx(0.0, abs=1e-9))
+    assert one.budget_left == pytest.approx(1 - 1 / 24)
+    assert ("slo-spent", f"slo:{name}", "ticket") not in open_alerts(promised)
+
+
 def test_a_tick_at_which_nothing_changed_writes_nothing(promised: Workspace, clock: ManualClock) -> None:
     promised.run("buys")
     serve(promised, 100, 0)

@@ -119,8 +119,7 @@ class Promises:
             return Measured(*slo.good(self.served.counted(_name(slo), window)))
 
         whole, fires = measure(slo.span), rates.burning(slo, measure)
-        burns = whole.burns(slo)
-        left = None if burns is None else 1 - burns
+        left = _left(slo, whole)
         notes = [fire.text(slo) for fire in fires[:1]]
         kind, name = slo.subject.split(":", 1)
         if kind == "endpoint" and name not in known:
@@ -231,6 +230,15 @@ class Promises:
 
 def _name(slo: SLO) -> str:
     return slo.subject.partition(":")[2]
+
+
+def _left(slo: SLO, whole: Measured) -> float | None:
+    """Return the share of the error budget that is left: of one on time it is a part of the period, however little of that is known."""
+    burns = whole.burns(slo)
+    if burns is None:
+        return None
+    known = 1.0 if slo.counts_requests else min(whole.total / slo.span.total_seconds(), 1.0)
+    return 1 - burns * known
 
 
 def _concerns(slo: SLO, fires: list[Burning]) -> list[Concern]:
