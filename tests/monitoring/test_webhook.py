@@ -162,3 +162,22 @@ def test_alerts_reach_a_receiver_that_was_down_at_first(ledger: Ledger, clock: M
     assert raised.delivered is False
     assert [alert.delivered for alert in alerts.open()] == [True]
     assert len({delivery.body for delivery in got.got}) == 1
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://ada:hunter2/x@example.org/hook",
+        "hunter2:5",
+        "https://[hunter2/x",
+        "https://example.org:hunter2",
+    ],
+)
+def test_an_address_that_is_none_is_refused_without_what_may_be_a_secret(url: str) -> None:
+    with pytest.raises(SettingsError, match="is no address to post to") as refused:
+        Channel(url)
+
+    assert "hunter2" not in str(refused.value)
+    cause = refused.value.__cause__
+    assert cause is not None
+    assert cause.__cause__ is None

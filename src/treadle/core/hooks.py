@@ -148,11 +148,13 @@ def checked(url: str, *, what: str) -> str:
             and url.isprintable()
             and " " not in url
         )
-    except ValueError as error:
-        msg = f"{what} is no address to post to ({error}). Expected https://host/path or http://…"
-        raise InvalidInput(msg, field=what) from error
+    except ValueError:  # what Python says of it may hold a part of a password
+        msg = f"{what} is no address to post to (its host or port cannot be read). Expected https://host/path or http://…"
+        raise InvalidInput(msg, field=what) from None
     if parts.scheme not in {"http", "https"} or not may_be:
-        msg = f"{what} is no address to post to (scheme {parts.scheme!r}). Expected https://host/path or http://…"
+        msg = (
+            f"{what} is no address to post to (scheme {scheme(url)}). Expected https://host/path or http://…"
+        )
         raise InvalidInput(msg, field=what)
     if parts.username is not None:
         msg = (
@@ -160,6 +162,11 @@ def checked(url: str, *, what: str) -> str:
         )
         raise InvalidInput(msg, field=what)
     return f"{parts.scheme}://{parts.netloc}"
+
+
+def scheme(url: str) -> str:
+    """Return how an address begins, where that is a scheme: a bare token has none, and is not shown."""
+    return repr(urllib.parse.urlsplit(url).scheme) if "://" in url else "none"
 
 
 def _connection(

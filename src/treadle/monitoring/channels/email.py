@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from email.message import EmailMessage
 from email.utils import format_datetime, parseaddr
 
+from treadle.core import hooks
 from treadle.core.clock import Clock, SystemClock
 from treadle.core.errors import DeliveryFailed, SettingsError
 from treadle.monitoring.channel import Message
@@ -49,11 +50,11 @@ class Channel:
         try:
             parts = urllib.parse.urlsplit(url)
             port = parts.port
-        except ValueError as error:
+        except ValueError:  # what Python says of it may hold a part of a password
             msg = "the address is no mail server's. Expected smtp://user@host:587 or smtps://user@host:465"
-            raise SettingsError(msg) from error
+            raise SettingsError(msg) from None
         if parts.scheme not in _PORTS or not parts.hostname or parts.path.strip("/") or parts.query:
-            msg = f"the address is no mail server's (scheme {parts.scheme!r}). Expected smtp://user@host:587 or smtps://user@host:465"
+            msg = f"the address is no mail server's (scheme {hooks.scheme(url)}). Expected smtp://user@host:587 or smtps://user@host:465"
             raise SettingsError(msg)
         if parts.password is not None:
             msg = "the address holds a password. Put it into secret, as secret = 'env:SMTP_PASSWORD'."
