@@ -10,7 +10,7 @@ import pytest
 
 from treadle.core.errors import DigestMismatch, InvalidInput, NotFound, SchemaTooNew
 from treadle.monitoring import reference as references
-from treadle.monitoring.drift import Asked, Drift, compare
+from treadle.monitoring.drift import Asked, Drift, Finding, compare
 from treadle.monitoring.reference import Reference, build, from_bytes, to_bytes
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
@@ -159,3 +159,14 @@ def test_moments_are_not_compared() -> None:
     frame = pl.DataFrame({"at": [NOW, NOW], "x": [1.0, 2.0]})
 
     assert set(build({"input": frame}).columns["input"]) == {"x"}
+
+
+def test_a_finding_of_all_columns_together_is_named_so() -> None:
+    finding = Finding(
+        role="input", column="", detector="domain", p=0.0, corrected=0.0, effect=0.3, floor=0.0, least=0.1, drifted=True, text="They can be told apart."
+    )  # fmt: skip
+    found = Drift(
+        version="delay/1", source="endpoint:delay", at=datetime(2026, 1, 1, tzinfo=UTC), rows=10, reference_rows=10, rate=0.01, findings=(finding,)
+    )  # fmt: skip
+
+    assert found.text.endswith("all columns together: They can be told apart.")

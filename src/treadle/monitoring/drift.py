@@ -129,7 +129,7 @@ class Drift(Record, frozen=True, kw_only=True):
             return f"Nothing has changed in {said} ({len(self.findings)} tests)."
         columns = list(dict.fromkeys(one.column or "all columns together" for one in found))
         shown = ", ".join(columns[:5]) + (f" and {len(columns) - 5} more" if len(columns) > 5 else "")
-        return f"{shown} changed in {said}. {found[0].column}: {found[0].text}"
+        return f"{shown} changed in {said}. {columns[0]}: {found[0].text}"
 
 
 def compare(
