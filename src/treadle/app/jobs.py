@@ -236,6 +236,10 @@ def _check_dataset(workspace: Wiring, name: str) -> None:
         raise InvalidInput(msg, field="from")
 
 
+#: Characters of a pattern of files; a name in it may have the 255 bytes that file systems allow.
+_LONGEST = 1_000
+
+
 def _files(workspace: Wiring, pattern: str) -> list[Path]:
     """Return the files that a pattern names below the folder of jobs, wherever links lead."""
     allowed = workspace.settings.jobs.files
@@ -244,7 +248,10 @@ def _files(workspace: Wiring, pattern: str) -> list[Path]:
         raise InvalidInput(msg, field="from")
     base = (workspace.root / allowed).resolve()
     parts = Path(pattern).parts
-    if not pattern.isprintable() or Path(pattern).is_absolute() or ".." in parts or not parts:
+    is_name = (
+        pattern.isprintable() and len(pattern) <= _LONGEST and all(len(p.encode()) <= 255 for p in parts)
+    )
+    if not is_name or Path(pattern).is_absolute() or ".." in parts or not parts:
         msg = f"{pattern[:200]!r} does not name files below the folder of jobs. Expected as '2013-02/*.parquet'."
         raise InvalidInput(msg, field="from")
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -17,7 +17,7 @@ class Rows(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Rows of a dataset."""
 
     dataset: str
-    version: int | None = None
+    version: Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)] | None = None
     split: str | None = None
 
 
