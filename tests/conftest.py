@@ -23,6 +23,7 @@ from treadle.store.tables.tables import Tables
 os.environ.setdefault("KERAS_BACKEND", "torch")
 #: Whose tracking server this names would not want the runs of tests.
 os.environ.pop("MLFLOW_TRACKING_URI", None)
+os.environ.pop("OPENLINEAGE_URL", None)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

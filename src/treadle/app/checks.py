@@ -53,6 +53,7 @@ def checks(workspace: Workspace) -> list[Check]:
         _try("online", lambda: _online(workspace)),
         _try("queue", lambda: _queue(workspace)),
         *_mirrors(workspace),
+        *_lineage(workspace),
         *_channels(workspace),
         _try("clock", lambda: f"{workspace.clock.now():%Y-%m-%d %H:%M:%S} UTC"),
         *(_library(name, purpose, extra) for name, (purpose, extra) in _OPTIONAL.items()),
@@ -97,6 +98,14 @@ def _mirrors(workspace: Workspace) -> list[Check]:
         return [_try("mirror", mirror.check) for mirror in workspace.mirrors]
     except TreadleError as error:
         return [Check(what="mirror", ok=False, said=str(error))]
+
+
+def _lineage(workspace: Workspace) -> list[Check]:
+    try:
+        server = workspace.lineage_server
+    except TreadleError as error:
+        return [Check(what="lineage", ok=False, said=str(error))]
+    return [_try("lineage", server.check)] if server.place else []
 
 
 def _channels(workspace: Workspace) -> list[Check]:

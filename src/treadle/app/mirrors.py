@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from treadle.app import lineage
 from treadle.core.clock import SystemClock
 from treadle.core.errors import (
     AlreadyExists,
@@ -57,12 +58,13 @@ def mirroring(workspace: Workspace) -> Mirroring:
 @contextmanager
 def mirrored(workspace: Workspace, progress: Progress) -> Iterator[None]:
     """Send what is missing after a block, also after one that failed."""
-    try:
-        yield
-    except Exception:
+    with lineage.told(workspace, progress):
+        try:
+            yield
+        except Exception:
+            send(workspace, progress)
+            raise
         send(workspace, progress)
-        raise
-    send(workspace, progress)
 
 
 def send(workspace: Workspace, progress: Progress) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from treadle.app import mirrors
+from treadle.app import lineage, mirrors
 from treadle.core.alert import Alert
 from treadle.core.errors import NotFound, SettingsError, TreadleError
 from treadle.core.records import Decision, Record, Revision, Run, ServerState, Variant
@@ -132,9 +132,14 @@ def _status(workspace: Workspace, project: Project) -> Status:
 
 def _mirrors(workspace: Workspace) -> tuple[Mirrored, ...]:
     try:
-        return tuple(mirrors.mirroring(workspace).state()) if workspace.mirrors else ()
+        shown = mirrors.mirroring(workspace).state() if workspace.mirrors else []
     except SettingsError as error:
-        return (Mirrored(place="mirror", error=str(error)),)
+        shown = [Mirrored(place="mirror", error=str(error))]
+    try:
+        told = lineage.lineage(workspace)
+        return (*shown, *([told.state()] if told else []))
+    except SettingsError as error:
+        return (*shown, Mirrored(place="openlineage", error=str(error)))
 
 
 def _dataset(workspace: Workspace, name: str) -> DatasetStatus:

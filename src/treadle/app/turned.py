@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, cast
 
-from treadle.app import mirrors
+from treadle.app import lineage, mirrors
 from treadle.app.scored import Scored
 from treadle.core.clock import parse_span
 from treadle.loop.audit import Entry, audit
@@ -45,7 +45,8 @@ class Turned(Scored):
 
     def watch(self, *, interval: float = 30.0, stop: threading.Event | None = None) -> None:
         """Turn the loop of every model whenever it is due, and move rollouts on, until `stop` is set."""
-        with self.alerts.beside(), self.rolling.beside(), self._exposed():
+        told = lineage.told(self._whole, self._progress)
+        with self.alerts.beside(), self.rolling.beside(), told, self._exposed():
             self._watcher.watch(
                 self.project.models.values(), interval=interval, stop=stop or threading.Event()
             )
@@ -53,7 +54,8 @@ class Turned(Scored):
     def tick(self) -> list[Look]:
         """Look at every rollout and every model once."""
         self.rolling.tick()
-        return self._watcher.tick(self.project.models.values())
+        with lineage.told(self._whole, self._progress):
+            return self._watcher.tick(self.project.models.values())
 
     def request(self, model: str, *, reason: str, actor: str = "a person") -> Request:
         """Ask for a training of a model: the next look of a watcher makes it, whether or not anything is new.

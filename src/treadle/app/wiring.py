@@ -43,7 +43,7 @@ from treadle.training.runs import Runs
 from treadle.training.trials import Trials
 
 if TYPE_CHECKING:
-    pass
+    from treadle.loop.lineage_server import LineageServer
 
 #: Everything that Treadle keeps in a project's folder is under this one.
 STATE = ".treadle"
@@ -247,6 +247,13 @@ class Wiring(Stores):
             if mirror is not None and mirror.place:
                 found.append(mirror)
         return tuple(found)
+
+    @cached_property
+    def lineage_server(self) -> LineageServer:
+        """Whoever is told of runs by OpenLineage events: `OPENLINEAGE_URL`; without a place where that is not set."""
+        from treadle.loop.lineage_server import LineageServer
+
+        return LineageServer(settings.variables("OPENLINEAGE_"))
 
     @cached_property
     def engine(self) -> Any:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import polars as pl
 
-from treadle.app import mirrors, retention, sharing
+from treadle.app import lineage, mirrors, retention, sharing
 from treadle.app.retention import Forgotten, Garbage
 from treadle.app.stores import clock_of, reference_of
 from treadle.app.turned import Turned
@@ -317,14 +317,17 @@ class Workspace(Turned):
         return Reruns(self.rooms, jobs=lambda model, folder: job(self, model, folder)).rerun(run)
 
     def mirror(self, *, again: bool = False) -> list[Mirrored]:
-        """Send what trackers elsewhere (MLflow at `MLFLOW_TRACKING_URI`) do not show yet, and say how far each is.
+        """Send what trackers elsewhere do not show yet, and say how far each is.
 
-        `again` looks for everything that was ever sent there, and sends what is missing.
+        They are MLflow at `MLFLOW_TRACKING_URI`, and whoever takes OpenLineage events at `OPENLINEAGE_URL`. `again` looks for
+        everything that was ever sent there, and sends what is missing; events are all sent again.
         """
-        found = mirrors.mirroring(self)
+        found = [one for one in (mirrors.mirroring(self), lineage.lineage(self)) if one is not None]
         if again:
-            found.again()
-        return found.send(seconds=None, eager=True)
+            for one in found:
+                one.again()
+        sent = [one.send(seconds=None, eager=True) for one in found]
+        return [one for told in sent for one in (told if isinstance(told, list) else [told])]
 
     def fetch(self, reference: str, *, to: Path | None = None, allow_code: bool = False) -> Fetched:
         """Return a model that the configured MLflow registry holds, as `models:/delay@champion` or `models:/delay/3`.

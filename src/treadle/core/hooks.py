@@ -36,6 +36,8 @@ class Failure(NamedTuple):
     said: str
     #: Whether the same message may be taken a little later.
     may_pass: bool
+    #: What was answered; 0: nothing was.
+    status: int = 0
 
 
 def event(kind: str, *, delivery: str, source: str, subject: str, at: datetime, data: Any) -> dict[str, Any]:
@@ -62,20 +64,38 @@ def post(
     timeout: float = 5.0,
     allowed: Allowed | None = None,
     content_type: str = EVENTS,
+    bearer: str = "",
 ) -> Failure | None:
     """Post a message once; None: it was taken, with any 2xx answer. Redirects are not followed.
 
-    With `allowed` only public addresses are reached, and those that it names; without it any. All of it takes at most
+    `bearer` is sent as `Authorization: Bearer …`. With `allowed` only public addresses are reached, and those that it names; without it any. All of it takes at most
     about `timeout` seconds, however slowly its host is found or the answer trickles in. What is said of a failure names no address.
     """
-    parts = urllib.parse.urlsplit(url)
-    headers = {
-        "Content-Type": content_type,
-        "User-Agent": "treadle",
-        DELIVERY: delivery,
-    }
+    headers = {"Content-Type": content_type, DELIVERY: delivery}
     if secret:
         headers[SIGNATURE] = sign(body, secret=secret, at=at)
+    return _ask("POST", url, body=body, headers=headers, bearer=bearer, timeout=timeout, allowed=allowed)
+
+
+def look(url: str, *, timeout: float = 5.0, bearer: str = "") -> Failure | None:
+    """Ask for what stands at an address, as `post` asks; what is answered is thrown away."""
+    return _ask("GET", url, body=None, headers={}, bearer=bearer, timeout=timeout, allowed=None)
+
+
+def _ask(
+    verb: str,
+    url: str,
+    *,
+    body: bytes | None,
+    headers: dict[str, str],
+    bearer: str,
+    timeout: float,
+    allowed: Allowed | None,
+) -> Failure | None:
+    parts = urllib.parse.urlsplit(url)
+    headers = {**headers, "User-Agent": "treadle"}
+    if bearer:
+        headers["Authorization"] = f"Bearer {bearer}"
     path = urllib.parse.urlunsplit(("", "", parts.path or "/", parts.query, ""))
     connection, watch, end = None, None, monotonic() + timeout
     try:
@@ -83,7 +103,7 @@ def post(
         watch = _ended_after(connection, end - monotonic())
         if isinstance(connection.sock, ssl.SSLSocket):
             connection.sock.do_handshake()
-        connection.request("POST", path, body=body, headers=headers)
+        connection.request(verb, path, body=body, headers=headers)
         answer = connection.getresponse()
         answer.read(_READ)
     except (InvalidInput, OSError, http.client.HTTPException) as error:
@@ -97,8 +117,9 @@ def post(
         return None
     if 300 <= answer.status < 400:
         told = "and redirects are not followed: configure the final address"
-        return Failure(f"it answered {answer.status}, {told}", may_pass=False)
-    return Failure(f"it answered {answer.status}", may_pass=answer.status >= 500 or answer.status in _PASSING)
+        return Failure(f"it answered {answer.status}, {told}", may_pass=False, status=answer.status)
+    may_pass = answer.status >= 500 or answer.status in _PASSING
+    return Failure(f"it answered {answer.status}", may_pass=may_pass, status=answer.status)
 
 
 def _failed(error: Exception, timeout: float, *, is_over: bool) -> Failure:

@@ -185,6 +185,8 @@ class Run(Record, frozen=True, kw_only=True):
     #: What went wrong, in one sentence, and the traceback.
     error: str = ""
     traceback: str = ""
+    #: Whether it failed as it was interrupted and nobody could or would go on with it.
+    given_up: bool = False
     #: How often the run was started; over 1: it was killed and went on.
     attempts: int = 1
     #: The version that came out of it, and of a search the trial that became it.

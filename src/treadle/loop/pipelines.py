@@ -171,7 +171,7 @@ class Pipelines:
                 "coming further; it is not tried again."
             )
             # A new run would train on the same rows, and die in the same way.
-            raise self._failed(run, RunFailed(msg))
+            raise self._failed(run, RunFailed(msg), given_up=True)
         self._rooms.progress.step(f"go on with interrupted {run.id}")
         return self._rooms.runs.resume(run)
 
@@ -185,7 +185,7 @@ class Pipelines:
             f"The code changed before the interrupted run could go on: {', '.join(found) or 'the function'}."
         )
         rooms.progress.step(f"{run.id} is not gone on with. {error}")
-        rooms.runs.fail(run, error=error, traceback="\n".join(found.values()))
+        rooms.runs.fail(run, error=error, traceback="\n".join(found.values()), given_up=True)
 
     def _plan(self, model: Model, versions: dict[str, int]) -> tuple[Window, Window | None]:
         version = versions[model.data.name]
@@ -276,9 +276,9 @@ class Pipelines:
             msg = f"The run of {model.name!r} raised {type(error).__name__}: {error}"
             raise self._failed(run, RunFailed(msg, traceback=traceback.format_exc())) from error
 
-    def _failed(self, run: Run, failed: RunFailed) -> RunFailed:
+    def _failed(self, run: Run, failed: RunFailed, *, given_up: bool = False) -> RunFailed:
         """Record that a run failed, and return the failure with the run's id."""
-        self._rooms.runs.fail(run, error=str(failed), traceback=failed.traceback)
+        self._rooms.runs.fail(run, error=str(failed), traceback=failed.traceback, given_up=given_up)
         failed.run = run.id
         return failed
 

@@ -120,6 +120,7 @@ class Runs:
         metrics: Mapping[str, float] | None = None,
         error: str = "",
         traceback: str = "",
+        given_up: bool = False,
         connection: Connection | None = None,
     ) -> Run:
         """Record how a run ended, inside the caller's write transaction where one is given; `seal` it afterwards.
@@ -141,15 +142,17 @@ class Runs:
             "metrics": {name: float(value) for name, value in found.items() if math.isfinite(value)},
             "error": error,
             "traceback": traceback,
+            "given_up": given_up,
         }
         if connection is not None:
             return _end(connection, run, changes)
         with self._ledger.write() as own:
             return _end(own, run, changes)
 
-    def fail(self, run: Run, *, error: str, traceback: str = "") -> Run:
-        """Record that a run failed, and seal it."""
-        return self.seal(self.finish(run, status="failed", error=error, traceback=traceback))
+    def fail(self, run: Run, *, error: str, traceback: str = "", given_up: bool = False) -> Run:
+        """Record that a run failed, and seal it; `given_up`: it was interrupted, and is not gone on with."""
+        ended = self.finish(run, status="failed", error=error, traceback=traceback, given_up=given_up)
+        return self.seal(ended)
 
     def seal(self, run: Run) -> Run:
         """Turn the log and the metrics of an ended run into objects, and delete its checkpoints and its folder.

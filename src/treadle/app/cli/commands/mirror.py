@@ -24,7 +24,7 @@ _UNAVAILABLE = 5
 @options.as_json
 @click.pass_context
 def command(context: click.Context, project: Path | None, *, again: bool, as_json: bool) -> None:
-    """Send runs, versions, aliases and cards that MLflow (MLFLOW_TRACKING_URI) does not show yet. Repeat it as you like.
+    """Send what MLflow (MLFLOW_TRACKING_URI) does not show yet, and OpenLineage events (OPENLINEAGE_URL). Repeat it as you like.
 
     `treadle run` and `treadle watch` do the same by the way, for some seconds; this goes on until all is sent. It exits
     with 5 when the server does not answer.
@@ -34,7 +34,7 @@ def command(context: click.Context, project: Path | None, *, again: bool, as_jso
     with options.workspace(project) as workspace:
         found = workspace.mirror(again=again)
     if not found:
-        msg = "No mirror is configured. Set MLFLOW_TRACKING_URI to the address of an MLflow server."
+        msg = "No mirror is configured. Set MLFLOW_TRACKING_URI to an MLflow server, or OPENLINEAGE_URL to one that takes events."
         raise NotFound(msg)
     if as_json:
         output.as_json(found)
