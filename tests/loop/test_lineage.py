@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import attr
+import msgspec
 import pytest
 import tiny
 from openlineage.client import event_v2, facet_v2
@@ -21,7 +22,8 @@ from treadle.app.lineage import lineage
 from treadle.app.workspace import Workspace, open_workspace
 from treadle.core.clock import monotonic
 from treadle.core.errors import RunFailed, SettingsError
-from treadle.loop.lineage_events import run_id
+from treadle.core.records import Run, Window
+from treadle.loop.lineage_events import Input, Told, end, run_id
 from treadle.loop.lineage_server import LineageServer
 
 INLINE = {"compute.engine": "inline"}
@@ -179,6 +181,59 @@ def test_a_run_is_told_with_what_it_read_and_made(workspace: Workspace, server: 
     assert tags["treadle.run"] == turn.run.id
     assert float(tags["treadle.metric.rows"]) == turn.run.metrics["rows"]
     assert [one.sent for one in workspace.mirror()] == [0]
+
+
+def test_views_and_trees_are_inputs_too(tmp_path: Path, server: Server) -> None:
+    root = tiny.make(tmp_path / "tiny")
+    file, view = (
+        root / "project.py",
+        'td.FeatureView("crowds", source=td.Files("crowds/*.csv"), entity="shop", ',
+    )
+    view += 'time="counted_at", fields=["people"])'
+    (root / "crowds").mkdir()
+    (root / "crowds" / "1.csv").write_text("shop,counted_at,people\nnorth,2020-01-06T00:00:00Z,7\n")
+    (root / "words").mkdir()
+    (root / "words" / "1.txt").write_text("hello")
+    more = f'crowds = {view}\nwords = td.Tree("words", source="words")\n\n\n@td.model(\n    features=[crowds], trees=[words],'
+    file.write_text(file.read_text().replace("@td.model(", more))
+    with open_workspace(root, overrides=INLINE) as workspace:
+        run = workspace.run("buys").run
+
+    must_be_valid(server.events[-1])
+    told = {one["name"]: one["facets"] for one in server.events[-1]["inputs"]}
+    assert {name: int(found["version"]["datasetVersion"]) for name, found in told.items()} == run.data
+    assert {field["name"] for field in told["crowds"]["schema"]["fields"]} == {"shop", "counted_at", "people"}
+    assert told["words"].keys() == {"version", "datasetType"}
+
+
+def test_a_run_is_told_with_its_window_and_parameters_and_where_its_rows_are() -> None:
+    at = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    window = Window(start=at - timedelta(days=90), end=at)
+    run = Run(
+        id="run_1", model="buys", status="failed", started_at=at, reason="by hand", window=window,
+        params={"c": 1.5, "kernel": "rbf"}, metrics={"loss": 0.1}, data={"visits": 3},
+    )  # fmt: skip
+    read = Input(name="visits", version=3, uri="s3://shop/tables/visits/rows", columns={"pages": "Float64"})
+    event = end(Told(namespace="shop", release="1.0", run=run, inputs=(read,)))
+
+    must_be_valid(event)
+    facets = event["run"]["facets"]
+    assert facets["nominalTime"]["nominalStartTime"] == "2025-12-01T12:00:00+00:00"
+    assert facets["executionParameters"]["parameters"] == [
+        {"key": "c", "value": "1.5"}, {"key": "kernel", "value": "rbf"}
+    ]  # fmt: skip
+    assert event["inputs"][0]["facets"]["symlinks"]["identifiers"] == [
+        {"namespace": "s3://shop", "name": "tables/visits/rows", "type": "TABLE"}
+    ]
+    assert event["run"]["runId"] == run_id(run) != run_id(msgspec.structs.replace(run, id="run_2"))
+    assert event["run"]["runId"][14] == "7"
+
+
+def test_the_documented_event_is_one() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "rooms" / "loop.md").read_text()
+    block = page.partition("## Lineage")[2].partition("```json\n")[2].partition("```")[0]
+
+    must_be_valid(json.loads(block))
 
 
 def test_a_run_that_fails_says_why(workspace: Workspace, server: Server) -> None:

@@ -19,6 +19,7 @@ from treadle.core.errors import (
     Conflict,
     LeaseLost,
     MirrorUnavailable,
+    NotFound,
     StoreUnavailable,
     TreadleError,
 )
@@ -147,6 +148,10 @@ class Lineage:
         )
 
     def _input(self, name: str, version: int) -> Input:
+        try:
+            self._datasets.version(name)
+        except NotFound:  # it is a tree of files
+            return Input(name=name, version=version)
         found = Input(name=name, version=version, uri=self._uri(table_name(name, "rows")))
         try:
             schema = self._datasets.scan(name, version=version).collect_schema()

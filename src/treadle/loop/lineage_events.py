@@ -38,12 +38,12 @@ _FACETS = {
 
 
 class Input(Record, frozen=True, kw_only=True):
-    """A dataset or feature view that a run read."""
+    """A dataset, feature view or tree of files that a run read."""
 
     name: str
     version: int
-    #: Address of its table, as `file:///…/tables/flights/rows` or `s3://bucket/tables/flights/rows`.
-    uri: str
+    #: Address of its table, as `file:///…/tables/flights/rows` or `s3://bucket/tables/flights/rows`; empty: it is no table.
+    uri: str = ""
     #: Column → type; None: this version cannot be read any more.
     columns: dict[str, str] | None = None
 
@@ -180,10 +180,11 @@ def _test(verdict: Verdict) -> dict[str, Any]:
 def _input(told: Told, one: Input) -> dict[str, Any]:
     facets = {
         **_facet(told, "version", datasetVersion=str(one.version)),
-        **_facet(told, "dataSource", name=one.name, uri=one.uri),
-        **_facet(told, "datasetType", datasetType="TABLE"),
-        **_facet(told, "symlinks", identifiers=[_physical(one.uri)]),
+        **_facet(told, "datasetType", datasetType="TABLE" if one.uri else "FILE"),
     }
+    if one.uri:
+        facets |= _facet(told, "dataSource", name=one.name, uri=one.uri)
+        facets |= _facet(told, "symlinks", identifiers=[_physical(one.uri)])
     if one.columns is not None:
         fields = [
             {"name": name, "type": kind, "ordinal_position": number}
