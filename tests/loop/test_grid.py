@@ -89,6 +89,38 @@ def test_every_combination_is_walked_and_fits_are_shared(raced: GridReplay) -> N
     assert like.against.value == like.against.low == like.against.high == 0.0
 
 
+@pytest.mark.parametrize("asks", ["", "data.window", "vars(data)", "pickle.dumps(data)"])
+def test_windows_that_see_the_same_rows_share_a_fit_unless_they_are_asked_for(
+    tmp_path: Path, asks: str
+) -> None:
+    root = tiny.make(tmp_path / "shop", rows=700)
+    tiny.land(root, 1, rows=700)
+    file = root / "project.py"
+    text = file.read_text().replace('    note(run, "begun")', f'    note(run, "begun")\n    {asks}')
+    file.write_text(text.replace("import os\n", "import os\nimport pickle\n"))
+    windows = {"all": td.Expanding(), "long": td.Last("900d"), "7d": td.Last("7d")}
+    with open_workspace(root, overrides={"compute.engine": "inline"}) as workspace:
+        workspace.ingest()
+        found = workspace.replay_grid(
+            "buys", Grid(triggers={"rows": [td.NewRows(500)]}, windows=windows, gates={"none": ()}), step="1d"
+        )
+
+    every, long = found.policy("rows, window all, no gates"), found.policy("rows, window long, no gates")
+    begun = (root / "trainings.txt").read_text().count("begun")
+    kinds = 3 if asks else 2
+    firsts = sum(turn.window.start is not None for turn in long.trainings)
+    assert begun == found.fits
+    assert every.loss == long.loss
+    assert firsts == len(long.trainings) == len(every.trainings)
+    assert found.fits == kinds * len(every.trainings) - (0 if asks else shared(found, "7d"))
+
+
+def shared(found: GridReplay, window: str) -> int:
+    """Return how many fits of a window see all rows there are."""
+    trainings = found.policy(f"rows, window {window}, no gates").trainings
+    return sum(turn.window.start <= tiny.BEGIN for turn in trainings if turn.window.start is not None)
+
+
 def test_the_policy_that_forgets_wins_where_the_world_turned_round(raced: GridReplay) -> None:
     forgets = raced.policy("rows, window 7d, no gates")
 

@@ -1,10 +1,10 @@
-"""Trainings of a replay: a fit depends on the window and the moment only, so policies that meet in both share it."""
+"""Trainings of a replay: a fit depends on the rows that it sees and the moment only, so policies that meet in both share it."""
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from treadle.loop.frames import Known
 from treadle.loop.history import History
 from treadle.training.context import RunContext
 from treadle.training.data import TrainingData
+from treadle.training.tasks.forecast import Forecast
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +40,8 @@ class Fit:
     baselines: dict[str, Contender]
     #: The never-trained-on rows of its window that were known then.
     test: pl.DataFrame = field(repr=False)
+    #: Whether the training function asked for its window: another one with the same rows may then give another model.
+    asked_window: bool = False
 
 
 class Fits:
@@ -47,18 +50,24 @@ class Fits:
     def __init__(self, history: History) -> None:
         self._history = history
         self._made: dict[str, Fit] = {}
+        #: By moment and end: the fit on all rows that there were.
+        self._whole: dict[str, Fit] = {}
         #: How often a fit was asked for; less `count`, those that were shared.
         self.asked = 0
 
     @property
     def count(self) -> int:
         """How many fits were made."""
-        return len(self._made)
+        return len(self._distinct)
 
     @property
     def seconds(self) -> float:
         """How long they took."""
-        return sum(fit.seconds for fit in self._made.values())
+        return sum(fit.seconds for fit in self._distinct.values())
+
+    @property
+    def _distinct(self) -> dict[str, Fit]:
+        return {fit.key: fit for fit in self._made.values()}
 
     def at(self, moment: datetime, known: Known, rule: Any) -> Fit:
         """Return the training at a moment on the window that a rule takes of what was known then."""
@@ -70,10 +79,52 @@ class Fits:
         window = Window(start=planned.start, end=last, half_life=planned.half_life)
         key = digest_of([moment, known.until, window.start, window.end, window.half_life])
         if key not in self._made:
-            whole = Window(start=window.start, end=known.until)
-            rows = self._history.rows(whole, known_at=moment)
-            self._made[key] = fit(self._history, rows, window, moment=moment, key=key)
+            self._made[key] = self._alike(moment, known, window) or self._new(moment, known, window, key=key)
         return self._made[key]
+
+    def _new(self, moment: datetime, known: Known, window: Window, *, key: str) -> Fit:
+        assert known.until is not None
+        rows = self._history.rows(Window(start=window.start, end=known.until), known_at=moment)
+        made = fit(self._history, rows, window, moment=moment, key=key)
+        if self._sees_all(window):
+            self._whole[_moment_of(moment, known, window)] = made
+        return made
+
+    def _alike(self, moment: datetime, known: Known, window: Window) -> Fit | None:
+        """Return the fit on the same rows under another window, where the training function did not ask for that."""
+        found = self._whole.get(_moment_of(moment, known, window)) if self._sees_all(window) else None
+        return None if found is None or found.asked_window else replace(found, window=window)
+
+    def _sees_all(self, window: Window) -> bool:
+        """Return whether a window reaches to the first row; what a forecast sees depends on more than its rows."""
+        if isinstance(self._history.model.task, Forecast):
+            return False
+        return window.start is None or window.start <= self._history.bounds[0]
+
+
+def _moment_of(moment: datetime, known: Known, window: Window) -> str:
+    return digest_of([moment, known.until, window.end, window.half_life])
+
+
+class _Watched(TrainingData):
+    """Training data that remember whether their window was asked for, alone or with all the rest."""
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in _TELLING:
+            object.__getattribute__(self, "__dict__")["_asked"] = True
+        return super().__getattribute__(name)
+
+
+#: Attributes that tell the window: the copy of an object, and what looks into it, as a pickle or `vars`.
+_TELLING = {"window", "__dict__", "__getstate__", "__reduce__", "__reduce_ex__", "__copy__", "__deepcopy__"}
+
+
+def _watched(data: TrainingData) -> _Watched:
+    return _Watched(**{one.name: getattr(data, one.name) for one in fields(data)})
+
+
+def _was_asked(data: _Watched) -> bool:
+    return "_asked" in object.__getattribute__(data, "__dict__")
 
 
 def fit(history: History, rows: pl.DataFrame, window: Window, *, moment: datetime, key: str) -> Fit:
@@ -93,7 +144,8 @@ def fit(history: History, rows: pl.DataFrame, window: Window, *, moment: datetim
             time=time,
         )
         context = RunContext.detached(folder=Path(folder), seed=model.seed, params=dict(model.params))
-        estimator = model(data, dict(model.params), context)
+        watched = _watched(data)
+        estimator = model(watched, dict(model.params), context)
     settled = fitting.settled(estimator, data)
     lookups = fitting.baselines_of(model, data)
     return Fit(
@@ -105,6 +157,7 @@ def fit(history: History, rows: pl.DataFrame, window: Window, *, moment: datetim
         candidate=_answers(estimator, settled),
         baselines={f"baseline:{lookup.name}": looks_up(lookup) for lookup in lookups},
         test=rows.filter(pl.col("_split") == "test"),
+        asked_window=_was_asked(watched),
     )
 
 
