@@ -19,16 +19,24 @@ import dataclasses
 for _place in range({models}):
     _name = f"model_{{_place:03}}"
     globals()[_name] = dataclasses.replace(late, name=_name)
-    globals()[f"up_{{_name}}"] = td.slos.Availability(endpoint=_name, objective=0.999)
+"""
+_PROMISE = """    globals()[f"up_{_name}"] = td.slos.Availability(endpoint=_name, objective=0.999)
+"""
+#: What the model's declaration says of its policy, to be put in its place.
+_POLICY = """    policy=td.Policy(window=td.Last("365d")),
 """
 _HISTORY = 20
 
 
-def make(folder: Path, *, models: int) -> Path:
-    """Make it: of each model one version, so many runs, decisions and counted hours, and nothing that waits."""
+def make(folder: Path, *, models: int, policy: str = "", promises: bool = True) -> Path:
+    """Make it: of each model one version, so many runs, decisions and counted hours, and nothing that waits.
+
+    `policy` is the line of the declaration that says it, for all of them; without `promises` they have no SLO.
+    """
     project.make(folder, rows=2_000)
     file = folder / "project.py"
-    file.write_text(file.read_text() + _MORE.format(models=models))
+    more = _MORE.format(models=models) + (_PROMISE if promises else "")
+    file.write_text(file.read_text().replace(_POLICY, policy or _POLICY) + more)
     with open_workspace(folder) as workspace, workspace.ledger.write() as connection:
         for place in range(models):
             _copy(connection, f"model_{place:03}")

@@ -135,7 +135,7 @@ def test_who_waited_for_another_watcher_sees_what_that_has_done(
     """Both find the model due; rows land between their turns, so that only deciding anew keeps the second one from training."""
     first, second = (opened(clock=clock, compute__engine="inline") for _ in range(2))
     second.ingest()
-    decide = second._watcher._decisions.decide  # type: ignore[attr-defined]
+    decide = second._watcher._seen.decide  # type: ignore[attr-defined]
 
     def overtaken(model: object) -> object:
         found = decide(model)  # type: ignore[arg-type]
@@ -145,7 +145,7 @@ def test_who_waited_for_another_watcher_sees_what_that_has_done(
         return found
 
     done: list[object] = []
-    second._watcher._decisions.decide = overtaken  # type: ignore[attr-defined, method-assign]
+    second._watcher._seen.decide = overtaken  # type: ignore[attr-defined, method-assign]
 
     (look,) = second.tick()
 

@@ -122,10 +122,10 @@ class Datasets:
         """
         return self._find(name, version)[1]
 
-    def versions(self, name: str) -> list[DatasetVersion]:
-        """Return every version, oldest first; none where nothing was ingested yet."""
+    def versions(self, name: str, *, after: int = 0) -> list[DatasetVersion]:
+        """Return every version after one, oldest first; none where nothing was ingested yet."""
         with self._ledger.read() as connection:
-            return stored.read_versions(connection, name)
+            return stored.read_versions(connection, name, after=after)
 
     def scan(
         self,

@@ -125,10 +125,10 @@ def number_at(connection: Connection, name: str, at: int) -> int:
     return connection.execute(found).scalar() or 0
 
 
-def read_versions(connection: Connection, name: str) -> list[DatasetVersion]:
-    """Return every version of a dataset, oldest first."""
-    rows = dataset_versions
-    query = select(rows.c.body).where(rows.c.dataset == name).order_by(rows.c.version)
+def read_versions(connection: Connection, name: str, *, after: int = 0) -> list[DatasetVersion]:
+    """Return every version of a dataset after one, oldest first."""
+    c = dataset_versions.c
+    query = select(c.body).where(c.dataset == name, c.version > after).order_by(c.version)
     return [from_json(body, DatasetVersion) for body in connection.execute(query).scalars()]
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from treadle.core.alert import Concern
 from treadle.core.clock import parse_span, span_text
-from treadle.core.errors import NotFound
 from treadle.core.records import Run
 from treadle.loop import approvals
+from treadle.loop.known import Asked, Known
 from treadle.loop.models import Model
 from treadle.loop.rooms import Rooms
 from treadle.monitoring.freshness import Freshness, Limits, freshness
@@ -23,19 +23,22 @@ RULES = (FAILED_RUN, UNFINISHED_RUN, STALE_MODEL, STALE_DATA, approvals.RULE)
 STALE_ONLINE = "stale-online"
 #: A run that was begun so often and has not ended is told of: something takes its process down.
 MANY_ATTEMPTS = 3
+#: Runs among which the last that has ended is looked for.
+_LATEST = 10
 
 
 class Concerns:
     """Looks at models; writes nothing."""
 
-    def __init__(self, rooms: Rooms) -> None:
-        self._rooms = rooms
+    def __init__(self, rooms: Rooms, *, known: Known | None = None) -> None:
+        """Take what is known; by default, that is what the ledger answers when it is asked."""
+        self._rooms, self._known = rooms, known or Asked(rooms)
 
     def of(self, model: Model) -> list[Concern]:
         """Return what holds now."""
-        runs = self._rooms.runs.list(model=model.name, limit=10)
+        runs = self._known.runs(model.name)[:_LATEST]
         stale = self.freshness(model).stale
-        waiting = approvals.Approvals(self._rooms).list(model.name, state="waiting")
+        waiting = self._known.approvals(model.name)
         ended = next((run for run in runs if run.status != "running"), None)
         failed = _failed(ended)
         said = {
@@ -53,18 +56,14 @@ class Concerns:
 
     def freshness(self, model: Model) -> Freshness:
         """Return how old a model and its data are, beside what its policy allows."""
-        rooms, policy = self._rooms, model.policy
-        champion = rooms.models.aliases(model.name).get("champion")
-        last = next(iter(rooms.runs.list(model=model.name, limit=1)), None)
-        try:
-            newest = rooms.datasets.version(model.data.name).time_max
-        except NotFound:
-            newest = None
+        policy, champion = model.policy, self._known.champion(model.name)
+        last = next(iter(self._known.runs(model.name)), None)
+        newest = self._known.dataset(model.data.name)
         return freshness(
             f"model:{model.name}",
-            now=rooms.clock.now(),
-            newest=newest,
-            trained_until=rooms.models.get(f"{model.name}/{champion}").window.end if champion else None,
+            now=self._rooms.clock.now(),
+            newest=newest.time_max if newest else None,
+            trained_until=champion.window.end if champion else None,
             last_run=last.started_at if last else None,
             limits=Limits(data=policy.data_stale_after or None, model=policy.stale_after or None),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -16,6 +17,7 @@ from treadle.core.records import DatasetVersion, Decision, Run, from_json, to_js
 from treadle.loop.drifting import Drifting
 from treadle.loop.estimating import thought
 from treadle.loop.facts import DRIFT, OUTCOMES, PERFORMED, Facts
+from treadle.loop.known import Asked, Known
 from treadle.loop.live_loss import LiveLoss
 from treadle.loop.models import Model
 from treadle.loop.requests import Requests
@@ -24,35 +26,37 @@ from treadle.loop.spending import spent
 from treadle.monitoring.drift import Drift as Compared
 from treadle.store.ledger import tables as t
 
-#: Runs that are looked back at: more failures in a row change nothing.
-_LOOKED_BACK = 50
+#: What a decision says beside this are words.
+_NUMBERS = re.compile(r"[\d,.:\-+ ]+")
 
 
 class Decisions:
-    """Decides for models, on what is true now."""
+    """Decides for models, on what is true now: by what is known of that, by default what the ledger answers when it is asked."""
 
-    def __init__(self, rooms: Rooms) -> None:
+    def __init__(self, rooms: Rooms, *, known: Known | None = None) -> None:
         self._rooms, self._live, self._requests = rooms, LiveLoss(rooms), Requests(rooms)
+        self._asked = Asked(rooms)
+        self._known = known or self._asked
         self._drifting = Drifting(rooms)
 
     def facts(self, model: Model) -> Facts:
         """Return what the policy may know now; what costs something to find out, only where a trigger asks for it."""
-        rooms, now, needs = self._rooms, self._rooms.clock.now(), model.policy.needs
+        known, now, needs = self._known, self._rooms.clock.now(), model.policy.needs
         # What was imported has read no rows: the model is as due as it was.
-        runs = [run for run in rooms.runs.list(model=model.name, limit=_LOOKED_BACK) if run.origin is None]
-        champion = rooms.models.aliases(model.name).get("champion")
+        runs = [run for run in known.runs(model.name) if run.origin is None]
+        champion = known.champion(model.name)
         spans = [need.partition(" ")[2] for need in sorted(needs) if need.startswith(f"{PERFORMED} ")]
         live = {span: self._live.of(model, over=span, now=now) for span in spans}
         return Facts(
             model=model.name,
             now=now,
             **ran(runs),
-            **self._data(model, runs, self._version(model.data.name, None)),
-            champion_since=rooms.models.get(f"{model.name}/{champion}").created_at if champion else None,
-            requests=tuple(self._requests.waiting(model.name)),
+            **_data(model, runs, known.dataset(model.data.name), known),
+            champion_since=champion.created_at if champion else None,
+            requests=tuple(known.requests(model.name)),
             drift=_drift(model, self._drifting.recent(model)) if DRIFT in needs else None,
             performed={span: found for span, found in live.items() if found is not None},
-            spent=spent(model, rooms, now=now),
+            spent=spent(model, self._rooms, known, now=now),
         )
 
     def facts_at(self, model: Model, moment: datetime) -> Facts:
@@ -73,9 +77,9 @@ class Decisions:
             model=model.name,
             now=moment,
             **ran(then),
-            **self._data(model, then, newest),
+            **_data(model, then, newest, self._asked),
             requests=tuple(one for one in reversed(asked) if not one.run or one.run not in starts),
-            spent=spent(model, rooms, now=moment),
+            spent=spent(model, rooms, self._asked, now=moment),
         )
 
     def decide(self, model: Model) -> Decision:
@@ -84,7 +88,7 @@ class Decisions:
 
     def record(self, decision: Decision) -> bool:
         """Keep a decision, unless it says what the newest kept one says; return whether it was kept."""
-        newest = next(iter(self.list(decision.model, limit=1)), None)
+        newest = self._known.decision(decision.model)
         if newest is not None and not decision.due and _gist(newest) == _gist(decision):
             return False
         with self._rooms.ledger.write() as connection:
@@ -119,37 +123,28 @@ class Decisions:
             found = connection.execute(select(func.min(t.decisions.c.at)).where(chosen)).scalar()
         return None if found is None else t.moment(found)
 
-    def _data(self, model: Model, runs: Sequence[Run], newest: DatasetVersion | None) -> dict[str, Any]:
-        """Return what there is to learn from now, and what of it the last run has seen."""
-        last = last_of(runs)
-        read = self._version(model.data.name, last.data.get(model.data.name, 0)) if last else None
-        return {
-            "rows": newest.outcomes_known if newest else 0,
-            "rows_at_last_run": read.outcomes_known if read else 0,
-            "contract": newest.contract if newest else "",
-            "contract_at_last_run": read.contract if read else "",
-            "new_outcomes": self._outcomes(model, read, newest) if OUTCOMES in model.policy.needs else 0,
-        }
 
-    def _outcomes(self, model: Model, read: DatasetVersion | None, newest: DatasetVersion | None) -> int:
-        """Return how many outcomes became known or were corrected between two versions."""
-        if newest is None:
-            return 0
-        between = (read.version if read else 0, newest.version)
-        found = [
-            one
-            for one in self._rooms.datasets.versions(model.data.name)
-            if between[0] < one.version <= between[1]
-        ]
-        # Where the outcome is a column of the row, a corrected row is what a corrected outcome is elsewhere.
-        in_row = model.data.outcome is not None
-        return sum(one.outcomes + one.outcomes_corrected + (one.corrected if in_row else 0) for one in found)
+def _data(model: Model, runs: Sequence[Run], newest: DatasetVersion | None, known: Known) -> dict[str, Any]:
+    """Return what there is to learn from now, and what of it the last run has seen."""
+    last = last_of(runs)
+    read = known.dataset(model.data.name, last.data.get(model.data.name, 0)) if last else None
+    return {
+        "rows": newest.outcomes_known if newest else 0,
+        "rows_at_last_run": read.outcomes_known if read else 0,
+        "contract": newest.contract if newest else "",
+        "contract_at_last_run": read.contract if read else "",
+        "new_outcomes": _outcomes(model, read, newest, known) if OUTCOMES in model.policy.needs else 0,
+    }
 
-    def _version(self, dataset: str, version: int | None) -> DatasetVersion | None:
-        try:
-            return None if version == 0 else self._rooms.datasets.version(dataset, version)
-        except NotFound:
-            return None
+
+def _outcomes(model: Model, read: DatasetVersion | None, newest: DatasetVersion | None, known: Known) -> int:
+    """Return how many outcomes became known or were corrected between two versions."""
+    if newest is None:
+        return 0
+    found = known.between(model.data.name, read.version if read else 0, newest.version)
+    # Where the outcome is a column of the row, a corrected row is what a corrected outcome is elsewhere.
+    in_row = model.data.outcome is not None
+    return sum(one.outcomes + one.outcomes_corrected + (one.corrected if in_row else 0) for one in found)
 
 
 def _drift(model: Model, found: Compared | None) -> Drift | None:
@@ -193,11 +188,6 @@ def _as_of(run: Run, moment: datetime) -> Run | None:
     return msgspec.structs.replace(run, status="running") if going else run
 
 
-def _gist(decision: Decision) -> tuple[bool, str, tuple[str, ...]]:
+def _gist(decision: Decision) -> tuple[bool, str, str]:
     """What a decision says without its numbers, so that a tick in which only they moved writes nothing."""
-    said = (*decision.details, *decision.told)
-    return (
-        decision.due,
-        decision.policy,
-        tuple("".join(c for c in text if not c.isdigit() and c not in ",.:-+ ") for text in said),
-    )
+    return decision.due, decision.policy, _NUMBERS.sub("", "\n".join((*decision.details, *decision.told)))

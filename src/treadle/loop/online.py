@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import polars as pl
 
 from treadle.core.errors import Conflict, TreadleError
@@ -29,14 +31,14 @@ def with_online_features(model: Model, rows: pl.DataFrame, online: OnlineFeature
     return on_demand.apply(model.on_demand, joined)
 
 
-def refresh(model: Model, rooms: Rooms) -> None:
-    """Bring what is new in a model's views into the online store, for those that somebody reads there.
+def refresh(views: Sequence[FeatureView], rooms: Rooms) -> None:
+    """Bring what is new in some views into the online store, for those that somebody reads there.
 
     Those are the views that were materialised once. What fails holds nothing up: it is told to a person, once until it is
     mended, and tried again at the next look. Where nothing is new, nothing is written.
     """
-    served = materialisations.served(rooms.ledger) if model.features else set()
-    for view in model.features:
+    served = materialisations.served(rooms.ledger) if views else set()
+    for view in views:
         if view.name in served:
             _refresh(view, rooms)
 

@@ -23,6 +23,7 @@ from treadle.loop.models import Model
 from treadle.loop.plans import plan
 from treadle.loop.releases import Release
 from treadle.loop.rooms import Rooms
+from treadle.loop.sources import Sources
 from treadle.loop.steps import Left, Steps, key_of
 from treadle.loop.turns import Due
 from treadle.store.ledger.leases import Lease
@@ -53,7 +54,7 @@ class Pipelines:
         """Take the rooms, and what says how the engine starts a training."""
         self._rooms, self._jobs = rooms, jobs
         self._steps = Steps(rooms.ledger, rooms.objects, rooms.clock)
-        self._frames = Frames(rooms.datasets)
+        self._frames, self._sources = Frames(rooms.datasets), Sources(rooms)
 
     def ingest(self, model: Model) -> dict[str, int]:
         """Read what is new for a model's dataset, views and trees, also into the online store; return the newest version of each.
@@ -64,7 +65,7 @@ class Pipelines:
         found = {}
         for name in (model.data.name, *(view.name for view in model.features)):
             self._rooms.progress.step(f"ingest {name}")
-            self._ingest(name)
+            self._sources.ingest(name)
             for problem in self._rooms.datasets.problems(name)[:MOST_PROBLEMS]:
                 self._rooms.progress.step(f"  {problem}")
             found[name] = self._rooms.datasets.version(name).version
@@ -72,22 +73,8 @@ class Pipelines:
             self._rooms.progress.step(f"add {tree.name}")
             self._rooms.trees.add(tree)
             found[tree.name] = self._rooms.trees.version(tree.name).version
-        online.refresh(model, self._rooms)
+        online.refresh(model.features, self._rooms)
         return found
-
-    def ingest_if_any(self, model: Model) -> None:
-        """Read what is new for a model's dataset, views and trees, also where nothing has landed yet."""
-        for name in (model.data.name, *(view.name for view in model.features)):
-            self._ingest(name)
-        for tree in model.trees:
-            self._rooms.trees.add(tree)
-        online.refresh(model, self._rooms)
-
-    def _ingest(self, name: str) -> None:
-        made = self._rooms.datasets.ingest(self._rooms.project.dataset(name))
-        if made is not None:
-            said = f"{made.accepted:,} rows accepted, {made.quarantined:,} quarantined"
-            self._rooms.progress.step(f"{name} version {made.version}: {said}")
 
     def turn(
         self,

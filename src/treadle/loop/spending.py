@@ -5,28 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import select
-
 from treadle.core.clock import parse_span
-from treadle.core.records import Run, from_json
+from treadle.core.records import Run
 from treadle.loop.facts import Spent
+from treadle.loop.known import Known
 from treadle.loop.models import Model
 from treadle.loop.rooms import Rooms
-from treadle.store.ledger import tables as t
 
 
-def spent(model: Model, rooms: Rooms, *, now: datetime) -> Spent:
+def spent(model: Model, rooms: Rooms, known: Known, *, now: datetime) -> Spent:
     """Return what a model's runs have used within the period of its budget; nothing, where it has none."""
     budget = model.policy.budget
     if budget is None:
         return Spent()
-    since = t.micros(now - parse_span(budget.per))
-    wanted = select(t.runs.c.body).where(t.runs.c.model == model.name, t.runs.c.started_at > since)
-    with rooms.ledger.read() as connection:
-        bodies = connection.execute(wanted.order_by(t.runs.c.id)).scalars().all()
-    return used(
-        [from_json(body, Run) for body in bodies], now=now, workers=workers(model), price=price(model, rooms)
-    )
+    runs = known.runs_since(model.name, now - parse_span(budget.per))
+    return used(runs, now=now, workers=workers(model), price=price(model, rooms))
 
 
 def used(runs: Sequence[Run], *, now: datetime, workers: int, price: float) -> Spent:

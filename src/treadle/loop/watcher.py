@@ -17,8 +17,10 @@ from treadle.loop import requests
 from treadle.loop.concerns import RULES, Concerns
 from treadle.loop.decisions import Decisions
 from treadle.loop.models import Model
+from treadle.loop.picture import Picture
 from treadle.loop.pipelines import Pipelines, Turn
 from treadle.loop.rooms import Rooms
+from treadle.loop.sources import Sources
 from treadle.loop.turns import Due
 
 #: Rule of the alert that a model cannot even be looked at.
@@ -60,7 +62,13 @@ class Watcher:
     ) -> None:
         """Take the rooms, what turns the loop, and what is to be done after each tick."""
         self._rooms, self._pipelines, self._after = rooms, pipelines, after
-        self._decisions, self._concerns = Decisions(rooms), Concerns(rooms)
+        self._picture, self._sources = Picture(rooms), Sources(rooms)
+        self._seen, self._concerns = (
+            Decisions(rooms, known=self._picture),
+            Concerns(rooms, known=self._picture),
+        )
+        #: What is decided while a lease is held is decided on what the ledger says at that moment.
+        self._decisions = Decisions(rooms)
 
     def look(self, model: Model) -> Look:
         """Ingest what is new, decide, and turn the loop if the model is due. A look at which nothing changed writes nothing.
@@ -71,7 +79,7 @@ class Watcher:
             RunFailed: the model was due and its run failed.
             Busy: another process turns the loop of this model now.
         """
-        self._finish_what_was_killed()
+        self._begin()
         found = self._look_and_tell(model)
         if found.failure is not None:
             raise found.failure
@@ -83,7 +91,7 @@ class Watcher:
         Raises:
             StoreUnavailable: the ledger does not answer, so that nothing can be told either.
         """
-        self._finish_what_was_killed()
+        self._begin()
         looks = []
         for model in models:
             looks.append(self._look_and_tell(model))
@@ -102,9 +110,16 @@ class Watcher:
                 self._rooms.progress.step(str(error))
             stop.wait(interval)
 
-    def _finish_what_was_killed(self) -> None:
+    def _begin(self) -> None:
+        """Finish what was killed, and look with fresh eyes."""
         self._rooms.alerts.deliver()
         self._rooms.runs.seal_leftovers()
+        self._refresh()
+
+    def _refresh(self) -> None:
+        """Let all be read again: sources, and what the ledger says of the models."""
+        self._sources.again()
+        self._picture.spoil()
 
     def _look_and_tell(self, model: Model) -> Look:
         try:
@@ -118,11 +133,11 @@ class Watcher:
         return found
 
     def _look(self, model: Model) -> Look:
-        self._pipelines.ingest_if_any(model)
-        decision = self._decisions.decide(model)
-        interrupted = self._rooms.runs.running(model.name) is not None
+        self._read(model)
+        decision = self._seen.decide(model)
+        interrupted = any(run.status == "running" for run in self._picture.runs(model.name))
         if not decision.due and not interrupted:
-            self._decisions.record(decision)
+            self._seen.record(decision)
             return Look(model=model.name, decision=decision)
         # Kept with the run that it starts: an interrupted one has its decision already.
         try:
@@ -130,11 +145,22 @@ class Watcher:
         except NoRoom as full:
             details = (*decision.details, str(full))
             decision = msgspec.structs.replace(decision, due=False, reason=str(full), details=details)
-            self._decisions.record(decision)
+            self._seen.record(decision)
             return Look(model=model.name, decision=decision)
+        finally:
+            self._refresh()  # it took its time
         if turn is None:  # another watcher did it between the two looks
             decision = self._decisions.decide(model)
         return Look(model=model.name, decision=decision, turn=turn)
+
+    def _read(self, model: Model) -> None:
+        """Read what is new in its sources; the picture is of before."""
+        before = self._sources.found
+        try:
+            self._sources.read(model)
+        finally:
+            if self._sources.found != before:
+                self._picture.spoil()
 
     def _due(self, model: Model) -> Due:
         facts = self._decisions.facts(model)
@@ -158,4 +184,5 @@ class Watcher:
             rules.append(STUCK)
             if look.failure is not None and not isinstance(look.failure, RunFailed):
                 found.append(Concern(STUCK, subject, look.error))
-        self._rooms.alerts.see(found, looked={(rule, subject) for rule in rules})
+        looked = {(rule, subject) for rule in rules}
+        self._rooms.alerts.see(found, looked=looked, standing=self._picture.alerts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, delete, select
@@ -28,6 +28,13 @@ from treadle.store.ledger.ledger import Ledger
 _PATIENCE, _LAST = 2.0, 10.0
 #: The rule and the subject of an alert.
 About = tuple[str, str]
+
+
+class Standing(NamedTuple):
+    """Which alerts are open, and what is counted towards one."""
+
+    open: Collection[About]
+    counted: Mapping[About, Sighting]
 
 
 class Alerts:
@@ -92,19 +99,22 @@ class Alerts:
         self.see(concerns, looked=looked)
         return [alert for alert in self.open() if alert.rule == rule][::-1]
 
-    def see(self, concerns: Iterable[Concern], *, looked: Collection[About] = ()) -> None:
+    def standing(self) -> Standing:
+        """Return which alerts are open and what is counted, for many looks at one state."""
+        return Standing({(alert.rule, alert.subject) for alert in self.open()}, self._sightings())
+
+    def see(
+        self, concerns: Iterable[Concern], *, looked: Collection[About] = (), standing: Standing | None = None
+    ) -> None:
         """Take what a look has found: raise what is new, and resolve what was `looked` at and no longer holds.
 
         All of it is one transaction, so that subjects of one rule are told together; where nothing changed, nothing is written.
+        Where nothing changes by `standing`, as it was a moment ago, nothing is read or sent either.
         """
         holding = {(one.rule, one.subject): one for one in concerns}
-        there = {(alert.rule, alert.subject) for alert in self.open()}
-        waiting = self._sightings()
-        new = [one for about, one in holding.items() if about not in there and self._is_news(one, waiting)]
-        over = [about for about in there if about in looked and about not in holding]
-        over += [
-            about for about, one in waiting.items() if one.since and about in looked and about not in holding
-        ]
+        if standing is not None and not any(self._changes(holding, looked, standing)):
+            return
+        new, over = self._changes(holding, looked, self.standing())
         if new or over:
             with self._ledger.write() as connection:
                 for about in sorted(set(over)):
@@ -268,6 +278,16 @@ class Alerts:
             and alert.delivered is not None
             and self._world.now() - (alert.told_at or alert.at) >= every
         )
+
+    def _changes(
+        self, holding: Mapping[About, Concern], looked: Collection[About], standing: Standing
+    ) -> tuple[list[Concern], list[About]]:
+        """Return what is to be raised or counted, and what is over."""
+        there, waiting = standing.open, standing.counted
+        new = [one for about, one in holding.items() if about not in there and self._is_news(one, waiting)]
+        over = [about for about in looked if about in there and about not in holding]
+        counted = [about for about in looked if about not in holding and about in waiting]
+        return new, over + [about for about in counted if waiting[about].since]
 
     def _is_news(self, concern: Concern, waiting: Mapping[About, Sighting] | None = None) -> bool:
         """Return whether what was found and is no open alert changes anything."""
