@@ -15,10 +15,20 @@ from treadle.app.workspace import Workspace, open_workspace
 from treadle.core.clock import ManualClock
 from treadle.core.errors import InvalidInput, NotFound
 from treadle.core.signature import Field, Signature
+from treadle.loop import pace
 from treadle.loop.drifting import Of, drifting
 from treadle.loop.references import answered, dependence
 from treadle.loop.seen import sent
 from treadle.monitoring.drift import Asked
+
+
+class Still:
+    """A stopwatch that stands still until it is told to go on."""
+
+    now = 1e6
+
+    def __call__(self) -> float:
+        return self.now
 
 
 @pytest.fixture
@@ -111,6 +121,34 @@ def test_a_trigger_asks_often_and_it_is_compared_seldom(inline: Workspace) -> No
     assert again == first
     assert later.at > first.at
     assert workspace.drifts.history("buys").height == 2
+
+
+def test_what_a_trigger_knows_is_read_seldom_and_what_was_compared_meanwhile_is_seen(
+    inline: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = inline.project.model("buys")
+    inline.run("buys")
+    ask(inline, 300)
+    first = inline.drifting.recent(model)
+    read, latest = [], inline.drifts.latest
+
+    def counted(*given: object, **named: object) -> object:
+        read.append(1)
+        monotonic.now += 1.0
+        return latest(*given, **named)  # type: ignore[arg-type]
+
+    monotonic = Still()
+    monkeypatch.setattr(pace, "monotonic", monotonic)
+    monkeypatch.setattr(inline.drifts, "latest", counted)
+
+    same = [inline.drifting.recent(model) for _ in range(3)]
+    ask(inline, 600, moved=1.0, seed=2)
+    compared = inline.drift("buys")
+    seen = inline.drifting.recent(model)
+
+    assert same == [first] * 3
+    assert seen == compared != first
+    assert len(read) == 2
 
 
 def test_rows_that_landed_since_are_compared_where_nobody_asked(inline: Workspace, root: Path) -> None:

@@ -54,7 +54,7 @@ class Decisions:
             **_data(model, runs, known.dataset(model.data.name), known),
             champion_since=champion.created_at if champion else None,
             requests=tuple(known.requests(model.name)),
-            drift=_drift(model, self._drifting.recent(model)) if DRIFT in needs else None,
+            drift=_drift(model, self._drifting.recent(model, version=champion)) if DRIFT in needs else None,
             performed={span: found for span, found in live.items() if found is not None},
             spent=spent(model, self._rooms, known, now=now),
         )

@@ -16,6 +16,7 @@ from treadle.loop.estimating import Stretch
 from treadle.loop.fitting import data_of
 from treadle.loop.frames import Frames
 from treadle.loop.models import Model
+from treadle.loop.pace import Pace
 from treadle.loop.rooms import Rooms
 from treadle.loop.seen import Seen
 from treadle.monitoring.drift import Asked, Drift, compare
@@ -23,6 +24,8 @@ from treadle.monitoring.reference import Reference, from_bytes, to_bytes
 
 #: Columns that a trigger's reason names.
 _NAMED = 5
+#: What share of the time reading what was compared may take, of all models.
+_SHARE = 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +64,9 @@ class Drifting:
     def __init__(self, rooms: Rooms) -> None:
         self._rooms = rooms
         self._read: dict[str, Reference] = {}
+        self._pace: Pace[Drift | None] = Pace(share=_SHARE)
+        #: By model: the version, and how many comparisons this process had kept, when the newest one was read.
+        self._stamps: dict[str, tuple[str, int]] = {}
 
     def look(self, model: Model, of: Of | None = None, *, keep: bool = True) -> Drift:
         """Compare the rows of a window with a version's reference, and keep what it came to.
@@ -90,24 +96,41 @@ class Drifting:
             self._rooms.drifts().keep(model.name, found)
         return found
 
-    def recent(self, model: Model, of: Of | None = None, *, every: str = "1h") -> Drift | None:
+    def recent(
+        self,
+        model: Model,
+        of: Of | None = None,
+        *,
+        every: str = "1h",
+        version: ModelVersion | None = None,
+    ) -> Drift | None:
         """Return the newest comparison with the champion, a new one where that is older than `every`; None: nothing can be compared.
 
-        What a trigger asks at every tick: between two looks it costs one read of a small table, and writes nothing.
+        What a trigger asks at every tick: between two looks it costs one read of a small table, and not at each tick where models are many;
+        nothing is written. `version` is the one to compare with, for who knows it.
         """
         wanted = of or Of()
         try:
-            version = self.version(model, wanted.against)
+            version = version or self.version(model, wanted.against)
         except NotFound:
             return None
-        last = self._rooms.drifts().latest(model.name, version=f"{version.model}/{version.version}")
+        ref, drifts = f"{version.model}/{version.version}", self._rooms.drifts()
+        self._drop_old(model, (ref, drifts.kept(model.name)))
+        last = self._pace.of(model.name, lambda: drifts.latest(model.name, version=ref))
         now = self._rooms.clock.now()
         if last is not None and timedelta(0) <= now - last.at < parse_span(every):
             return last
+        self._pace.drop(model.name)
         try:
             return self.look(model, wanted)
         except NotFound:
             return last
+
+    def _drop_old(self, model: Model, stamp: tuple[str, int]) -> None:
+        """Let what was read count no more where another version answers, or where this process has compared anew."""
+        if self._stamps.get(model.name) != stamp:
+            self._pace.drop(model.name)
+            self._stamps[model.name] = stamp
 
     def estimates(self, model: Model, of: Of | None = None, *, every: str = "1w") -> list[Stretch]:
         """Estimate how good a version's answers were by stretch of time, before outcomes are known, beside what is known by now.

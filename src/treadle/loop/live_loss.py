@@ -10,7 +10,7 @@ from statistics import NormalDist
 import numpy as np
 import polars as pl
 
-from treadle.core.clock import monotonic, parse_span
+from treadle.core.clock import parse_span
 from treadle.core.errors import InvalidInput, NotFound
 from treadle.core.records import ModelVersion
 from treadle.core.sequential import mean_radius
@@ -18,9 +18,10 @@ from treadle.evaluation.own import measure_of
 from treadle.loop import landed, live
 from treadle.loop.facts import Performed
 from treadle.loop.models import Model
+from treadle.loop.pace import Pace
 from treadle.loop.rooms import Rooms
 
-#: What share of the time reading the logs may take: they grow, and watchers look often.
+#: What share of the time reading the logs of all models may take: they grow, and watchers look often.
 _SHARE = 0.05
 #: A chance of at most this much to call a version decayed that is not, however often one looks.
 ALPHA = 0.05
@@ -33,19 +34,11 @@ class LiveLoss:
     """Reads the logs of predictions and outcomes, and no more often than that is worth."""
 
     rooms: Rooms
-    #: By model and span: when it may be read again, and what was found. Only a matter of pace: nothing depends on it.
-    _found: dict[tuple[str, str], tuple[float, Performed | None]] = field(default_factory=dict)
+    _pace: Pace[Performed | None] = field(default_factory=lambda: Pace(share=_SHARE))
 
     def of(self, model: Model, *, over: str, now: datetime) -> Performed | None:
         """Return how good a model's answers of the last `over` were; None: no outcome of them is known."""
-        again, kept = self._found.get((model.name, over), (0.0, None))
-        begun = monotonic()
-        if begun < again:
-            return kept
-        found = self._read(model, over=over, now=now)
-        took = monotonic() - begun
-        self._found[model.name, over] = (begun + took + took / _SHARE, found)
-        return found
+        return self._pace.of((model.name, over), lambda: self._read(model, over=over, now=now))
 
     def _read(self, model: Model, *, over: str, now: datetime) -> Performed | None:
         rooms = self.rooms

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import suppress
 from datetime import datetime, timedelta
 
@@ -61,14 +62,20 @@ class Drifts:
 
     def __init__(self, tables: Tables, clock: Clock) -> None:
         self._tables, self._clock = tables, clock
+        self._kept: Counter[str] = Counter()
 
     def keep(self, model: str, found: Drift) -> str:
         """Keep a comparison and return its id; those older than 400 days go now and then."""
         made, name = new_id("drift"), _name(model)
         self._tables.deliver(name, _frame(made, found), sender=made, number=1)
+        self._kept[model] += 1
         if (self._tables.version(name) or 0) % _LOOKS == _LOOKS - 1:
             self._tables.expire(name, column="at", before=self._clock.now() - KEPT)
         return made
+
+    def kept(self, model: str) -> int:
+        """Return how many comparisons of a model this process has kept; nothing is read."""
+        return self._kept[model]
 
     def scan(self, model: str) -> pl.LazyFrame:
         """Return a row for each test of each comparison of a model, with `COLUMNS`; empty: there are none."""
