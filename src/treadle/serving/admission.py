@@ -25,8 +25,12 @@ from treadle.core.errors import (
 
 #: The header by which a caller says how many seconds it waits for the answer.
 DEADLINE = "treadle-timeout"
-#: Seconds between looks at the requests under way, and after which a request's caller is watched.
+#: Seconds between looks at the requests under way.
 LOOK = 0.1
+#: Seconds after which a request's caller is watched, and how many ever are: each that is costs about 2 KB that Granian
+#: (2.8) does not give back. The deadline goes on holding for all.
+WATCH = 1.0
+_MOST_WATCHED = 20_000
 #: Bytes a second that a body must bring on average, from the time allowed for its beginning on.
 _SLOWEST = 16 * 1024
 #: Requests that stall which are given up at each look.
@@ -91,6 +95,7 @@ class Admission:
         self._tickets: dict[Ticket, None] = {}
         #: Bytes of large bodies that are in memory.
         self.held = 0
+        self._watched = 0
         #: Requests that were not answered with a prediction, by reason.
         self.rejected: Counter[str] = Counter()
 
@@ -189,10 +194,15 @@ class Admission:
                 if given_up < _AT_ONCE and self._stalls(ticket, now):
                     given_up += 1
                     self._cancel(ticket, "slow")
-            elif ticket.watcher is None and hasattr(ticket.protocol, "client_disconnect"):
+            elif self._may_watch(ticket, now):
+                self._watched += 1
                 ticket.watcher = asyncio.ensure_future(ticket.protocol.client_disconnect())
                 ticket.watcher.add_done_callback(partial(self._gone, ticket))
         loop.call_later(LOOK, self._look, loop)
+
+    def _may_watch(self, ticket: Ticket, now: float) -> bool:
+        is_slow = ticket.watcher is None and now - ticket.since >= WATCH and self._watched < _MOST_WATCHED
+        return is_slow and hasattr(ticket.protocol, "client_disconnect")
 
     def _stalls(self, ticket: Ticket, now: float) -> bool:
         allowed = self._body_timeout + ticket.got / _SLOWEST
