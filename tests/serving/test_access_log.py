@@ -37,11 +37,16 @@ def test_lines_wait_for_whoever_reads_them_and_no_request_does(stuck, tmp_path, 
         log.flush()  # in the event loop: it may not wait for the pipe
     took = monotonic() - began
     with stuck.open("rb") as reader:
-        lines = [json.loads(reader.readline()) for _ in range(100)]
+        written = b""
+        while (
+            written.count(b"\n") < 100
+        ):  # the file is opened for each write: between two of them nothing is to be read
+            written += reader.read1(65_536)
         closing = threading.Thread(target=log.close)
         closing.start()
         closing.join(20)
 
+    lines = [json.loads(line) for line in written.splitlines()]
     assert took < 5
     assert [line["path"] for line in lines] == [f"/{number}" for number in range(100)]
     assert log.dropped == 0
