@@ -14,8 +14,8 @@ from typing import Protocol
 from treadle.core.errors import InvalidInput, SettingsError
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
-#: A thousand years: so long before and after now there are moments. More digits than these are longer in any unit.
-_LONGEST, _DIGITS = timedelta(days=365_000), 18
+#: Digits of a number that is longer than any span in any unit.
+_DIGITS = 18
 _SPAN = re.compile(r"(\d+)(s|m|h|d|w)")
 
 
@@ -103,10 +103,11 @@ def parse_span(text: str) -> timedelta:
         msg = f"{text!r} is not a span of time. Expected numbers with s, m, h, d or w, as '90d' or '1d12h'."
         raise InvalidInput(msg)
     seconds = sum(int(n.lstrip("0")[:_DIGITS] or "0") * _UNITS[u] for n, u in parts)
-    if seconds > _LONGEST.total_seconds():
-        msg = f"{text!r} is longer than a span of time can be, which is {_LONGEST.days} days."
-        raise InvalidInput(msg)
-    return timedelta(seconds=seconds)
+    try:
+        return timedelta(seconds=seconds)
+    except OverflowError as error:
+        msg = f"{text!r} is longer than a span of time can be, which is {timedelta.max.days} days."
+        raise InvalidInput(msg) from error
 
 
 def span_text(span: timedelta | float) -> str:

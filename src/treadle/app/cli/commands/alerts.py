@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -149,16 +150,20 @@ def test(channel: str, project: Path | None, *, as_json: bool) -> None:
         click.echo(f"channel {channel} took {done.id}")
 
 
+#: A thousand years: so long after now there are moments.
+_LONGEST = timedelta(days=365_000)
+
+
 def _end(text: str) -> datetime | timedelta:
     """Return a span, or a moment.
 
     Raises:
         InvalidInput: it is neither.
     """
-    try:
-        return parse_span(text)
-    except InvalidInput:
-        pass
+    with suppress(InvalidInput):
+        span = parse_span(text)
+        if span < _LONGEST:
+            return span
     try:
         return utc(datetime.fromisoformat(text))
     except (ValueError, OverflowError) as error:
