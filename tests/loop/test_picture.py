@@ -143,26 +143,34 @@ def test_a_ledger_that_became_an_older_one_is_read_anew(watched: Workspace, cloc
     assert picture.decision("buys") == first
 
 
+def fewest(workspace: Workspace) -> int:
+    """Return how many statements a tick needs, of several: another thread may ask something meanwhile."""
+    counts = []
+    for _ in range(5):
+        with statements() as made:
+            workspace.tick()
+        counts.append(len(made))
+    return min(counts)
+
+
 def test_a_tick_asks_the_ledger_as_often_for_many_models_as_for_one(
     opened: tiny.Opener, root: Path, clock: ManualClock
 ) -> None:
     with opened(clock=clock, compute__engine="inline") as one:
         for _ in range(3):
             one.tick()
-        with statements() as for_one:
-            one.tick()
+        for_one = fewest(one)
     file = root / "project.py"
     more = "import dataclasses\nfor i in range(20):\n    globals()[f'b{i}'] = dataclasses.replace(buys, name=f'b{i}', policy=td.Policy(triggers=[td.NewRows(10**9)]))\n"
     file.write_text(f"{file.read_text()}\n{more}")
     many = opened(clock=clock, compute__engine="inline")
     for _ in range(3):
         looks = many.tick()
-    with statements() as for_many:
-        many.tick()
+    for_many = fewest(many)
 
     assert len(looks) == 21
     assert [look.error for look in looks] == [""] * 21
-    assert 0 < len(for_many) == len(for_one)
+    assert 0 < for_many == for_one
 
 
 def test_what_cannot_be_read_keeps_every_model_that_learns_from_it_and_is_tried_once(
