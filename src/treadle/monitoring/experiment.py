@@ -52,7 +52,7 @@ class Design:
 
     `method` says when one may look: `always` (whenever one likes; each look holds), `looks` (`looks` of them, after equal parts of
     `planned` units) or `once` (when all `planned` units are known). The fewer looks, the fewer units are needed for the same
-    effect: about a third fewer for one than for always. A difference below `effect`, a share of the control's value, is not worth finding;
+    effect: about half as many for one as for always. A difference below `effect`, a share of the control's value, is not worth finding;
     `planned` units find one as large with the chance `power`. `alpha` is the chance to call equal sides different.
 
     Raises:
