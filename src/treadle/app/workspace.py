@@ -182,10 +182,7 @@ class Workspace(Turned):
             InvalidInput: the metric is not for this task, or there is no such stretch or input.
         """
         version = self.models.get(reference_of(self.endpoints.get(endpoint).variants[0]))
-        declared = self.project.models.get(version.model)
-        same = declared is not None and declared.task.name == version.task
-        task = declared.task if declared is not None and same else version.task
-        told = version.signature
+        task, told = self.project.task_of(version), version.signature
         known = live.divided(self.answered(endpoint).lazy(), by, told).collect()
         asked = live.counts(live.divided(self.predictions.scan(endpoint), by, told), every=every, by=by)
         found = live.scores(known, task=task, measure=metric, every=every, signature=told, by=by)

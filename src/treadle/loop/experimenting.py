@@ -153,9 +153,7 @@ class Experimenting:
         if version.task == "forecast":
             msg = "The truth of a forecast lands with its dataset and not with its prediction. Take a td.OnlineMetric."
             raise InvalidInput(msg, field="metric")
-        declared = self._rooms.project.models.get(version.model)
-        same = declared is not None and declared.task.name == version.task
-        task = declared.task if declared is not None and same else version.task
+        task = self._rooms.project.task_of(version)
         title, rows = live.losses(
             known.drop_nulls("outcome"), task=task, metric=metric, signature=version.signature
         )

@@ -12,12 +12,14 @@ from types import ModuleType
 from typing import Any
 
 from treadle.core.errors import InvalidDeclaration, NotFound, TreadleError, closest, not_found
+from treadle.core.records import ModelVersion
 from treadle.data.datasets import Dataset
 from treadle.data.trees import Tree
 from treadle.features.views import FeatureView
 from treadle.loop.models import Model
 from treadle.monitoring.experiment import Experiment
 from treadle.monitoring.slo import SLO
+from treadle.training.task import Task
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,12 @@ class Project:
         if name not in self.models:
             raise not_found("model", name, self.models)
         return self.models[name]
+
+    def task_of(self, version: ModelVersion) -> str | Task:
+        """Return what a version answers: as its model declares it, or the name alone where that is another by now."""
+        declared = self.models.get(version.model)
+        same = declared is not None and declared.task.name == version.task
+        return declared.task if declared is not None and same else version.task
 
     def dataset(self, name: str) -> Dataset:
         """Return one dataset, also one that holds a feature view's rows.

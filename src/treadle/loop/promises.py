@@ -219,8 +219,7 @@ class Promises:
             return 0, None, None, None
         known = live.answered(rows, landed.outcomes_of(rooms, name, rows.lazy()), versions)
         first = next(iter(versions.values()))
-        model = rooms.project.models.get(first.model)
-        task = model.task if model is not None and model.task.name == first.task else first.task
+        task = rooms.project.task_of(first)
         return live.overall(known, task=task, measure=slo.metric, signature=first.signature)
 
     def _endpoints(self) -> set[str]:

@@ -42,9 +42,7 @@ class RolloutLog:
                 "latency and drift, or promote by hand after a look at `ws.performance`."
             )
             raise InvalidInput(msg, field="guards")
-        declared = self._rooms.project.models.get(version.model)
-        same = declared is not None and declared.task.name == version.task
-        task = declared.task if declared is not None and same else version.task
+        task = self._rooms.project.task_of(version)
         return live.losses(self._known, task=task, metric=metric, signature=version.signature)
 
     @cached_property
