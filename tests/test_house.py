@@ -208,6 +208,19 @@ def test_every_setting_is_documented(section: str, reference: ModuleType) -> Non
         assert words[field.name].endswith(".")
 
 
+@pytest.mark.parametrize("path", [*DOCS, ROOT / "README.md"], ids=name_of)
+def test_a_setting_that_a_page_names_is_one(path: Path) -> None:
+    """`serving.sample` is one; `project.py` is a file, and `loop.ahead` a module."""
+    known = {
+        name: {field.name for field in msgspec.structs.fields(kind)}
+        for name, kind in settings.SECTIONS.items()
+    }
+    named = re.findall(rf"`({'|'.join(known)})\.([a-z_]+)`", path.read_text(encoding="utf-8"))
+
+    wrong = [f"{section}.{name}" for section, name in named if name != "py" and name not in known[section]]
+    assert [one for one in wrong if not (SOURCE / f"{one.replace('.', '/')}.py").is_file()] == []
+
+
 def test_every_command_and_option_is_documented(reference: ModuleType) -> None:
     page = reference.cli_page()
     written = "\n".join(path.read_text(encoding="utf-8") for path in DOCS)
