@@ -67,7 +67,7 @@ HEAVY = {
         "scipy",
         "skl2onnx",
     ),
-    *("opentelemetry", "optuna", "ray"),
+    *("authlib", "opentelemetry", "optuna", "ray", "starlette"),
     *("redis", "sklearn", "skops", "sqlalchemy"),
     *("catboost", "cloudpickle", "keras", "lightgbm", "river", "torch", "xgboost"),
 }

@@ -1,0 +1,1 @@
+"""The dashboard: pages that read the workspace and show what it says."""
