@@ -23,7 +23,7 @@ from treadle.store.tables import schemas
 from treadle.store.tables.backend import Backend
 
 #: Commits between checkpoints: reading a table's state costs one checkpoint and at most so many log entries.
-CHECKPOINT_EVERY = 10
+CHECKPOINT_EVERY = 20
 #: A sender that has delivered nothing for so long is not named in later checkpoints: each process is one, and they would grow with
 #: every start. What such a sender still has may come twice, so a machine that was away for longer is no longer waited for.
 SENDERS = {"delta.setTransactionRetentionDuration": "interval 30 days"}

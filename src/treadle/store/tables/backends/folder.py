@@ -155,8 +155,8 @@ class Backend:
                     _link(log / each, beside / each)
                 with speaking(self.shown, table=name):
                     DeltaTable(str(beside.parent)).create_checkpoint()
-                made = {path.name for path in beside.iterdir()}
-                fresh = made - {path.name for path in log.iterdir()}
+                made = set(os.listdir(beside))  # noqa: PTH208
+                fresh = made.difference(os.listdir(log))  # noqa: PTH208 - of names a log has many
                 # The pointer goes last: it may not point at nothing. Where another was quicker there is none.
                 for some in (fresh - {_POINTER}, {_POINTER} & made):
                     for each in some:
