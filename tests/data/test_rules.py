@@ -28,7 +28,7 @@ def facts(**known):
         (lambda rules: rules.Rows(at_least=5, at_most=4), "Rows\\(at_most=4\\).*not below at_least"),
         (
             lambda rules: rules.Rows(at_least=1, severity="loud"),
-            "severity='loud'\\): expected 'stop' or 'warn'",
+            "severity='loud'\\): expected 'stop' or 'skip' or 'warn'",
         ),
         (lambda rules: rules.Fresh(within="soon"), "soon"),
         (lambda rules: rules.Nulls("", at_most=0.1), "Nulls\\(column=''\\)"),

@@ -26,6 +26,17 @@ class Estimate(Record, frozen=True, kw_only=True):
         return self.low > self.expected
 
 
+class Moved(Record, frozen=True, kw_only=True):
+    """A column that has drifted."""
+
+    #: Empty: all columns together.
+    column: str
+    #: How much has changed, as a share of the rows.
+    effect: float
+    #: In words: what, on how many rows, since when.
+    text: str
+
+
 class Drift(Record, frozen=True, kw_only=True):
     """Whether the rows that a model is asked about differ from those that it has learnt from, and in what."""
 
@@ -37,5 +48,7 @@ class Drift(Record, frozen=True, kw_only=True):
     #: One sentence: what moved, by how much, on how many rows; or that nothing did.
     reason: str
     rows: int = 0
+    #: What has drifted, what matters most first.
+    moved: tuple[Moved, ...] = ()
     #: None: nothing was estimated.
     estimate: Estimate | None = None

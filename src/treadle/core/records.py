@@ -87,6 +87,8 @@ class DatasetVersion(Record, frozen=True, kw_only=True):
     written: int = 0
     #: Outcomes known of all versions up to this one.
     outcomes_known: int = 0
+    #: When an outcome became known, or was corrected, last; None: none is known yet.
+    outcomes_at: datetime | None = None
     #: Version of the table of rows to read.
     table_version: int
     #: Version of the table of outcomes to read; None: outcomes are a column of the rows, or there are none.
@@ -384,3 +386,5 @@ class Decision(Record, frozen=True, kw_only=True):
     #: What a person should be told although it is no reason to train; and the digest of the policy that decided.
     told: tuple[str, ...] = ()
     policy: str = ""
+    #: What says that the answers are worse than they were, one sentence for each trigger that saw it.
+    harm: tuple[str, ...] = ()

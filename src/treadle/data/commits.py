@@ -170,6 +170,7 @@ def version_of(
         rows=before.rows + rows.height - gone - _live(told.replaced if told else rows, dataset),
         written=before.written + rows.height,
         outcomes_known=before.outcomes_known + known,
+        outcomes_at=at if known or (later and later.replacing.height) else _outcomes_at(before),
         **tables_of(dataset.name, commit),
         contract=contract.digest,
         schema=_schema(commit, contract, before, dataset.name),
@@ -185,6 +186,11 @@ def version_of(
         ),
         parents=(last.ref,) if last else (),
     )
+
+
+def _outcomes_at(before: DatasetVersion) -> datetime | None:
+    """Return when an outcome became known last; a version from before that was kept says it at the latest."""
+    return before.outcomes_at or (before.created_at if before.outcomes_known else None)
 
 
 def tables_of(name: str, commit: Commit) -> dict[str, Any]:

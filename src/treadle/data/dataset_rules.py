@@ -2,7 +2,8 @@
 
     td.Dataset("flights", ..., rules=[td.rules.Rows(at_least=1), td.rules.Refers("origin", to="airports.code")])
 
-Each rule is one file of `rules/`. A rule that stops lets nothing of an ingestion in; one that warns is told, and no more.
+Each rule is one file of `rules/`. A rule that stops lets nothing of an ingestion in; one that skips leaves out the files that
+break it, each judged by itself; one that warns is told, and no more.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from treadle.core.records import Record
 from treadle.data.contracts import ContractSpec
 from treadle.data.summaries import Summary
 
-#: What a broken rule does: nothing is taken in, or it is only told.
-Severity = Literal["stop", "warn"]
+#: What a broken rule does: nothing is taken in, the files that break it are left out, or it is only told.
+Severity = Literal["stop", "skip", "warn"]
 Lookup = Callable[[str, str], pl.Series]
 Stored = Callable[[Sequence[str]], pl.LazyFrame]
 
@@ -111,12 +112,12 @@ def judge(rules: Iterable[Rule], new: pl.DataFrame, facts: Facts) -> tuple[Broke
         for rule in rules
         if (text := rule.check(new, facts)) is not None
     ]
-    return tuple(sorted(found, key=lambda one: one.severity != "stop"))
+    return tuple(sorted(found, key=lambda one: one.severity == "warn"))
 
 
 def refused(dataset: str, broken: Iterable[BrokenRule]) -> RuleBroken | None:
-    """Return the error for the rules that stop, or None where none of the broken ones does."""
-    stops = [one.text for one in broken if one.severity == "stop"]
+    """Return the error for the rules that stop, or None where none of the broken ones does; rows without files cannot be skipped."""
+    stops = [one.text for one in broken if one.severity != "warn"]
     if not stops:
         return None
     listed = "".join(f"\n  - {text}" for text in stops)

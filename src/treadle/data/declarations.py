@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import polars as pl
 
@@ -132,6 +132,7 @@ class Dataset:
                 contract=self.contract,
                 needed=tuple(dict.fromkeys(needed)),
                 updated=self.updated,
+                skips=tuple(rule.spec() for rule in self.rules if rule.severity == "skip"),
             )
         }
         if self.outcomes is not None:
@@ -192,6 +193,8 @@ class Part:
     passed_over: tuple[str, ...] = ()
     #: The column that says which of two rows of a key is the later form; None: the first one stays.
     updated: str | None = None
+    #: Rules that leave files out, as plain values: a file that was left out is read again when they change.
+    skips: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def listed(self) -> Source | None:

@@ -37,15 +37,13 @@ from treadle.data.keyindex import WORTH_WRITING, Fingerprints, KeyIndex, bounds,
 from treadle.data.keys import tell_apart, told_nothing
 from treadle.data.landing import Found, landed_nothing, look
 from treadle.data.pins import Pin, broken, check_contract, check_nature, declared
-from treadle.data.state import FileRecord, State, read_state
+from treadle.data.state import WHOLE, FileRecord, State, read_state
 from treadle.data.writing import Writer
 from treadle.store.ledger.leases import Lease
 from treadle.store.ledger.ledger import Ledger
 from treadle.store.ledger.tables import micros
 from treadle.store.tables.tables import Tables
 
-#: Stands where a problem names its file, for problems of all new rows together.
-WHOLE = "(the new rows)"
 #: Where this machine keeps what can be made again.
 CACHE = Path(".treadle/cache")
 #: Rows from which on the keys of a dataset are looked up in an index instead of in the table.
@@ -208,6 +206,8 @@ class Ingestion:
             {name: rows.column(name).kind for name in dataset.key_columns} if rows and part != "rows" else {}
         )
         landed = portion.land(state, spec=spec, kinds=kinds)
+        if part == "rows":
+            self._judge.leave_out(dataset, landed, state)
         commit.landed[part] = landed
         if landed.spec is None:
             return

@@ -1,4 +1,4 @@
-"""Judges the new rows of a commit as a whole: how many are bad, and what the dataset's rules say."""
+"""Judges the new rows of a commit as a whole, or file by file: how many are bad, and what the dataset's rules say."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from treadle.core.errors import NotFound, RuleBroken
 from treadle.data.commits import Commit, live_rows, table_name
 from treadle.data.dataset_rules import Facts, judge, nothing_stored, refused, remembered
 from treadle.data.declarations import Dataset
+from treadle.data.landing import Landed
 from treadle.data.reading import Selection, read
 from treadle.data.reasons import too_many
 from treadle.data.state import State
@@ -25,6 +26,20 @@ class Judge:
         """Take the tables, and `state(name)`, which says what the ledger knows of a dataset."""
         self._tables, self._clock, self._state = tables, clock, state
 
+    def leave_out(self, dataset: Dataset, landed: Landed, state: State) -> None:
+        """Leave out the new files whose rows break a rule that skips: each is a problem until it changes, and the others go on."""
+        rules = [rule for rule in dataset.rules if rule.severity == "skip"]
+        if not rules or not landed.files or landed.spec is None:
+            return
+        facts = self._facts(dataset, state, pl.DataFrame())
+        reasons = {}
+        for (path,), rows in landed.good.group_by("_file", maintain_order=True):
+            broken = judge(rules, rows, facts)
+            if broken:
+                told = "; ".join(f"rule {one.rule}: {one.text}" for one in broken)
+                reasons[str(path)] = f"{path}: left out, as its rows break a rule. {told}"
+        landed.leave_out(reasons)
+
     def judge(self, dataset: Dataset, *, state: State, commit: Commit) -> None:
         """Judge the new rows; what rules that warn say goes into the commit.
 
@@ -36,7 +51,9 @@ class Judge:
         if not dataset.rules or told is None:
             return
         new = live_rows(told.written, dataset)
-        broken = judge(dataset.rules, new, self._facts(dataset, state, told.replaced))
+        skipped = bool(commit.landed["rows"].files)
+        rules = [rule for rule in dataset.rules if rule.severity != "skip" or not skipped]
+        broken = judge(rules, new, self._facts(dataset, state, told.replaced))
         error = refused(dataset.name, broken)
         if error is not None:
             raise error

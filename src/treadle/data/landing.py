@@ -51,11 +51,26 @@ class Landed:
     touched: list[tuple[FileRecord, str]] = field(default_factory=list)
     #: How far a source that is read in order was read.
     position: Mapping[str, Any] | None = None
+    #: How files are read, as in `Found`.
+    reader: str = ""
 
     @property
     def problems(self) -> tuple[str, ...]:
         """The problems with whole files."""
         return tuple(file.reason for file in self.files if file.status == "problem")
+
+    def leave_out(self, reasons: Mapping[str, str]) -> None:
+        """Make files problems, by path and reason, and take their rows out."""
+        if not reasons:
+            return
+        others = ~pl.col("_file").is_in(list(reasons))
+        self.good, self.bad = self.good.filter(others), self.bad.filter(others)
+        self.files = [
+            msgspec.structs.replace(file, status="problem", reader=self.reader, reason=reasons[file.path])
+            if file.path in reasons
+            else file
+            for file in self.files
+        ]
 
 
 def landed_nothing(spec: ContractSpec) -> Landed:
@@ -69,7 +84,8 @@ def look(part: Part, source: Source, state: State, *, root: Path) -> Found:
     """List the files of a part's source and find those that may be new; none is opened."""
     pinned = state.pin.contracts.get(part.name) if state.pin else None
     contract = part.contract.spec() if part.contract else pinned
-    reader = digest_of([contract.digest if contract else "", source.spec()])[7:23]
+    how = [contract.digest if contract else "", source.spec(), *part.skips]
+    reader = digest_of(how)[7:23]
     listing = source.listing(root)
     paths = {file.path for file in listing}
     return Found(
@@ -93,7 +109,7 @@ def land(found: Found, state: State, *, spec: ContractSpec | None, kinds: Mappin
     One bad file never stops the others: it becomes a problem. Without `spec` the contract is inferred; `kinds` says
     what some of its columns must be.
     """
-    landed = Landed(spec, pl.DataFrame(), pl.DataFrame(schema=QUARANTINE))
+    landed = Landed(spec, pl.DataFrame(), pl.DataFrame(schema=QUARANTINE), reader=found.reader)
     raws = _raws(found, state, landed)
     if spec is None:
         waiting = list(raws)

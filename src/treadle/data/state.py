@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Literal
 
 import msgspec
@@ -16,6 +17,7 @@ from treadle.store.ledger.tables import (
     datasets,
     ingested_files,
     micros,
+    moment,
     put,
     put_all,
     source_positions,
@@ -23,6 +25,8 @@ from treadle.store.ledger.tables import (
 
 #: Paths that one statement names.
 _AT_ONCE = 500
+#: Stands where a problem names its file, for problems of all new rows together.
+WHOLE = "(the new rows)"
 Status = Literal["read", "problem"]
 
 
@@ -136,6 +140,16 @@ def read_problems(connection: Connection, name: str) -> list[str]:
     """Return the present problems with whole files, by part and path."""
     rows = connection.execute(_files(name).where(ingested_files.c.status == "problem"))
     return [row.reason for row in rows]
+
+
+def read_all_problems(connection: Connection) -> dict[str, list[tuple[str, datetime]]]:
+    """Return the present problems with whole files of all datasets: reason and moment, oldest first."""
+    c = ingested_files.c
+    wanted = select(c.dataset, c.reason, c.at).where(c.status == "problem", c.path != WHOLE)
+    found: dict[str, list[tuple[str, datetime]]] = {}
+    for row in connection.execute(wanted.order_by(c.at, c.path)):
+        found.setdefault(row.dataset, []).append((row.reason, moment(row.at)))
+    return found
 
 
 def write_pin(connection: Connection, pin: Pin) -> None:

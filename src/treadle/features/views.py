@@ -24,7 +24,7 @@ class FeatureView:
     at once). A value older than `ttl` (a span, both ends inclusive; None: no limit) is not used. `fields` lists the
     columns to join, or maps each to the name that it gets. `aggregates` maps names to what is made of the entity's rows
     of the last hours or days; where rows are events of which an entity may have several at one moment, `event` names the
-    column, or columns, that tell these apart.
+    column, or columns, that tell these apart. `rules` and `most_bad` judge new rows as they do a dataset's.
 
     >>> view = FeatureView("weather", source="a source", entity="origin", time="observed_at", ttl="3h",
     ...                    fields={"temp": "temperature"})
@@ -49,6 +49,8 @@ class FeatureView:
     fields: Sequence[str] | Mapping[str, str] = ()
     aggregates: Mapping[str, Aggregate] = field(default_factory=dict)
     event: str | Sequence[str] = ()
+    rules: Sequence[Any] = ()
+    most_bad: float | None = None
 
     def __post_init__(self) -> None:
         """Check what was declared."""

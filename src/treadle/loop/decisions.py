@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, func, insert, select
 
-from treadle.core.drift import Drift
+from treadle.core.drift import Drift, Moved
 from treadle.core.errors import NotFound
 from treadle.core.ids import new_id
 from treadle.core.records import DatasetVersion, Decision, Run, from_json, to_json
@@ -24,6 +24,7 @@ from treadle.loop.requests import Requests
 from treadle.loop.rooms import Rooms
 from treadle.loop.spending import spent
 from treadle.monitoring.drift import Drift as Compared
+from treadle.monitoring.drift import Finding
 from treadle.store.ledger import tables as t
 
 #: What a decision says beside this are words.
@@ -160,8 +161,15 @@ def _drift(model: Model, found: Compared | None) -> Drift | None:
         drifting=drifting,
         reason=said,
         rows=found.rows,
+        moved=tuple(Moved(column=one.column, effect=one.effect, text=_moved(one)) for one in found.drifted),
         estimate=thought(found.estimates, model.task.metric),
     )
+
+
+def _moved(found: Finding) -> str:
+    since = f", since {found.since:%Y-%m-%d %H:%M}" if found.since else ""
+    where = f", above all where {found.slice}" if found.slice else ""
+    return f"{found.column or 'all columns together'}: {found.text.rstrip('.')}{since}{where}"
 
 
 def ran(runs: Sequence[Run]) -> dict[str, Any]:
@@ -190,4 +198,8 @@ def _as_of(run: Run, moment: datetime) -> Run | None:
 
 def _gist(decision: Decision) -> tuple[bool, str, str]:
     """What a decision says without its numbers, so that a tick in which only they moved writes nothing."""
-    return decision.due, decision.policy, _NUMBERS.sub("", "\n".join((*decision.details, *decision.told)))
+    return (
+        decision.due,
+        decision.policy,
+        _NUMBERS.sub("", "\n".join((*decision.details, *decision.told, *decision.harm))),
+    )

@@ -99,6 +99,8 @@ class Finding(Record, frozen=True, kw_only=True):
     reason: str
     #: What a person should be told although it does not fire; empty: nothing.
     told: str = ""
+    #: What says that the answers are worse than they were, whether it fires or not; empty: nothing does.
+    harm: str = ""
 
 
 #: What a trigger may ask for beyond counts and moments, as it costs something to find out: `outcomes`, `drift`, `performed 28d`.

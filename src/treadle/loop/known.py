@@ -10,6 +10,7 @@ from sqlalchemy import select
 
 from treadle.core.errors import NotFound
 from treadle.core.records import DatasetVersion, Decision, ModelVersion, Run, from_json
+from treadle.data.state import read_all_problems
 from treadle.loop.approvals import Approval, Approvals
 from treadle.loop.facts import Request
 from treadle.loop.requests import Requests
@@ -41,6 +42,10 @@ class Known(Protocol):
 
     def between(self, name: str, after: int, upto: int) -> Sequence[DatasetVersion]:
         """Return the versions of a dataset after one and up to another, oldest first."""
+        ...
+
+    def problems(self, name: str) -> Sequence[tuple[str, datetime]]:
+        """Return the present problems with files of a dataset, reason and moment, oldest first."""
         ...
 
     def requests(self, model: str) -> Sequence[Request]:
@@ -88,6 +93,11 @@ class Asked:
     def between(self, name: str, after: int, upto: int) -> Sequence[DatasetVersion]:
         """Return the versions of a dataset after one and up to another, oldest first."""
         return [one for one in self._rooms.datasets.versions(name, after=after) if one.version <= upto]
+
+    def problems(self, name: str) -> Sequence[tuple[str, datetime]]:
+        """Return the present problems with files of a dataset, reason and moment, oldest first."""
+        with self._rooms.ledger.read() as connection:
+            return read_all_problems(connection).get(name, [])
 
     def requests(self, model: str) -> Sequence[Request]:
         """Return what was asked for and nothing was done about yet, oldest first."""

@@ -11,6 +11,7 @@ from typing import Any, TypeVar, cast
 from sqlalchemy import Connection, Table, func, or_, select
 
 from treadle.core.records import DatasetVersion, Decision, ModelVersion, Run, from_json
+from treadle.data.state import read_all_problems
 from treadle.loop.approvals import Approval
 from treadle.loop.facts import Request
 from treadle.loop.known import LOOKED_BACK, Asked
@@ -29,6 +30,7 @@ class _Now:
     newest: dict[str, int]
     requests: dict[str, list[Request]]
     approvals: dict[str, list[Approval]]
+    problems: dict[str, list[tuple[str, datetime]]]
     alerts: Standing
 
 
@@ -85,6 +87,10 @@ class Picture:
         """Return the versions of a dataset after one and up to another, oldest first."""
         return self._kept.of(("between", name, after, upto), lambda: self._asked.between(name, after, upto))
 
+    def problems(self, name: str) -> Sequence[tuple[str, datetime]]:
+        """Return the present problems with files of a dataset, reason and moment, oldest first."""
+        return self._read().problems.get(name, [])
+
     def requests(self, model: str) -> Sequence[Request]:
         """Return what was asked for and nothing was done about yet, oldest first."""
         return self._read().requests.get(model, [])
@@ -109,6 +115,7 @@ class Picture:
                     newest=_newest(connection),
                     requests=_by_model(connection, t.requests, Request, t.requests.c.run == ""),
                     approvals=_by_model(connection, t.approvals, Approval, t.approvals.c.state == "waiting"),
+                    problems=read_all_problems(connection),
                     alerts=self._rooms.alerts.standing(),
                 )
         return self._now

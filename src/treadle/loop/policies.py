@@ -43,8 +43,9 @@ class Policy:
     Without triggers the model is only trained when somebody asks: by `treadle run`, or by `treadle request`, which waits neither
     for the cool-down nor for anything new. A `budget` limits what trainings may use in a stretch of time, whoever asks.
 
-    A person is also told when what the champion has learnt from is older than `stale_after`, and when the newest row of
-    the dataset is older than `data_stale_after`; an empty span: as old as it likes.
+    A person is also told when what the champion has learnt from is older than `stale_after`, when the newest row of
+    the dataset is older than `data_stale_after`, and when for `outcomes_stale_after` no outcome has become known; an empty
+    span: as old as it likes.
     """
 
     triggers: Sequence[Trigger] = ()
@@ -56,10 +57,11 @@ class Policy:
     approval: bool = False
     stale_after: str = ""
     data_stale_after: str = ""
+    outcomes_stale_after: str = ""
 
     def __post_init__(self) -> None:
         """Check what was declared."""
-        for span in (self.cooldown, self.stale_after, self.data_stale_after):
+        for span in (self.cooldown, self.stale_after, self.data_stale_after, self.outcomes_stale_after):
             if span:
                 parse_span(span)
         if self.action not in plugins.available("action"):
@@ -125,6 +127,7 @@ class Policy:
             details=tuple(details),
             action=self.action,
             told=tuple(f"{name}: {found.told}" for name, found in findings if found.told),
+            harm=tuple(f"{name}: {found.harm}" for name, found in findings if found.harm),
             policy=digest_of(self.spec()),
         )
 

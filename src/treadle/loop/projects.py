@@ -158,6 +158,8 @@ def dataset_of(view: FeatureView) -> Dataset:
         contract=view.contract,
         key=list(view.key),
         time=view.time,
+        rules=view.rules,
+        most_bad=view.most_bad,
     )
 
 

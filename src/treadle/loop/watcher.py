@@ -14,7 +14,7 @@ from treadle.core.alert import Concern
 from treadle.core.errors import Conflict, NoRoom, NotFound, RunFailed, StoreUnavailable, TreadleError
 from treadle.core.records import Decision
 from treadle.loop import requests
-from treadle.loop.concerns import RULES, Concerns
+from treadle.loop.concerns import BAD_FILES, RULES, Concerns
 from treadle.loop.decisions import Decisions
 from treadle.loop.models import Model
 from treadle.loop.picture import Picture
@@ -27,6 +27,8 @@ from treadle.loop.turns import Due
 STUCK = "stuck"
 #: Rule of the alert that a trigger saw something and did not fire for it, as drift that nothing says does harm.
 UNPROVEN = "unproven"
+#: Rule of the alert that a trigger saw that the answers are worse than they were, whether or not a training follows.
+DECAYED = "decayed"
 _log = logging.getLogger("treadle.loop")
 
 
@@ -177,12 +179,15 @@ class Watcher:
         found, rules = self._concerns.of(model), [*RULES]
         subject = f"model:{model.name}"
         if look.decision is not None:
-            rules.append(UNPROVEN)
-            if look.decision.told:
-                found.append(Concern(UNPROVEN, subject, " ".join(look.decision.told)))
+            said = {UNPROVEN: look.decision.told, DECAYED: look.decision.harm}
+            rules += said
+            found += [Concern(rule, subject, " ".join(texts)) for rule, texts in said.items() if texts]
         if not look.may_pass and not isinstance(look.failure, StoreUnavailable):
             rules.append(STUCK)
             if look.failure is not None and not isinstance(look.failure, RunFailed):
                 found.append(Concern(STUCK, subject, look.error))
         looked = {(rule, subject) for rule in rules}
+        found += self._concerns.of_data(model)
+        names = [model.data.name, *(view.name for view in model.features)]
+        looked |= {(BAD_FILES, f"dataset:{name}") for name in names}
         self._rooms.alerts.see(found, looked=looked, standing=self._picture.alerts)

@@ -21,10 +21,12 @@ class Limits:
     model: str | None = None
     #: Time since the last run was started.
     run: str | None = None
+    #: Time since an outcome became known last.
+    outcomes: str | None = None
 
     def __post_init__(self) -> None:
         """Check what was given."""
-        for span in (self.data, self.model, self.run):
+        for span in (self.data, self.model, self.run, self.outcomes):
             if span is not None:
                 parse_span(span)
 
@@ -38,7 +40,8 @@ class Freshness(Record, frozen=True, kw_only=True):
     data_age: float | None
     model_age: float | None
     run_age: float | None
-    #: What is older than its limit, or is not there although it has one (`data`, `model`, `run`) → one sentence.
+    outcomes_age: float | None = None
+    #: What is older than its limit, or is not there although it has one (`data`, `model`, `run`, `outcomes`) → one sentence.
     stale: dict[str, str] = field(default_factory=dict)
     #: Things that are odd, such as rows from the future.
     notes: tuple[str, ...] = ()
@@ -61,18 +64,20 @@ def freshness(
     newest: datetime | None,
     trained_until: datetime | None,
     last_run: datetime | None,
+    outcome: datetime | None = None,
     limits: Limits | None = None,
 ) -> Freshness:
     """Compare ages with limits.
 
-    `newest` is the event time of the newest row, `trained_until` the end of the champion's training window, and
-    `last_run` the moment at which the last run was started.
+    `newest` is the event time of the newest row, `trained_until` the end of the champion's training window,
+    `last_run` the moment at which the last run was started, and `outcome` that at which an outcome became known last.
     """
     given = limits or Limits()
     parts = (
         ("data", "The newest row", "There is no data yet", newest, given.data),
         ("model", "What the champion has learnt from", "No version answers yet", trained_until, given.model),
         ("run", "The last run", "There was no run yet", last_run, given.run),
+        ("outcomes", "The newest outcome", "No outcome is known yet", outcome, given.outcomes),
     )
     ages: dict[str, float | None] = {}
     stale: dict[str, str] = {}
@@ -94,6 +99,7 @@ def freshness(
         data_age=ages["data"],
         model_age=ages["model"],
         run_age=ages["run"],
+        outcomes_age=ages["outcomes"],
         stale=stale,
         notes=tuple(notes),
     )

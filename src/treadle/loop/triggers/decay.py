@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import msgspec
+
 from treadle.core.clock import parse_span
 from treadle.core.errors import InvalidDeclaration
 from treadle.loop.facts import DRIFT, PERFORMED, Facts, Finding, Performed
@@ -62,7 +64,9 @@ class Decay:
         if self.on != "measured":
             found.append(self._estimated(facts))
         fired = [finding for finding in found if finding.fires]
-        return fired[0] if fired else Finding(fires=False, reason="; ".join(one.reason for one in found))
+        if not fired:
+            return Finding(fires=False, reason="; ".join(one.reason for one in found))
+        return msgspec.structs.replace(fired[0], harm=fired[0].reason)
 
     def _measured(self, found: Performed | None) -> Finding:
         if found is None:
