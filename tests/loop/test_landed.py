@@ -9,6 +9,8 @@ import polars as pl
 import tiny
 
 from treadle.app.workspace import Workspace
+from treadle.loop import landed
+from treadle.monitoring import outcomes
 from treadle.serving.entries import OutcomeEntry, PredictionEntry
 from treadle.serving.frames import tables_of
 
@@ -79,3 +81,20 @@ def test_an_outcome_that_lands_later_is_found_then(inline: Workspace, root: Path
     known = inline.answered(CASE)
 
     assert known["key"].str.json_path_match("$.visit_id").to_list() == [new]
+
+
+def test_the_truth_of_one_models_dataset_is_not_that_of_another_model(inline: Workspace, root: Path) -> None:
+    inline.run(CASE)
+    first = inline.datasets.read("visits").sort("visit_id")["visit_id"][0]
+    log(inline, [first])
+    rows = inline.predictions.scan(CASE).collect()
+    other = rows.with_columns(
+        prediction_id=pl.lit("r2-0"), request_id=pl.lit("r2"), model=pl.lit("bought elsewhere")
+    )
+    inline.tables.append(f"predictions/{CASE}", other, base=inline.tables.version(f"predictions/{CASE}"))
+
+    reported = landed.outcomes_of(inline.rooms, CASE, inline.predictions.scan(CASE))
+    joined = outcomes.join(inline.predictions.scan(CASE).collect(), outcomes.reported(reported))
+
+    known = dict(joined.select("model", pl.col("outcome").is_not_null()).iter_rows())
+    assert known == {CASE: True, "bought elsewhere": False}

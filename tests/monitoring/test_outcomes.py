@@ -172,3 +172,13 @@ def test_the_join_equals_a_loop_over_rows() -> None:
             if matches and value is not None and (best is None or rank > best[0]):
                 best = (rank, value)
         assert found == (best[1] if best else None), (identity, key)
+
+
+def test_what_landed_with_the_dataset_of_a_model_is_no_truth_for_another_model() -> None:
+    rows = PREDICTIONS.with_columns(model=pl.Series(["month", "month", "month", "year"]))
+    frame = outcomes((None, '{"id":1}', 1.0, 10), (None, '{"id":1}', 0.0, 12), (None, '{"id":2}', 1.0, 3))
+    frame = frame.with_columns(model=pl.Series(["month", "year", None]))
+
+    joined = join(rows, reported(frame))
+
+    assert joined["outcome"].to_list() == [1.0, 1.0, None, 0.0]

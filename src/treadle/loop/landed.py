@@ -13,19 +13,23 @@ from treadle.training.tasks.forecast import Forecast
 
 
 def outcomes_of(rooms: Rooms, endpoint: str, predictions: pl.LazyFrame) -> pl.DataFrame:
-    """Return what is known of some of an endpoint's logged answers, with the columns of `serving.frames.OUTCOMES`.
+    """Return what is known of some of an endpoint's logged answers, with the columns of `serving.frames.OUTCOMES` and `model`.
 
-    An answer that was asked for with its row's key has the outcome that the row has in the dataset of its model. Of a forecast there
-    is none here: its truth is made of several rows (`loop.ahead`).
+    An answer that was asked for with its row's key has the outcome that the row has in the dataset of its model, and no other
+    model's answers have it: `model` says which. It is null where an outcome was reported, which counts for all that answered.
+    Of a forecast there is none here: its truth is made of several rows (`loop.ahead`).
     """
     reported = rooms.outcomes().scan(endpoint).collect()
     asked = predictions.filter(pl.col("key").is_not_null()).select("model", "key").unique().collect()
     found = [
-        _landed(model, keys["key"], rooms).with_columns(pl.lit(endpoint).alias("endpoint"))
+        _landed(model, keys["key"], rooms).with_columns(
+            pl.lit(endpoint).alias("endpoint"), pl.lit(name, pl.String).alias("model")
+        )
         for (name,), keys in asked.partition_by("model", as_dict=True).items()
         if (model := rooms.project.models.get(str(name))) is not None and _has_outcomes(model)
     ]
-    return pl.concat([reported, *found], how="diagonal")
+    told = reported.with_columns(pl.lit(None, pl.String).alias("model"))
+    return pl.concat([told, *found], how="diagonal")
 
 
 def _has_outcomes(model: Model) -> bool:

@@ -43,15 +43,23 @@ class Delays(Record, frozen=True, kw_only=True):
 
 
 def reported(outcomes: pl.DataFrame) -> list[Known]:
-    """Divide outcomes as reported to servers into those by prediction id and those by key.
+    """Divide outcomes into those by prediction id, those by key, and those by key that one `model` asks about.
 
+    What was reported to an endpoint by key is the truth of whatever answered there. What landed with the dataset of a model
+    (`model` says which) is the truth of that model's target, and another model's answers have nothing to do with it.
     Where any value is text, as the name of a class, all are.
     """
     if "text" in outcomes.columns and outcomes["text"].count():
         outcomes = outcomes.with_columns(pl.coalesce("text", pl.col("value").cast(pl.String)).alias("value"))
-    return [
-        Known(frame=outcomes.filter(pl.col(on).is_not_null()), on=(on,)) for on in ("prediction_id", "key")
+    if "model" not in outcomes.columns:
+        outcomes = outcomes.with_columns(pl.lit(None, pl.String).alias("model"))
+    of_one, keyed = pl.col("model").is_not_null(), pl.col("key").is_not_null()
+    found = [
+        Known(frame=outcomes.filter(pl.col("prediction_id").is_not_null()), on=("prediction_id",)),
+        Known(frame=outcomes.filter(keyed & ~of_one), on=("key",)),
+        Known(frame=outcomes.filter(keyed & of_one), on=("model", "key")),
     ]
+    return found if found[-1].frame.height else found[:2]
 
 
 def key_text(frame: pl.DataFrame, columns: Sequence[str]) -> pl.Series:
