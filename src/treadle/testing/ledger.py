@@ -36,6 +36,15 @@ class LedgerContract:
         assert found._asdict() == row
         assert moment(found.at) == _AT
 
+    def test_a_write_changes_the_pulse(self, ledger: Ledger) -> None:
+        """Who has seen the pulse before a write sees another one after it."""
+        before = ledger.pulse()
+
+        with ledger.write() as connection:
+            put(connection, datasets, name="a", body="1")
+
+        assert ledger.pulse() != before
+
     def test_an_error_undoes_the_whole_transaction(self, ledger: Ledger) -> None:
         """Nothing of a block that raises is kept."""
 

@@ -11,12 +11,13 @@ import msgspec
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from treadle.app.http import operations
-from treadle.app.ui.frame import framed
+from treadle.app.ui.answering import answer
 from treadle.app.ui.page import Page, Seen, pages
+from treadle.app.ui.routes import routes
 from treadle.app.workspace import Workspace
 from treadle.core.people import SOMEBODY, User
 
@@ -26,6 +27,7 @@ def application(source: Callable[[], Workspace]) -> Starlette:
     shown = [Route(page.path, partial(_page, source, page)) for page in pages()]
     return Starlette(
         routes=[
+            *routes(source),
             *shown,
             Route("/do/{operation}", partial(_form, source), methods=["POST"]),
             Route("/api/v1/{operation}", partial(_api, source), methods=["POST"]),
@@ -38,7 +40,7 @@ def _user(_request: Request) -> User:
 
 
 async def _page(source: Callable[[], Workspace], page: Page, request: Request) -> Response:
-    def made() -> str:
+    def made() -> Response:
         workspace = source()
         seen = Seen(
             workspace=workspace,
@@ -49,9 +51,11 @@ async def _page(source: Callable[[], Workspace], page: Page, request: Request) -
             now=workspace.clock.now(),
             address=str(request.url.path) + (f"?{request.url.query}" if request.url.query else ""),
         )
-        return framed(page, seen, page.make(seen))
+        found = answer(page, seen)
+        headers = {"Content-Disposition": f'attachment; filename="{found.file}"'} if found.file else {}
+        return Response(found.content, media_type=found.media_type, headers=headers)
 
-    return HTMLResponse(await run_in_threadpool(made))
+    return await run_in_threadpool(made)
 
 
 async def _form(source: Callable[[], Workspace], request: Request) -> Response:

@@ -9,10 +9,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from treadle.core.people import Role, User
 
 if TYPE_CHECKING:
+    from treadle.app.ui.charts.chart import Exportable
     from treadle.app.workspace import Workspace
     from treadle.data.profiles.page.markup import Markup
 
@@ -38,6 +40,32 @@ class Seen:
     address: str = "/"
     #: Every value of each name behind `?`, in order.
     all: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    #: What the page offers to take away, by name: charts and tables, noted as they are drawn.
+    exports: dict[str, Exportable] = field(default_factory=dict)
+
+    def link(self, **changes: str | int | None) -> str:
+        """Return the address of this page with other values behind `?`; None takes a name away.
+
+        >>> from datetime import UTC
+        >>> seen = Seen(workspace=None, path={}, query={}, user=None, now=datetime.now(UTC), address="/runs?model=a&x=1")
+        >>> seen.link(x=None, after="run_1")
+        '/runs?model=a&after=run_1'
+        """
+        asked = urlsplit(self.address)
+        kept = [pair for pair in parse_qsl(asked.query, keep_blank_values=True) if pair[0] not in changes]
+        given = [(name, str(value)) for name, value in changes.items() if value is not None]
+        query = urlencode([*kept, *given])
+        return asked.path + (f"?{query}" if query else "")
+
+
+def address(*parts: str, **query: str | int | None) -> str:
+    """Return the address of a page from the parts of its path, whatever characters are in them.
+
+    >>> address("models", "a/b", tab="card")
+    '/models/a%2Fb?tab=card'
+    """
+    asked = urlencode({name: str(value) for name, value in query.items() if value is not None})
+    return "/" + "/".join(quote(part, safe="") for part in parts) + (f"?{asked}" if asked else "")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +74,7 @@ class Page:
 
     #: The address, with parts in braces, as `/models/{model}`.
     path: str
+    #: What stands above it and in the browser's title; parts of the path in braces are filled in.
     title: str
     make: Callable[[Seen], Markup]
     #: What the navigation calls it; empty: it is not in the navigation.
@@ -54,6 +83,12 @@ class Page:
     order: int = 100
     #: What somebody must be to look.
     role: Role = "viewer"
+    #: The page of the navigation that it belongs to, by its address; empty: itself.
+    under: str = ""
+    #: The key that leads here after `g`, as `o` for the overview; empty: none does.
+    key: str = ""
+    #: The line above the title.
+    kicker: str = ""
 
 
 @cache

@@ -51,6 +51,10 @@ class Backend(Protocol):
         """Return whether connecting again, a little later, may succeed."""
         ...
 
+    def pulse(self, connection: Connection) -> str:
+        """Return a text that is another one after a write; it may change without one, but not often. Cheap."""
+        ...
+
     def integrity(self, connection: Connection) -> str:
         """Return `ok`, or what is wrong."""
         ...

@@ -164,6 +164,11 @@ class Ledger:
         """Return the microseconds since 1970 on the clock that all users of this ledger share."""
         return int(connection.exec_driver_sql(self._backend.now).scalar_one())
 
+    def pulse(self) -> str:
+        """Return a text that is another one after something was written: for who wants to know whether to look again."""
+        with self.read() as connection:
+            return self._backend.pulse(connection)
+
     def revision(self) -> str:
         """Return the migration that the tables are at."""
         with self.read() as connection:

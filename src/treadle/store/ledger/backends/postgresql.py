@@ -101,6 +101,10 @@ class Backend:
         wrong = ("authentication failed", "does not exist", "no password supplied", "no pg_hba.conf entry")
         return not any(word in str(error.orig) for word in wrong)
 
+    def pulse(self, connection: Connection) -> str:
+        """Return which transactions of the whole server are over: another text after any that wrote."""
+        return str(connection.exec_driver_sql("SELECT CAST(pg_current_snapshot() AS text)").scalar_one())
+
     def integrity(self, connection: Connection) -> str:
         """Return `ok`: the server checks its pages itself."""
         connection.exec_driver_sql("SELECT 1")

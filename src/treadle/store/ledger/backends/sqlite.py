@@ -104,6 +104,17 @@ class Backend:
         """Return False: the driver has waited for a lock already, and nothing else passes."""
         return False
 
+    def pulse(self, connection: Connection) -> str:  # noqa: ARG002
+        """Return when the file and its log were last written, and how long they are."""
+        found = []
+        for path in (self._path, self._path.with_name(f"{self._path.name}-wal")):
+            try:
+                said = path.stat()
+            except FileNotFoundError:  # no log: all of it is in the file
+                continue
+            found.append(f"{said.st_mtime_ns} {said.st_size}")
+        return ", ".join(found)
+
     def integrity(self, connection: Connection) -> str:
         """Return `ok`, or what SQLite finds wrong with the file."""
         return "\n".join(row[0] for row in connection.exec_driver_sql("PRAGMA integrity_check"))

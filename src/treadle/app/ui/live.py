@@ -1,0 +1,45 @@
+"""Tells browsers when something in the workspace has changed, so that they fetch the page again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from treadle.core.errors import TreadleError
+
+if TYPE_CHECKING:
+    from treadle.app.workspace import Workspace
+
+#: Seconds between two looks, and after which something is sent anyway, so that a dead connection is noticed.
+LOOK, BEAT = 1.0, 15.0
+
+
+def pulse(workspace: Workspace) -> str:
+    """Return a text that is another one when something was written to the ledger; empty: it does not answer now."""
+    try:
+        return workspace.ledger.pulse()
+    except TreadleError:
+        return ""
+
+
+async def events(
+    look: Callable[[], Awaitable[str]],
+    *,
+    gone: Callable[[], Awaitable[bool]],
+    every: float = LOOK,
+    beat: float = BEAT,
+) -> AsyncIterator[str]:
+    """Yield server-sent events: `changed` when a look finds another text than before, and a comment now and then."""
+    before, quiet = await look(), 0.0
+    yield "retry: 2000\n\n"
+    while not await gone():
+        await asyncio.sleep(every)
+        now = await look()
+        quiet += every
+        if now and now != before:
+            before, quiet = now, 0.0
+            yield "event: changed\ndata: ledger\n\n"
+        elif quiet >= beat:
+            quiet = 0.0
+            yield ": still here\n\n"

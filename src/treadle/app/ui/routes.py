@@ -1,0 +1,41 @@
+"""Addresses beside the pages: files that they load, and the stream that tells when something has changed."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from functools import partial
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from treadle.app.ui import assets, live
+from treadle.app.workspace import Workspace
+from treadle.core.errors import NotFound
+
+_FOR_EVER = "public, max-age=31536000, immutable"
+
+
+def routes(source: Callable[[], Workspace]) -> list[Route]:
+    """Return the routes over whatever workspace `source` gives."""
+    return [Route("/static/{name}", _static), Route("/live", partial(_live, source))]
+
+
+def _static(request: Request) -> Response:
+    try:
+        found = assets.asset(request.path_params["name"])
+    except NotFound as error:
+        return Response(str(error), status_code=404, media_type="text/plain")
+    headers = {"Cache-Control": _FOR_EVER, "Content-Type": found.media_type}
+    return Response(found.content, headers=headers)
+
+
+async def _live(source: Callable[[], Workspace], request: Request) -> Response:
+    async def told() -> AsyncIterator[str]:
+        pulse = partial(run_in_threadpool, lambda: live.pulse(source()))
+        async for event in live.events(pulse, gone=request.is_disconnected):
+            yield event
+
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return StreamingResponse(told(), media_type="text/event-stream", headers=headers)
