@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, cast
 from treadle.app import lineage, mirrors
 from treadle.app.scored import Scored
 from treadle.core.clock import parse_span
-from treadle.loop.audit import Entry, audit
+from treadle.core.paging import USUAL, Paged
+from treadle.loop.audit import audit, audit_page
+from treadle.loop.changes import Entry
 from treadle.loop.choosing import GridReplay, replay_grid
 from treadle.loop.facts import Request
 from treadle.loop.grid import Grid
@@ -121,6 +123,33 @@ class Turned(Scored):
         """
         return audit(
             self.ledger, kind=kind, subject=subject, actor=actor, since=since, until=until, limit=limit
+        )
+
+    def audit_page(
+        self,
+        *,
+        kind: str = "",
+        subject: str = "",
+        actor: str = "",
+        since: datetime | None = None,
+        until: datetime | None = None,
+        after: str = "",
+        limit: int = USUAL,
+    ) -> Paged[Entry]:
+        """Return one part of the changes, the newest first; `after` is the key that the part before it gave. See `audit`.
+
+        Raises:
+            InvalidInput: there is no such kind of change, or the key is not understood.
+        """
+        return audit_page(
+            self.ledger,
+            kind=kind,
+            subject=subject,
+            actor=actor,
+            since=since,
+            until=until,
+            after=after,
+            limit=limit,
         )
 
     @property

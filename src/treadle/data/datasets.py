@@ -12,6 +12,7 @@ from sqlalchemy import Connection, select
 
 from treadle.core.clock import Clock, utc
 from treadle.core.errors import InvalidInput, NotFound, closest
+from treadle.core.paging import USUAL, Paged
 from treadle.core.records import DatasetVersion, Record, Window
 from treadle.data import reading, tags
 from treadle.data import state as stored
@@ -23,6 +24,7 @@ from treadle.data.pins import Pin
 from treadle.data.profiles.versions import Distributions, Profile, compared, profiled
 from treadle.data.reading import Selection
 from treadle.data.upkeep import Collected, Upkeep
+from treadle.store.ledger import paging
 from treadle.store.ledger import tables as relations
 from treadle.store.ledger.ledger import Ledger
 from treadle.store.ledger.tables import micros
@@ -126,6 +128,15 @@ class Datasets:
         """Return every version after one, oldest first; none where nothing was ingested yet."""
         with self._ledger.read() as connection:
             return stored.read_versions(connection, name, after=after)
+
+    def page(self, name: str, *, after: str = "", limit: int = USUAL) -> Paged[DatasetVersion]:
+        """Return one part of the versions, the newest first; none where nothing was ingested yet."""
+        rows = relations.dataset_versions
+        chosen = select(rows.c.body).where(rows.c.dataset == name)
+        with self._ledger.read() as connection:
+            return paging.part(
+                connection, chosen, DatasetVersion, by=[rows.c.version], after=after, limit=limit
+            )
 
     def scan(
         self,

@@ -164,6 +164,7 @@ def write_version(connection: Connection, version: DatasetVersion) -> None:
             dataset=version.dataset,
             version=version.version,
             created_at=micros(version.created_at),
+            why=version.why,
             body=to_json(version),
         )
     )

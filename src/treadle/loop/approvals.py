@@ -239,7 +239,7 @@ def _decide(
     written = connection.execute(
         update(t.approvals)
         .where(chosen, t.approvals.c.state == "waiting")
-        .values(state=state, body=to_json(done))
+        .values(state=state, decided_at=t.micros(at), body=to_json(done))
     )
     if written.rowcount != 1:
         raise Conflict(_decided(_find(connection, waiting.model, waiting.version) or done))

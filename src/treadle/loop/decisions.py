@@ -13,6 +13,7 @@ from sqlalchemy import Connection, func, insert, select
 from treadle.core.drift import Drift, Moved
 from treadle.core.errors import NotFound
 from treadle.core.ids import new_id
+from treadle.core.paging import USUAL, Paged
 from treadle.core.records import DatasetVersion, Decision, Run, from_json, to_json
 from treadle.loop.drifting import Drifting
 from treadle.loop.estimating import thought
@@ -25,6 +26,7 @@ from treadle.loop.rooms import Rooms
 from treadle.loop.spending import spent
 from treadle.monitoring.drift import Drift as Compared
 from treadle.monitoring.drift import Finding
+from treadle.store.ledger import paging
 from treadle.store.ledger import tables as t
 
 #: What a decision says beside this are words.
@@ -116,6 +118,22 @@ class Decisions:
         with self._rooms.ledger.read() as connection:
             found = connection.execute(wanted.order_by(t.decisions.c.id.desc()).limit(limit)).scalars().all()
         return [from_json(body, Decision) for body in found]
+
+    def page(
+        self, model: str = "", *, due: bool | None = None, after: str = "", limit: int = USUAL
+    ) -> Paged[Decision]:
+        """Return one part of the kept decisions, newest first: of a model or all, and only those that it was due, or was not.
+
+        Raises:
+            InvalidInput: the key of the part is not understood.
+        """
+        wanted = select(t.decisions.c.body)
+        if model:
+            wanted = wanted.where(t.decisions.c.model == model)
+        if due is not None:
+            wanted = wanted.where(t.decisions.c.due.is_(due))
+        with self._rooms.ledger.read() as connection:
+            return paging.part(connection, wanted, Decision, by=[t.decisions.c.id], after=after, limit=limit)
 
     def next_after(self, model: str, moment: datetime) -> datetime | None:
         """Return when another thing was decided after a moment; None: that is how it still stands."""

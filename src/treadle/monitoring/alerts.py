@@ -14,13 +14,16 @@ from treadle.core.alert import Acknowledgement, Alert, Concern, Silence
 from treadle.core.clock import Clock
 from treadle.core.errors import Conflict, InvalidInput, not_found
 from treadle.core.ids import new_id
+from treadle.core.paging import USUAL, Paged
 from treadle.core.records import from_json, to_json
+from treadle.monitoring import kept
 from treadle.monitoring.channel import Message
 from treadle.monitoring.courier import Courier
 from treadle.monitoring.outbox import Outbox, Waiting, store
 from treadle.monitoring.routes import Routes
 from treadle.monitoring.rules import Rules, Sighting, is_alert, seen
 from treadle.monitoring.silences import Silences
+from treadle.store.ledger import paging
 from treadle.store.ledger import tables as t
 from treadle.store.ledger.ledger import Ledger
 
@@ -131,12 +134,22 @@ class Alerts:
         self, *, rule: str | None = None, subject: str | None = None, limit: int = 100
     ) -> Sequence[Alert]:
         """Return open and resolved alerts, newest first."""
-        chosen = [
-            column == value
-            for column, value in ((t.alerts.c.rule, rule), (t.alerts.c.subject, subject))
-            if value is not None
-        ]
-        return self._select(*chosen, limit=limit)
+        return self._select(*kept.about(rule, subject), limit=limit)
+
+    def page(
+        self,
+        *,
+        rule: str | None = None,
+        subject: str | None = None,
+        is_open: bool | None = None,
+        after: str = "",
+        limit: int = USUAL,
+    ) -> Paged[Alert]:
+        """Return one part of the alerts, newest first; what is given narrows it down."""
+        wanted = select(t.alerts.c.body).where(*kept.about(rule, subject))
+        wanted = wanted if is_open is None else wanted.where(t.alerts.c.open.is_(is_open))
+        with self._ledger.read() as connection:
+            return paging.part(connection, wanted, Alert, by=[t.alerts.c.id], after=after, limit=limit)
 
     def get(self, name: str) -> Alert:
         """Return one alert, by its id.
@@ -162,7 +175,7 @@ class Alerts:
             raise InvalidInput(msg, field="reason")
         self.get(name)
         with self._ledger.write() as connection:
-            found = _alert(connection, name)
+            found = kept.alert(connection, name)
             if found is None or found.resolved_at is not None:
                 msg = f"Alert {name} was resolved meanwhile: there is nothing to take on."
                 raise Conflict(msg)
@@ -264,7 +277,7 @@ class Alerts:
             return
         with self._ledger.write() as connection:
             for alert in late:
-                now = _alert(connection, alert.id)
+                now = kept.alert(connection, alert.id)
                 if now is None or now.resolved_at is not None or not self._is_late(now):
                     continue
                 if self._outbox.repeat(now, connection):
@@ -301,12 +314,12 @@ class Alerts:
 
     def _found_in(self, connection: Connection, concern: Concern) -> Alert | None:
         """Keep what was found, as an alert where the rule has enough; nothing is sent."""
-        there = _open_one(connection, concern.rule, concern.subject)
+        there = kept.open_one(connection, concern.rule, concern.subject)
         if there is not None:
             return there
         rule, now = self._rules.of(concern.rule), self._clock.now()
         if rule.is_patient:
-            before = _sightings(connection).get((concern.rule, concern.subject))
+            before = kept.sightings(connection).get((concern.rule, concern.subject))
             after = seen(before, event=concern.event, now=now, rule=rule)
             self._note(connection, concern.rule, concern.subject, after)
             if not is_alert(after, now=now, rule=rule):
@@ -324,16 +337,18 @@ class Alerts:
         is_sent = self._outbox.put(
             alert, state="raised", connection=connection, earliest=earliest, group=rule.group
         )
-        kept = msgspec.structs.replace(alert, delivered=False if is_sent else None)
-        store(connection, kept)
-        return kept
+        made = msgspec.structs.replace(alert, delivered=False if is_sent else None)
+        store(connection, made)
+        return made
 
     def _ended_in(self, connection: Connection, rule: str, subject: str) -> Alert | None:
         """Close what is open or was seen; nothing is sent."""
-        sighting = _sightings(connection).get((rule, subject)) if self._rules.of(rule).is_patient else None
+        sighting = (
+            kept.sightings(connection).get((rule, subject)) if self._rules.of(rule).is_patient else None
+        )
         if sighting is not None:
             self._note(connection, rule, subject, msgspec.structs.replace(sighting, since=None))
-        still = _open_one(connection, rule, subject)
+        still = kept.open_one(connection, rule, subject)
         if still is None:
             return None
         ended = msgspec.structs.replace(still, resolved_at=self._clock.now())
@@ -361,29 +376,13 @@ class Alerts:
         if not self._rules.any_patient:
             return {}
         with self._ledger.read() as connection:
-            return _sightings(connection)
+            return kept.sightings(connection)
 
     def _find(self, rule: str, subject: str) -> Alert | None:
         with self._ledger.read() as connection:
-            return _open_one(connection, rule, subject)
+            return kept.open_one(connection, rule, subject)
 
     def _select(self, *chosen: Any, limit: int | None = None) -> Sequence[Alert]:
         wanted = select(t.alerts.c.body).where(*chosen).order_by(t.alerts.c.id.desc()).limit(limit)
         with self._ledger.read() as connection:
             return [from_json(body, Alert) for body in connection.execute(wanted).scalars()]
-
-
-def _open_one(connection: Connection, rule: str, subject: str) -> Alert | None:
-    chosen = (t.alerts.c.rule == rule) & (t.alerts.c.subject == subject) & t.alerts.c.open.is_(True)
-    body = connection.execute(select(t.alerts.c.body).where(chosen)).scalar()
-    return from_json(body, Alert) if body else None
-
-
-def _alert(connection: Connection, name: str) -> Alert | None:
-    body = connection.execute(select(t.alerts.c.body).where(t.alerts.c.id == name)).scalar()
-    return from_json(body, Alert) if body else None
-
-
-def _sightings(connection: Connection) -> dict[About, Sighting]:
-    rows = connection.execute(select(t.sightings)).all()
-    return {(row.rule, row.subject): from_json(row.body, Sighting) for row in rows}

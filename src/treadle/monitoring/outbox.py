@@ -286,6 +286,7 @@ def store(connection: Connection, alert: Alert) -> None:
         subject=alert.subject,
         at=t.micros(alert.at),
         open=alert.resolved_at is None,
+        acknowledged_at=None if alert.acknowledged is None else t.micros(alert.acknowledged.at),
         body=to_json(alert),
     )
 

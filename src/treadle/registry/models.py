@@ -12,6 +12,7 @@ from sqlalchemy import Connection, select
 from treadle.core.clock import Clock
 from treadle.core.errors import AlreadyExists, InvalidInput, NotFound, PackageRefused, not_found
 from treadle.core.ids import new_id
+from treadle.core.paging import USUAL, Paged
 from treadle.core.records import Alias, Lookup, ModelVersion, Run, Window, from_json, to_json
 from treadle.core.servable import Servable
 from treadle.registry import packages, pickled, rows
@@ -19,6 +20,7 @@ from treadle.registry.collection import Beside, Collection, Fate, Held, Loose, r
 from treadle.registry.insides import Insides, insides
 from treadle.registry.packages import Listing, Manifest, Package
 from treadle.registry.references import check_name, parse
+from treadle.store.ledger import paging
 from treadle.store.ledger.ledger import Ledger
 from treadle.store.ledger.tables import alias_history, aliases, micros, model_versions, put
 from treadle.store.objects.objects import Objects
@@ -112,6 +114,18 @@ class Models:
             if not found:
                 raise not_found("model", model, rows.names(ledger))
         return [from_json(body, ModelVersion) for body in found]
+
+    def page(self, model: str, *, after: str = "", limit: int = USUAL) -> Paged[ModelVersion]:
+        """Return one part of a model's versions, the newest first; none for a model without.
+
+        Raises:
+            InvalidInput: the key of the part is not understood.
+        """
+        chosen = select(model_versions.c.body).where(model_versions.c.model == model)
+        with self._ledger.read(None) as ledger:
+            return paging.part(
+                ledger, chosen, ModelVersion, by=[model_versions.c.version], after=after, limit=limit
+            )
 
     def names(self) -> list[str]:
         """Return the names of all models, sorted."""

@@ -15,12 +15,13 @@ from sqlalchemy import Connection, func, select
 from treadle.core.clock import Clock
 from treadle.core.errors import Conflict, InvalidInput, not_found
 from treadle.core.ids import new_id
+from treadle.core.paging import USUAL, Paged
 from treadle.core.records import ModelVersion, Revision, Variant, from_json, to_json
 from treadle.core.rollout import Change, GuardVerdict, RolloutState, Stage
 from treadle.serving.endpoints import Endpoints
 from treadle.serving.plan import Rollout
 from treadle.serving.tallies import Reported, Tally, total
-from treadle.store.ledger import tables
+from treadle.store.ledger import paging, tables
 from treadle.store.ledger.ledger import Ledger
 
 #: What the variant of a rollout's version is called.
@@ -46,6 +47,15 @@ class Rollouts:
             query = query.where(table.c.status.in_(("running", "paused")))
         with self._ledger.read() as connection:
             return [from_json(body, RolloutState) for body in connection.scalars(query)]
+
+    def page(self, endpoint: str = "", *, after: str = "", limit: int = USUAL) -> Paged[RolloutState]:
+        """Return one part of the rollouts, the newest first: of one endpoint or all."""
+        table = tables.rollouts
+        wanted = select(table.c.body)
+        wanted = wanted.where(table.c.endpoint == endpoint) if endpoint else wanted
+        order = [table.c.started_at, table.c.id]
+        with self._ledger.read() as connection:
+            return paging.part(connection, wanted, RolloutState, by=order, after=after, limit=limit)
 
     def newest(self) -> Sequence[RolloutState]:
         """Return the newest rollout of each endpoint."""
@@ -342,6 +352,7 @@ class Rollouts:
             endpoint=state.endpoint,
             status=state.status,
             started_at=tables.micros(state.started_at),
+            changed_at=tables.micros(state.history[-1].at),
             body=to_json(state),
         )
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, or_, select
+from sqlalchemy import Column, ColumnElement, Connection, Select, and_, func, or_, select
 
 from treadle.core.errors import InvalidInput
 from treadle.core.records import Run
 from treadle.store.ledger import tables as t
 
 _CONDITION = re.compile(r"\s*((?:metrics|params)\.[^\s<>=!]+)\s*(<=|>=|!=|=|<|>)\s*(.+?)\s*")
+#: Runs that meet a condition, from which on it is common.
+_MANY = 2_000
 _COMPARE = {
     "<": "__lt__",
     "<=": "__le__",
@@ -41,20 +43,62 @@ def query(*, where: Sequence[str], sort: str, descending: bool, model: str | Non
     Raises:
         InvalidInput: a condition or the name to sort by is not understood.
     """
-    wanted = select(t.runs.c.body)
-    for text in where:
-        wanted = wanted.where(t.runs.c.id.in_(select(t.run_values.c.run).where(_condition(text))))
-    if model is not None:
-        wanted = wanted.where(t.runs.c.model == model)
+    wanted, by = chosen(where=where, sort=sort, model=model or "")
     if not sort:
         return wanted.order_by(t.runs.c.id.desc()).limit(limit)
+    value = by[0]
+    return wanted.order_by(value.desc() if descending else value.asc(), t.runs.c.id).limit(limit)
+
+
+def chosen(
+    *,
+    where: Sequence[str],
+    sort: str,
+    model: str = "",
+    status: str | None = None,
+    common: Collection[str] = (),
+) -> tuple[Select[Any], list[Column[Any]]]:
+    """Return the query for the bodies of runs that meet all conditions, and the columns by which they are in order.
+
+    Conditions in `common` hold of many runs: they are asked of each run in its turn, the others first of all.
+
+    Raises:
+        InvalidInput: a condition or the name to sort by is not understood.
+    """
+    wanted = select(t.runs.c.body)
+    for text in where:
+        meets = select(t.run_values.c.run).where(_condition(text))
+        if text in common:
+            wanted = wanted.where(meets.where(t.run_values.c.run == t.runs.c.id).correlate(t.runs).exists())
+        else:
+            wanted = wanted.where(t.runs.c.id.in_(meets))
+    if model:
+        wanted = wanted.where(t.runs.c.model == model)
+    if status is not None:
+        wanted = wanted.where(t.runs.c.status == status)
+    if not sort:
+        return wanted, [t.runs.c.id]
     if not sort.startswith(("metrics.", "params.")):
         msg = f"Runs cannot be sorted by {sort!r}. Expected metrics.NAME or params.NAME, as 'metrics.loss'."
         raise InvalidInput(msg, field="sort")
     value = t.run_values.c.number
     wanted = wanted.join(t.run_values, t.run_values.c.run == t.runs.c.id)
     wanted = wanted.where((t.run_values.c.name == sort) & value.is_not(None))
-    return wanted.order_by(value.desc() if descending else value.asc(), t.runs.c.id).limit(limit)
+    return wanted, [value, t.run_values.c.run]
+
+
+def common(connection: Connection, where: Sequence[str]) -> set[str]:
+    """Return the conditions that so many runs meet that their ids are not to be gathered first.
+
+    Raises:
+        InvalidInput: a condition is not understood.
+    """
+    found = set()
+    for text in where:
+        some = select(t.run_values.c.run).where(_condition(text)).limit(_MANY).subquery()
+        if connection.execute(select(func.count()).select_from(some)).scalar_one() == _MANY:
+            found.add(text)
+    return found
 
 
 def _condition(text: str) -> ColumnElement[bool]:

@@ -17,7 +17,9 @@ from treadle.core.clock import Clock
 from treadle.core.errors import Conflict, InvalidInput, NotFound
 from treadle.core.ids import new_id
 from treadle.core.origin import Origin
+from treadle.core.paging import USUAL, Paged
 from treadle.core.records import Code, Run, RunStatus, Window, from_json, to_json
+from treadle.store.ledger import paging
 from treadle.store.ledger import tables as t
 from treadle.store.ledger.ledger import Ledger
 from treadle.store.objects.objects import Objects
@@ -230,6 +232,35 @@ class Runs:
         with self._ledger.read() as connection:
             return [from_json(body, Run) for body in connection.execute(wanted).scalars()]
 
+    def page(
+        self,
+        *,
+        model: str = "",
+        status: RunStatus | None = None,
+        where: Sequence[str] = (),
+        sort: str = "",
+        descending: bool = False,
+        after: str = "",
+        limit: int = USUAL,
+    ) -> Paged[Run]:
+        """Return one part of the runs, the newest first, or ended ones sorted by a metric or parameter; see `find`.
+
+        Raises:
+            InvalidInput: a condition, the name to sort by or the key of the part is not understood.
+        """
+        with self._ledger.read() as connection:
+            common = finding.common(connection, where)
+            wanted, by = finding.chosen(where=where, sort=sort, model=model, status=status, common=common)
+            return paging.part(
+                connection,
+                wanted,
+                Run,
+                by=by,
+                after=after,
+                limit=limit,
+                descending=descending if sort else True,
+            )
+
     def metrics(self, run: str) -> pl.DataFrame:
         """Return each metric by step, as logged by the training function: name, step, value, at."""
         return history.frame_of(self._points(self.get(run)))
@@ -321,6 +352,12 @@ def _end(connection: Connection, run: Run, changes: dict[str, Any]) -> Run:
 
 def _store(connection: Connection, run: Run) -> Run:
     connection.execute(
-        update(t.runs).where(t.runs.c.id == run.id).values(status=run.status, body=to_json(run))
+        update(t.runs)
+        .where(t.runs.c.id == run.id)
+        .values(
+            status=run.status,
+            finished_at=None if run.finished_at is None else t.micros(run.finished_at),
+            body=to_json(run),
+        )
     )
     return run

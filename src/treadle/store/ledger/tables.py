@@ -31,7 +31,10 @@ dataset_versions = Table(
     key("dataset"),
     key("version", Integer),
     held("created_at", BigInteger),
+    #: Why a person made it; empty: rows landed.
+    Column("why", Text, nullable=False, server_default=""),
     held("body"),
+    Index("ix_dataset_versions_why_created_at", "why", "created_at"),
 )
 
 #: Source files that were read, or could not be; `part` is `rows` or `outcomes`.
@@ -94,9 +97,16 @@ runs = Table(
     held("model"),
     held("status"),
     held("started_at", BigInteger),
+    Column("finished_at", BigInteger),
     held("body"),
     Index("ix_runs_model_started_at", "model", "started_at"),
     Index("ix_runs_status", "status"),
+    Index("ix_runs_model_id", "model", "id"),
+    Index("ix_runs_status_id", "status", "id"),
+    Index("ix_runs_model_status_id", "model", "status", "id"),
+    Index("ix_runs_started_at_id", "started_at", "id"),
+    Index("ix_runs_finished_at_id", "finished_at", "id"),
+    Index("ix_runs_model_finished_at", "model", "finished_at"),
 )
 
 #: Metrics and plain parameters of runs that have ended, as `metrics.log_loss` and `params.depth`, to find runs by.
@@ -107,7 +117,7 @@ run_values = Table(
     key("name"),
     Column("number", Double),
     Column("text", Text),
-    Index("ix_run_values_name_number", "name", "number"),
+    Index("ix_run_values_name_number_run", "name", "number", "run"),
     Index("ix_run_values_name_text", "name", "text"),
 )
 
@@ -159,6 +169,7 @@ alias_history = Table(
     held("at", BigInteger),
     held("body"),
     Index("ix_alias_history_model_alias_at", "model", "alias", "at"),
+    Index("ix_alias_history_at_id", "at", "id"),
 )
 
 #: Versions that waited for a person, and what was decided (`Approval`).
@@ -169,8 +180,11 @@ approvals = Table(
     key("version", Integer),
     held("state"),
     held("asked_at", BigInteger),
+    Column("decided_at", BigInteger),
     held("body"),
     Index("ix_approvals_state", "state"),
+    Index("ix_approvals_asked_at", "asked_at"),
+    Index("ix_approvals_decided_at", "decided_at"),
 )
 
 #: What gates said (`Verdict`).
@@ -194,9 +208,10 @@ revisions = Table(
     key("revision", Integer),
     held("created_at", BigInteger),
     held("body"),
+    Index("ix_revisions_created_at", "created_at"),
 )
 
-#: Ways of versions to all of the traffic, or back (`RolloutState`).
+#: Ways of versions to all of the traffic, or back (`RolloutState`); `changed_at` is the moment of its last change.
 rollouts = Table(
     "rollouts",
     metadata,
@@ -204,9 +219,13 @@ rollouts = Table(
     held("endpoint"),
     held("status"),
     held("started_at", BigInteger),
+    Column("changed_at", BigInteger, nullable=False, server_default="0"),
     held("body"),
     Index("ix_rollouts_endpoint_started_at", "endpoint", "started_at"),
     Index("ix_rollouts_status", "status"),
+    Index("ix_rollouts_started_at_id", "started_at", "id"),
+    Index("ix_rollouts_endpoint_started_at_id", "endpoint", "started_at", "id"),
+    Index("ix_rollouts_changed_at_started_at", "changed_at", "started_at"),
 )
 
 #: What servers have counted of each variant while a rollout runs (`Reported`); gone when it ends.
@@ -241,6 +260,9 @@ decisions = Table(
     held("due", Boolean),
     held("body"),
     Index("ix_decisions_model_at", "model", "at"),
+    Index("ix_decisions_model_id", "model", "id"),
+    Index("ix_decisions_due_id", "due", "id"),
+    Index("ix_decisions_model_due_id", "model", "due", "id"),
 )
 
 #: Wishes of people and programs that a model be trained (`Request`); `run` is what was started for it, empty while it waits.
@@ -254,6 +276,7 @@ requests = Table(
     held("body"),
     Index("ix_requests_run", "run"),
     Index("ix_requests_model_at", "model", "at"),
+    Index("ix_requests_at", "at"),
 )
 
 #: Messages to people (`Alert`); `open` until what they say no longer holds.
@@ -265,9 +288,14 @@ alerts = Table(
     held("subject"),
     held("at", BigInteger),
     held("open", Boolean),
+    Column("acknowledged_at", BigInteger),
     held("body"),
     Index("ix_alerts_rule_subject_at", "rule", "subject", "at"),
     Index("ix_alerts_open_at", "open", "at"),
+    Index("ix_alerts_rule_id", "rule", "id"),
+    Index("ix_alerts_subject_id", "subject", "id"),
+    Index("ix_alerts_open_id", "open", "id"),
+    Index("ix_alerts_acknowledged_at_id", "acknowledged_at", "id"),
 )
 
 #: What trackers elsewhere were told (`Sent`): `mirror` is the tracker's address, `subject` a reference.

@@ -24,6 +24,9 @@ from treadle.core.clock import utc
 @click.option("--since", type=click.DateTime(), help="Only changes from this moment on (UTC).")
 @click.option("--until", type=click.DateTime(), help="Only changes before this moment (UTC).")
 @click.option("--limit", default=1000, show_default=True, help="The newest so many.")
+@click.option(
+    "--after", default="", help="Go on behind the changes of an earlier list, which ends with this key."
+)
 @options.project
 @options.as_json
 def command(
@@ -33,20 +36,23 @@ def command(
     since: datetime | None,
     until: datetime | None,
     limit: int,
+    after: str,
     project: Path | None,
     *,
     as_json: bool,
 ) -> None:
     """Tell every change of aliases, endpoints, rollouts, approvals, data and alerts, the newest first."""
     with options.workspace(project) as workspace:
-        found = workspace.audit(
+        part = workspace.audit_page(
             kind=kind,
             subject=subject,
             actor=actor,
             since=utc(since) if since else None,
             until=utc(until) if until else None,
+            after=after,
             limit=limit,
         )
+    found = part.rows
     if as_json:
         output.as_json(found)
         return
@@ -55,3 +61,5 @@ def command(
         for one in found
     ]
     output.table(["at (UTC)", "kind", "subject", "what", "by", "why"], rows)
+    if part.after:
+        output.note(f"There are more: --after {part.after}")

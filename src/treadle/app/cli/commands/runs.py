@@ -30,7 +30,15 @@ DIFFERENT = 1
     default="",
     help="Sort by this metric or parameter, as 'metrics.loss'; '-metrics.auc' for the greatest first.",
 )
+@click.option(
+    "--status",
+    type=click.Choice(["running", "succeeded", "rejected", "failed"]),
+    help="Only runs that came to this.",
+)
 @click.option("--limit", default=20, show_default=True, help="At most this many, newest first.")
+@click.option(
+    "--after", default="", help="Go on behind the runs of an earlier list, which ends with this key."
+)
 @options.project
 @options.as_json
 @click.pass_context
@@ -39,7 +47,9 @@ def command(
     model: str | None,
     where: tuple[str, ...],
     sort: str,
+    status: Any,
     limit: int,
+    after: str,
     project: Path | None,
     *,
     as_json: bool,
@@ -48,13 +58,16 @@ def command(
     if context.invoked_subcommand is not None:
         return
     with options.workspace(project) as workspace:
-        found = (
-            workspace.runs.find(
-                where=where, sort=sort.lstrip("-"), descending=sort.startswith("-"), model=model, limit=limit
-            )
-            if where or sort
-            else workspace.runs.list(model=model, limit=limit)
+        part = workspace.runs.page(
+            model=model or "",
+            status=status,
+            where=where,
+            sort=sort.lstrip("-"),
+            descending=sort.startswith("-"),
+            after=after,
+            limit=limit,
         )
+    found = part.rows
     if as_json:
         output.as_json(found)
         return
@@ -72,6 +85,8 @@ def command(
         for r in found
     ]
     output.table(["run", "model", "status", "started", "version", *names, "why"], rows)
+    if part.after:
+        output.note(f"There are more: --after {part.after}")
 
 
 def _value(run: Run, name: str) -> Any:
