@@ -9,7 +9,7 @@ import pytest
 
 from treadle.core.errors import InvalidInput
 from treadle.core.signature import Field, OnlineView, Signature
-from treadle.serving.filled import reader_of
+from treadle.serving.computing import reader_of
 
 
 class Nobody:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from treadle.app import features
 from treadle.app.features import ServedFeatures
 from treadle.core import settings
 from treadle.core.addresses import Allowed
@@ -169,6 +170,7 @@ def parts_of(workspace: Workspace) -> assembly.WorkerParts:
         settings=workspace.settings.serving,
         clock=workspace.clock,
         online=ServedFeatures(lambda: workspace),
+        on_demand=features.on_demand(lambda: workspace, workspace.settings.serving),
     )
 
 

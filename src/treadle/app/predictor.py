@@ -6,6 +6,7 @@ import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from treadle.app import features
 from treadle.app.features import ServedFeatures
 from treadle.core.records import Variant
 from treadle.registry import providers
@@ -49,5 +50,6 @@ def open_predictor(workspace: Workspace, endpoint: str) -> _Predictor:
         settings=workspace.settings.serving,
         clock=workspace.clock,
         online=ServedFeatures(lambda: workspace),
+        on_demand=features.on_demand(lambda: workspace, workspace.settings.serving),
         explainer=functools.partial(explainer, workspace),
     )

@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 import polars as pl
 
+from treadle.app.adding import Adding
 from treadle.app.wiring import Wiring
 from treadle.core.errors import InvalidInput, NotFound
 from treadle.core.progress import Progress
@@ -259,7 +260,9 @@ def _plan(
     else:
         files = inputs.expand(asked.rows)
         source = {"files": [path.name for path in files]}
-        made = [_input(path, place, number, before) for number, path in enumerate(files)]
+        made_here = answering.traffic is None and bool(version.signature.computed)
+        adding = Adding(workspace, version.model, version.signature) if made_here else None
+        made = [_input(path, place, number, before, adding) for number, path in enumerate(files)]
     known = before.inputs if before is not None else ()
     # What several take and answer together is known once they are put together.
     alone = answering.traffic is None
@@ -269,12 +272,21 @@ def _plan(
     )
 
 
-def _input(path: Path, place: Place, number: int, before: plan.Plan | None) -> inputs.Input:
+def _input(
+    path: Path, place: Place, number: int, before: plan.Plan | None, adding: Adding | None
+) -> inputs.Input:
+    """Return a file as an input, as it was before where it is the same, else with the features that it lacks."""
     stat = path.stat()
     identity = {"file": path.name, "size": stat.st_size, "changed": stat.st_mtime_ns}
-    if before is not None and number < len(before.inputs) and before.inputs[number].identity == identity:
-        return before.inputs[number]
-    return inputs.of_file(path, spool=place.spool.with_name(f"spool-{number:05d}.parquet"))
+    whole = identity if adding is None else identity | adding.identity
+    if before is not None and number < len(before.inputs):
+        known = before.inputs[number]
+        if known.identity in (identity, whole):
+            return known
+    found = inputs.of_file(path, spool=place.spool.with_name(f"spool-{number:05d}.parquet"))
+    if adding is None:
+        return found
+    return adding.added(found, spool=place.spool.with_name(f"spool-{number:05d}-made.parquet"))
 
 
 def _frames(

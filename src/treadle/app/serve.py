@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from treadle.app import shipping
+from treadle.app import features, shipping
 from treadle.app.features import ServedFeatures
 from treadle.app.jobs import check_reference
 from treadle.app.predictor import explainer
@@ -82,6 +82,7 @@ def application_of(stores: Stores, *, ships: bool) -> server.Application:
         settings=stores.settings.serving,
         clock=stores.clock,
         online=ServedFeatures(whole),
+        on_demand=features.on_demand(whole, stores.settings.serving),
         explainer=lambda variant: explainer(whole(), variant),
         jobs=JobRoutes(lambda: stores.jobs, check=lambda *asked: check_reference(whole(), *asked)),
     )

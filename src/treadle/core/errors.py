@@ -124,6 +124,10 @@ class ModelFailed(TreadleError):
     """A loaded model raised, or answered something that is not an answer."""
 
 
+class FeatureFailed(TreadleError):
+    """An on-demand feature raised, or gave something else than it declares, for what a request sent."""
+
+
 class NotLoaded(TreadleError):
     """An endpoint exists, but no revision of it is loaded yet."""
 

@@ -48,6 +48,10 @@ class ServingSettings(Section, frozen=True, kw_only=True):
     max_rows: int = 10_000
     #: Largest number of rows whose answers are explained in one request.
     explain_rows: int = 16
+    #: Seconds that on-demand features of a request may take; then it is answered as `on_demand_failure` says.
+    on_demand_timeout: float = 0.25
+    #: What a request gets whose on-demand features cannot be computed: `error`, or `null` (missing values, and the answer says so).
+    on_demand_failure: Literal["error", "null"] = "error"
     #: The endpoint that answers requests that name none, as those to `/invocations`; empty: the only one there is.
     default_endpoint: str = ""
     #: Bearer token that callers must send. Needed to listen off loopback.

@@ -71,8 +71,23 @@ class OnlineView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     view: str
     #: The columns that say whose values they are: one request column each.
     entities: tuple[Field, ...]
-    #: The inputs that it gives.
+    #: The inputs that it gives, and what on-demand features need of it.
     fields: tuple[str, ...]
+
+
+class Computed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """On-demand features that are computed for callers that send what they are made of instead."""
+
+    #: The name under which the project declares them.
+    feature: str
+    #: What they are made of: columns of a request, features of views, or what one before gives.
+    inputs: tuple[Field, ...]
+    #: What they give, as far as it is needed.
+    outputs: tuple[Field, ...]
+    #: Digest of the declaration that training used.
+    definition: str
+    #: Inputs that stored rows hold as float32.
+    narrow: tuple[str, ...] = ()
 
 
 class Signature(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -86,6 +101,8 @@ class Signature(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     answering: Answering | None = None
     #: The feature views that inputs come from.
     views: tuple[OnlineView, ...] = ()
+    #: The on-demand features that inputs come from, in the order in which they are computed.
+    computed: tuple[Computed, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:

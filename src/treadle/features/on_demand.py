@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -13,6 +16,7 @@ from polars.datatypes import DataType, DataTypeClass
 from polars.testing import assert_frame_equal
 
 from treadle.core.errors import InvalidDeclaration, InvalidInput, closest
+from treadle.core.ids import digest_of
 
 #: What a column's type may be declared as: a Python type, or one of Polars.
 Type = type | DataType | DataTypeClass
@@ -97,6 +101,10 @@ class OnDemand:
             "compute": made,
         }
 
+    def definition(self) -> str:
+        """Return the digest of what is declared and of a function's code; how that is laid out and its comments do not count."""
+        return digest_of({**self.spec(), "code": _code(self.compute) if callable(self.compute) else ""})
+
     def apply(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Return the rows with the outputs added.
 
@@ -107,7 +115,7 @@ class OnDemand:
         for name in self.output_names:
             if name in rows.columns:
                 raise self._misfit(f"would add {name!r}, and the rows have such a column", field=name)
-        return rows.with_columns(self._computed(self._read(rows)).get_columns())
+        return rows.with_columns(self.computed(self.read(rows)).get_columns())
 
     def verify(self, rows: pl.DataFrame) -> None:
         """Try that rows one by one give what they give together, on some of the rows.
@@ -115,11 +123,11 @@ class OnDemand:
         Raises:
             InvalidInput: they do not, or see `apply`.
         """
-        read = self._read(rows)
-        together = self._computed(read)
+        read = self.read(rows)
+        together = self.computed(read)
         step = max(read.height // TRIED, 1)
         for row in range(0, read.height, step):
-            alone = self._computed(read.slice(row, 1))
+            alone = self.computed(read.slice(row, 1))
             try:
                 assert_frame_equal(alone, together.slice(row, 1), rel_tol=1e-9, abs_tol=0.0)
             except AssertionError as error:
@@ -129,8 +137,12 @@ class OnDemand:
                 )
                 raise self._misfit(msg, field=self.output_names[0]) from error
 
-    def _read(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """Return the inputs in their types."""
+    def read(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Return the inputs in their types.
+
+        Raises:
+            InvalidInput: one is missing or of another type.
+        """
         for name in self.input_types:
             if name not in rows.columns:
                 raise self._misfit(f"needs a column {name!r}. {closest(name, rows.columns)}", field=name)
@@ -138,8 +150,12 @@ class OnDemand:
             [self._fitted(rows[name], dtype, role="input") for name, dtype in self.input_types.items()]
         )
 
-    def _computed(self, read: pl.DataFrame) -> pl.DataFrame:
-        """Return the outputs in their types."""
+    def computed(self, read: pl.DataFrame) -> pl.DataFrame:
+        """Return the outputs of inputs, both in their types.
+
+        Raises:
+            InvalidInput: what was computed is not what was declared.
+        """
         made: object = self.compute(read) if callable(self.compute) else _evaluated(self.compute, read)
         if not isinstance(made, pl.DataFrame):
             raise self._misfit(f"returned {type(made).__name__}; expected a pl.DataFrame", field="compute")
@@ -241,6 +257,18 @@ def apply(features: Sequence[OnDemand], rows: pl.DataFrame, *, verified: bool = 
             feature.verify(rows)
         rows = feature.apply(rows)
     return rows
+
+
+def _code(function: Function) -> str:
+    plain = inspect.unwrap(function)
+    try:
+        return ast.dump(ast.parse(textwrap.dedent(inspect.getsource(plain))))
+    except SyntaxError:  # a piece of a larger expression, as a lambda among arguments
+        return inspect.getsource(plain)
+    except (OSError, TypeError):  # typed into an interpreter, or no function of Python's
+        made = getattr(plain, "__code__", None)
+        plainly = made and [one for one in made.co_consts if not inspect.iscode(one)]
+        return repr((made.co_code, made.co_names, plainly)) if made else repr(type(plain))
 
 
 def _evaluated(expressions: Mapping[str, pl.Expr], read: pl.DataFrame) -> pl.DataFrame:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -108,11 +108,16 @@ def settled(declared: Answers, data: TrainingData, p: np.ndarray) -> Answering:
     )
 
 
-def online_views(views: Sequence[Any], data: TrainingData) -> tuple[OnlineView, ...]:
-    """Return which inputs a server can read from feature views, and the entities that callers send instead."""
+def online_views(
+    views: Sequence[Any], data: TrainingData, *, beside: Collection[str] = ()
+) -> tuple[OnlineView, ...]:
+    """Return which inputs a server can read from feature views, and the entities that callers send instead.
+
+    `beside` are features that are no inputs, but that on-demand features are made of.
+    """
     found = []
     for view in views:
-        given = tuple(name for name in view.output_names if name in data.inputs)
+        given = tuple(name for name in view.output_names if name in data.inputs or name in beside)
         if given:
             entities = tuple(_entity(name, data) for name in view.entities)
             found.append(OnlineView(view=view.name, entities=entities, fields=given))

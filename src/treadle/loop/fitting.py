@@ -26,6 +26,7 @@ from treadle.core.records import Lookup, Run, Window
 from treadle.core.signature import Signature
 from treadle.loop import answering, references
 from treadle.loop.ahead import apart
+from treadle.loop.computed import computed
 from treadle.loop.frames import Frames
 from treadle.loop.models import Model
 from treadle.loop.projects import place
@@ -213,13 +214,15 @@ def packed(
 
 def promised(model: Model, data: TrainingData, predict: Callable[[pl.DataFrame], np.ndarray]) -> Signature:
     """Return the signature with what answers hold besides, settled on the validation rows, and the views that inputs come from."""
-    views = answering.online_views(model.features, data)
+    made = computed(model, data, nullable=may_miss(model))
+    beside = {field.name for one in made for field in one.inputs}
+    views = answering.online_views(model.features, data, beside=beside)
     held = None
     if model.answers is not None:
         # Without validation rows nothing can be settled, and the reason why is said there.
         p = predict(data.validation.X.select(data.signature.names)) if len(data.validation) else np.empty(0)
         held = answering.settled(model.answers, data, p)
-    return msgspec.structs.replace(data.signature, answering=held, views=views)
+    return msgspec.structs.replace(data.signature, answering=held, views=views, computed=made)
 
 
 def baselines_of(model: Model, data: TrainingData) -> tuple[Lookup, ...]:

@@ -19,6 +19,7 @@ from treadle.serving.follower import Follower, server_name
 from treadle.serving.jobs.routes import JobRoutes
 from treadle.serving.log import PredictionLog
 from treadle.serving.lookout import Lookout
+from treadle.serving.on_demand import OnDemand
 from treadle.serving.predictor import Predictor
 from treadle.serving.rollouts import Rollouts
 from treadle.serving.server import Application
@@ -61,16 +62,24 @@ def application(
     settings: ServingSettings,
     clock: Clock,
     online: OnlineRead | None = None,
+    on_demand: OnDemand | None = None,
     jobs: JobRoutes | None = None,
     explainer: Explainer | None = None,
 ) -> Application:
     """Return the server's application for one worker process.
 
     `loader` loads and verifies a version; `tables` opens the tables, in the thread that ships the log, None: a process
-    of its own ships it; `online` reads the features that callers do not send; `explainer` opens a version for explaining.
+    of its own ships it; `online` reads the features that callers do not send, and `on_demand` computes them; `explainer` opens a version for explaining.
     """
     server = server_name()
-    plane = Dataplane(endpoints.current, loader, clock=clock, max_rows=settings.max_rows, online=online)
+    plane = Dataplane(
+        endpoints.current,
+        loader,
+        clock=clock,
+        max_rows=settings.max_rows,
+        online=online,
+        on_demand=on_demand,
+    )
     return Application(
         plane,
         _log(root, server, settings),
@@ -103,10 +112,18 @@ def job_worker(
     settings: ServingSettings,
     clock: Clock,
     online: OnlineRead | None = None,
+    on_demand: OnDemand | None = None,
 ) -> WorkerParts:
     """Return what answers jobs in this process, with the server's checks and log."""
     server = server_name()
-    plane = Dataplane(endpoints.current, loader, clock=clock, max_rows=settings.max_rows, online=online)
+    plane = Dataplane(
+        endpoints.current,
+        loader,
+        clock=clock,
+        max_rows=settings.max_rows,
+        online=online,
+        on_demand=on_demand,
+    )
     return WorkerParts(
         plane=plane,
         log=_log(root, server, settings),
@@ -124,6 +141,7 @@ def predictor(
     settings: ServingSettings,
     clock: Clock,
     online: OnlineRead | None = None,
+    on_demand: OnDemand | None = None,
     explainer: Explainer | None = None,
 ) -> Predictor:
     """Return an endpoint's predictor in this process; what it logs is shipped by the next server that starts.
@@ -134,7 +152,14 @@ def predictor(
         StoreUnavailable: the ledger does not answer.
     """
     server = server_name()
-    plane = Dataplane(endpoints.current, loader, clock=clock, max_rows=settings.max_rows, online=online)
+    plane = Dataplane(
+        endpoints.current,
+        loader,
+        clock=clock,
+        max_rows=settings.max_rows,
+        online=online,
+        on_demand=on_demand,
+    )
     follower = Follower(
         plane,
         endpoints,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 from treadle.core.clock import monotonic
@@ -41,8 +41,13 @@ class Careful:
         limit: float = LIMIT,
         growth: int = GROWTH,
         memory: Callable[[], int] = resident,
+        otherwise: Callable[[Prepared], Awaitable[Answer]] | None = None,
     ) -> None:
-        """Prepare it; a call over `limit` seconds is a failure, and one that grows by `growth` bytes is given up."""
+        """Prepare it; a call over `limit` seconds is a failure, and one that grows by `growth` bytes is given up.
+
+        `otherwise` answers a request by the first variant, without holding up the event loop; by itself it is called in it.
+        """
+        self._otherwise = otherwise
         self._plane, self._limit, self._growth, self._memory = plane, limit, growth, memory
         self._lanes: dict[int, _Lane] = {}
 
@@ -55,7 +60,7 @@ class Careful:
         tally = prepared.choice.tally
         assert tally is not None
         if tally.given_up:
-            return self._plane.instead(prepared, "is not asked any more")
+            return await self._instead(prepared, "is not asked any more")
         loop = asyncio.get_running_loop()
         done: asyncio.Future[Answer] = loop.create_future()
         lane = self._lane(prepared.ready)
@@ -68,7 +73,7 @@ class Careful:
         except TimeoutError:
             tally.missed()
             self._look_at(prepared, lane.stuck(longer_than=self._limit / 2))
-            return self._plane.instead(prepared, f"took over {self._limit:g} s")
+            return await self._instead(prepared, f"took over {self._limit:g} s")
         except asyncio.CancelledError:
             # Callers that have less patience than the limit would never see one that hangs fail.
             if stuck := lane.stuck(longer_than=self._limit):
@@ -77,6 +82,11 @@ class Careful:
             raise
         finally:
             handle.cancel()
+
+    async def _instead(self, prepared: Prepared, why: str) -> Answer:
+        if self._otherwise is None:
+            return self._plane.instead(prepared, why)
+        return await self._otherwise(self._plane.other(prepared, why))
 
     def _look_at(self, prepared: Prepared, stuck: int) -> None:
         """Give a challenger up of whose threads none is left."""

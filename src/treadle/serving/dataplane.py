@@ -25,21 +25,22 @@ from treadle.core.errors import (
 )
 from treadle.core.records import Revision, Variant
 from treadle.core.servable import Servable
+from treadle.core.signature import Signature
 from treadle.serving import mixture
 from treadle.serving.answer import Answer
 from treadle.serving.answering import with_answers
 from treadle.serving.bandit import router_of
-from treadle.serving.filled import reader_of
+from treadle.serving.computing import reader_of
 from treadle.serving.given import Given
+from treadle.serving.on_demand import OnDemand
 from treadle.serving.preparing import assign, checked_id, of_version, read, read_instead
+from treadle.serving.refused import Refusal, refused
 from treadle.serving.requests import Batch, Reader
 from treadle.serving.runtime import Ready, make_ready, resident, run, run_together
 from treadle.serving.variants import Choice, Router
-from treadle.serving.wanted import Found, OnlineRead, Open, whole
+from treadle.serving.wanted import OnlineRead, Open, whole
 
 Loader = Callable[[Variant], Servable]
-
-_FIRST_PAUSE, _LONGEST_PAUSE = 2.0, 300.0
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -87,16 +88,6 @@ class Loaded(msgspec.Struct, frozen=True):
     mixture: tuple[Ready, Choice] | None = None
 
 
-class Refusal(msgspec.Struct, frozen=True):
-    """A revision that could not be loaded."""
-
-    revision: int
-    error: str
-    #: Monotonic seconds at which it is tried again.
-    again: float
-    tries: int
-
-
 class Dataplane:
     """The loaded endpoints of one process."""
 
@@ -108,13 +99,14 @@ class Dataplane:
         clock: Clock,
         max_rows: int = 10_000,
         online: OnlineRead | None = None,
+        on_demand: OnDemand | None = None,
     ) -> None:
         """Prepare an empty plane; `current` reads the newest revisions, `loader` loads and verifies a version.
 
-        `online` reads features that callers do not send.
+        `online` reads features that callers do not send, `on_demand` computes those that are made of what they send.
         """
         self._current, self._loader, self._clock, self._max_rows = current, loader, clock, max_rows
-        self._online = online
+        self._online, self._on_demand = online, on_demand
         self._loaded: dict[str, Loaded] = {}
         self._refused: dict[str, Refusal] = {}
         self._refreshing = threading.Lock()
@@ -186,24 +178,37 @@ class Dataplane:
             NotFound, NotLoaded, InvalidInput: as for `predict`.
         """
         prepared = self.begin(endpoint, call)
-        batch = prepared.batch
-        return self.fill(prepared, batch.wanted.read()) if isinstance(batch, Open) else prepared
+        while isinstance(prepared.batch, Open) and prepared.batch.is_open:
+            try:
+                prepared.batch.fill(prepared.batch.wanted.read())
+            except TreadleError as error:
+                prepared = self.unfilled(prepared, error)
+        return prepared
 
-    def fill(self, prepared: Prepared, found: Found) -> Prepared:
-        """Give rows the features that were read for them.
+    def fill(self, prepared: Prepared, found: Any) -> Prepared:
+        """Give rows the features that came for them; they may want more then.
 
         Raises:
             InvalidInput: there is none where the model needs one.
+            FeatureFailed: one could not be computed.
         """
         assert isinstance(prepared.batch, Open)
         try:
             prepared.batch.fill(found)
-        except InvalidInput:
-            if not prepared.choice.on_trial:
-                raise
-            choice, ready, batch = read_instead(prepared.loaded, prepared.choice, prepared.call)
-            return msgspec.structs.replace(prepared, choice=choice, ready=ready, batch=whole(batch))
+        except TreadleError as error:
+            return self.unfilled(prepared, error)
         return prepared
+
+    def unfilled(self, prepared: Prepared, error: TreadleError) -> Prepared:
+        """Read a request whose features are not to be had as the first variant takes it, where a challenger was to answer it.
+
+        Raises:
+            TreadleError: it was no challenger; the error.
+        """
+        if not prepared.choice.on_trial:
+            raise error
+        choice, ready, batch = read_instead(prepared.loaded, prepared.choice, prepared.call)
+        return msgspec.structs.replace(prepared, choice=choice, ready=ready, batch=batch)
 
     def begin(self, endpoint: str, call: Call) -> Prepared:
         """Choose what answers a request and read its rows; features that are not on this machine are still wanted.
@@ -241,11 +246,20 @@ class Dataplane:
         Raises:
             InvalidInput, ModelFailed: as for `predict`.
         """
+        other = self.other(prepared, why)
+        whole(other.batch)
+        return self.run(other)
+
+    def other(self, prepared: Prepared, why: str) -> Prepared:
+        """Read a request as the first variant takes it, since the challenger did not answer; features may still be wanted.
+
+        Raises:
+            InvalidInput: as for `predict`.
+        """
         loaded, call = prepared.loaded, prepared.call
         choice = loaded.router.instead(prepared.choice, why)
         ready = loaded.ready[choice.variant.model, choice.variant.version]
-        batch = whole(call.read(ready.reader))
-        return self.run(Prepared(prepared.id, loaded.revision, choice, ready, batch, call, loaded))
+        return Prepared(prepared.id, loaded.revision, choice, ready, call.read(ready.reader), call, loaded)
 
     def run_together(self, several: Sequence[Prepared]) -> list[Answer | TreadleError]:
         """Call a model once for prepared requests that the same version answers; return what became of each."""
@@ -331,7 +345,7 @@ class Dataplane:
             ready = {key: self._ready(before, key, variant) for key, variant in _versions(revision).items()}
             together = self._mixture(revision, ready)
         except Exception as error:  # noqa: BLE001 - a model is foreign code: whatever it raises, the old one goes on
-            self._refused = {**self._refused, name: self._refusal(name, revision, error)}
+            self._refused = {**self._refused, name: refused(self._refused.get(name), revision, error)}
             self.failed_loads += 1
             return
         self._loaded = {**self._loaded, name: Loaded(revision, ready, router_of(revision), together)}
@@ -344,7 +358,7 @@ class Dataplane:
         held = resident()
         loaded = self._loader(variant)
         servable = with_answers(loaded)
-        reader = reader_of(servable.signature, max_rows=self._max_rows, online=self._online)
+        reader = self._reader(servable.signature, variant)
         made = make_ready(servable, variant, reader=reader, samples=getattr(loaded, "samples", None))
         self.loads += 1
         return msgspec.structs.replace(
@@ -352,6 +366,15 @@ class Dataplane:
             memory=max(0, resident() - held),
             provider=getattr(loaded, "provider", "native"),
             fallback=getattr(loaded, "fallback", ""),
+        )
+
+    def _reader(self, signature: Signature, variant: Variant) -> Reader:
+        return reader_of(
+            signature,
+            max_rows=self._max_rows,
+            online=self._online,
+            on_demand=self._on_demand,
+            model=variant.model,
         )
 
     def _mixture(
@@ -364,19 +387,11 @@ class Dataplane:
             revision.traffic, [(v, ready[v.model, v.version].servable) for v in variants]
         )
         variant, reason = mixture.named(revision.traffic, variants)
-        reader = reader_of(servable.signature, max_rows=self._max_rows, online=self._online)
+        reader = self._reader(servable.signature, variant)
         made = make_ready(servable, variant, reader=reader, samples=getattr(servable, "samples", None))
         by_name = {v.name: (v.model, v.version, v.name) for v in variants}
         propensity = 1 - revision.holdout
         return msgspec.structs.replace(made, members=by_name), Choice(variant, reason, propensity)
-
-    def _refusal(self, name: str, revision: Revision, error: Exception) -> Refusal:
-        last = self._refused.get(name)
-        tries = last.tries + 1 if last and last.revision == revision.revision else 1
-        pause = min(_FIRST_PAUSE * 2 ** (tries - 1), _LONGEST_PAUSE)
-        said = str(error) if isinstance(error, TreadleError) else f"{type(error).__name__}: {error}"
-        text = f"Revision {revision.revision} of endpoint {name} was refused: {said}"
-        return Refusal(revision.revision, text, monotonic() + pause, tries)
 
 
 def _versions(revision: Revision) -> dict[tuple[str, int], Variant]:

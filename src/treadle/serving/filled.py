@@ -6,7 +6,7 @@ keeps, with the entities beside them and the moment as of which they hold.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -23,20 +23,14 @@ _UNSET = msgspec.UNSET
 UNAVAILABLE = "unavailable"
 
 
-def reader_of(signature: Signature, *, max_rows: int, online: OnlineRead | None) -> Reader:
-    """Return the reader of requests: one that fills features in, where inputs come from views and a store can be read."""
-    if online is None or not signature.views:
-        return Reader(signature, max_rows=max_rows)
-    return FillingReader(signature, max_rows=max_rows, online=online)
-
-
 class FillingReader(Reader):
     """Reads requests, and the features that they do not send."""
 
-    def __init__(self, signature: Signature, *, max_rows: int, online: OnlineRead) -> None:
+    def __init__(self, signature: Signature, *, max_rows: int, online: OnlineRead | None) -> None:
+        """Take a signature whose views, if it has some, are read `online`."""
         super().__init__(signature, max_rows=max_rows)
         self._online, self._views = online, signature.views
-        self._waits = online.patience > 0
+        self._waits = online is not None and online.patience > 0
         self._names = tuple(view.view for view in signature.views)
         self._inputs = signature.names
         entities = {field.name: field for view in signature.views for field in view.entities}
@@ -54,6 +48,8 @@ class FillingReader(Reader):
         own = {field.name: field for field in signature.inputs}
         # Features stand last, so that a row which sends none is known by the end of its values.
         known = {**own, **{name: field for name, field in entities.items() if name not in own}}
+        for field in self._beside():
+            known.setdefault(field.name, field)
         first = [name for name in known if name not in self._features]
         self.fields = {name: known[name] for name in (*first, *self._features)}
         self._first, self._nothing = tuple(first), (_UNSET,) * len(self._features)
@@ -61,6 +57,10 @@ class FillingReader(Reader):
         self._schema: Mapping[str, Any] | None = None
         self._places: list[int] = []
         self._build()
+
+    def _beside(self) -> Iterable[Field]:
+        """Return what a request may hold besides inputs, entities and features."""
+        return ()
 
     def _build(self) -> None:
         rename = {f"f{i}": name for i, name in enumerate(self.fields)}
@@ -125,8 +125,9 @@ class FillingReader(Reader):
         self, entities: Mapping[str, Sequence[Any]], missed: Sequence[str], then: Callable[[Found], Batch]
     ) -> Batch:
         """Return the rows that `then` makes of what is read, at once where the store is files of this machine."""
+        assert self._online is not None
         wanted = Wanted(self._online, self._names, entities, missed)
-        return Open.of(wanted, then) if self._waits else then(wanted.read())
+        return Open.of(wanted.rows, wanted, then) if self._waits else then(wanted.read())
 
     def _usual(self, values: dict[str, Sequence[Any]], read: Found) -> Batch:
         """Return rows that send no feature at all, and mostly get every one."""

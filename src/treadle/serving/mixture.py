@@ -15,7 +15,7 @@ from treadle.core.answers import aligned, completed, scored
 from treadle.core.errors import InvalidInput, PackageRefused
 from treadle.core.records import Variant
 from treadle.core.servable import Servable
-from treadle.core.signature import Field, OnlineView, Signature
+from treadle.core.signature import Computed, Field, OnlineView, Signature
 from treadle.core.traffic import Cascade, Ensemble, Traffic
 from treadle.serving.answering import confidence
 
@@ -121,7 +121,10 @@ class EnsembleModel(_Mixture):
             raise PackageRefused(msg)
         more = (Field(name="agreement", kind="float"),) if self._classes else ()
         self.signature = msgspec.structs.replace(
-            self._plain, outputs=(*followers, *more, self._same), views=_views(members)
+            self._plain,
+            outputs=(*followers, *more, self._same),
+            views=_views(members),
+            computed=_computed(members),
         )
 
     def predict(self, columns: Columns) -> Outputs:
@@ -173,6 +176,7 @@ class CascadeModel(_Mixture):
             inputs=tuple(self._inputs.values()),
             outputs=(*self._shared, *own, self._same),
             views=_views(members),
+            computed=_computed(members),
         )
         self._versions = np.array([variant.version for variant, _ in members], dtype=np.int64)
         self._names = np.array([variant.name for variant, _ in members], dtype=object)
@@ -260,6 +264,16 @@ def _views(members: Sequence[Member]) -> tuple[OnlineView, ...]:
             fields = view.fields if known is None else tuple(dict.fromkeys((*known.fields, *view.fields)))
             found[view.view] = msgspec.structs.replace(view, fields=fields)
     return tuple(found.values())
+
+
+def _computed(members: Sequence[Member]) -> tuple[Computed, ...]:
+    """Return the on-demand features of all members, where they are the same; else callers send what they give."""
+    first, servable = members[0]
+    found = servable.signature.computed
+    alike = all(
+        variant.model == first.model and other.signature.computed == found for variant, other in members[1:]
+    )
+    return found if alike else ()
 
 
 def _refitted(values: np.ndarray, given: Field, wanted: Field) -> np.ndarray:

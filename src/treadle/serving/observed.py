@@ -36,11 +36,42 @@ def observed(
             "treadle_log_lag_seconds", "Age of the oldest complete segment that is not in tables.", log.lag
         ),
         _counter("treadle_log_left_out", "Requests that were not in the sample.", log.left_out),
+        *_on_demand(plane),
         _gauge("treadle_resident_memory_bytes", "Memory of the workers.", memory),
         _gauge("treadle_open_files", "Open files and connections.", files),
         _gauge("treadle_threads", "Threads.", threads),
         _gauge("treadle_workers", "Workers that take requests.", 1),
         _counter("treadle_worker_deaths", "Workers that ended by themselves.", board.deaths if board else 0),
+    ]
+
+
+def _on_demand(plane: Dataplane) -> list[Family]:
+    """Return what on-demand features cost and how they fail, by endpoint and version; nothing where there are none."""
+    counts: dict[str, dict[tuple[tuple[str, str], ...], float]] = {
+        "rows": {},
+        "seconds": {},
+        "failures": {},
+        "late": {},
+    }
+    for endpoint, found in plane.loaded.items():
+        for (model, version), ready in found.ready.items():
+            line = getattr(ready.reader, "line", None)
+            if line is None:
+                continue
+            labels = (("endpoint", endpoint), ("model", model), ("version", str(version)))
+            for what, values in counts.items():
+                values[labels] = float(getattr(line, what))
+    if not counts["rows"]:
+        return []
+    about = {
+        "rows": "Rows whose on-demand features were computed.",
+        "seconds": "Time of the processor that computing them took.",
+        "failures": "Rows for which computing them failed.",
+        "late": "Requests that were answered or refused before they were computed.",
+    }
+    return [
+        _family(f"treadle_on_demand_{what}", about[what], "counter", values)
+        for what, values in counts.items()
     ]
 
 

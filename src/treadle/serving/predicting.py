@@ -40,7 +40,8 @@ class Predicting:
         self._telemetry, self._explanations, self._threads = telemetry, explanations, threads
         #: Where requests wait that run together.
         self.together = Together(plane, threads.pool, threads=COUNT)
-        self._careful, self._shadows, self._keeper = Careful(plane), Shadows(log.put), Keeper(log)
+        self._careful = Careful(plane, otherwise=self._answered)
+        self._shadows, self._keeper = Shadows(log.put), Keeper(log)
 
     async def predict(self, protocol: Any, request: Request) -> Response:
         """Answer a request that a protocol reads and renders.
@@ -64,10 +65,8 @@ class Predicting:
                 request.notes.decoded = monotonic()
             if prepared.choice.on_trial:
                 answer = await self._careful.run(prepared)
-            elif prepared.batch.rows > INLINE_ROWS:
-                answer = await self._threads.run(self._plane.run, prepared)
             else:
-                answer = await self.together.run(prepared)
+                answer = await self._answered(prepared)
             late = self._threads.run(self._rendered, protocol, answer, call) if call.explain else None
             response = await late if late else protocol.render(answer, call)
         kept: Response = response
@@ -84,6 +83,15 @@ class Predicting:
         if loaded.router.shadowed:
             self._shadows.offer(loaded, answer, call)
         return kept
+
+    async def _answered(self, prepared: Prepared) -> Answer:
+        """Answer a request by a variant that is trusted; many rows in a thread."""
+        if prepared.batch.is_open:
+            prepared = await self.together.fill(prepared)
+        if prepared.batch.rows > INLINE_ROWS:
+            answer: Answer = await self._threads.run(self._plane.run, prepared)
+            return answer
+        return await self.together.run(prepared)
 
     def _answer(self, protocol: Any, endpoint: str, request: Request) -> tuple[Any, Call, Any]:
         """Answer a large request; one for a challenger, which may hang, is only prepared."""

@@ -10,8 +10,9 @@ import msgspec
 from treadle.core.counts import BOUNDS, Counts, total
 from treadle.core.optional import require
 from treadle.serving.answer import Answer
-from treadle.serving.dataplane import Loaded, Refusal
+from treadle.serving.dataplane import Loaded
 from treadle.serving.log import PredictionLog
+from treadle.serving.refused import Refusal
 from treadle.serving.tally import Counted, Spread, Tally
 
 Labels = tuple[tuple[str, str], ...]

@@ -14,6 +14,7 @@ from concurrent.futures import Executor
 from functools import partial
 
 from treadle.core.clock import monotonic, working_time
+from treadle.core.errors import TreadleError
 from treadle.serving.answer import Answer
 from treadle.serving.dataplane import Dataplane, Prepared
 from treadle.serving.fetching import Fetching
@@ -81,19 +82,25 @@ class Together:
         self.reading = 0
 
     async def fill(self, prepared: Prepared) -> Prepared:
-        """Read the features that a request wants; requests that are given theirs at the same time run together then.
+        """Read and compute the features that a request wants; requests that are given theirs at the same time run together then.
 
         Raises:
             InvalidInput: there is none where the model needs one.
             StoreUnavailable: the store does not answer, and its policy is `error`.
+            FeatureFailed, Overloaded: one cannot be computed, or not in time, and the policy is `error`.
         """
-        assert isinstance(prepared.batch, Open)
         self.reading += 1
         try:
-            found = await self._fetching.read(prepared.batch.wanted)
+            while isinstance(prepared.batch, Open) and prepared.batch.is_open:
+                try:
+                    found = await prepared.batch.wanted.arrive(self._fetching)
+                except TreadleError as error:
+                    prepared = self._plane.unfilled(prepared, error)
+                    continue
+                prepared = self._plane.fill(prepared, found)
         finally:
             self.reading -= 1
-        return self._plane.fill(prepared, found)
+        return prepared
 
     def close(self) -> None:
         """End the threads, when what they do is done."""

@@ -1,4 +1,4 @@
-"""Features that a request names the entities of: what is to be read of the online store, and the rows until it has been.
+"""Features that a request does not send: what is to be read of the online store or computed, and the rows until it has been.
 
 An embedded store is read where the request is. One on another machine may not answer, so whoever reads a request is given
 rows with `wanted`, and decides where to wait for them.
@@ -15,6 +15,8 @@ import numpy as np
 
 from treadle.core.errors import InvalidInput, StoreUnavailable, TreadleError
 from treadle.serving.requests import Batch
+
+Lacking = tuple[dict[str, str] | None, ...] | None
 
 
 class Found(Protocol):
@@ -64,6 +66,26 @@ class OnlineRead(Protocol):
         ...
 
 
+class Fetches(Protocol):
+    """Reads for the requests of one event loop."""
+
+    async def read(self, wanted: Wanted, /) -> Found:
+        """Return what the store has for a request, or what its policy says instead."""
+        ...
+
+
+class Needed(Protocol):
+    """What rows wait for: a read, or a computation."""
+
+    def read(self) -> Any:
+        """Get it, and wait for it."""
+        ...
+
+    async def arrive(self, fetching: Fetches, /) -> Any:
+        """Get it, while the event loop does other things."""
+        ...
+
+
 class ViewsGone(StoreUnavailable):
     """The views that a version in use reads are not there any more; the store may well answer for others."""
 
@@ -97,6 +119,10 @@ class Wanted(msgspec.Struct, frozen=True):
         except TreadleError as error:
             raise self._gone(error) from error
 
+    async def arrive(self, fetching: Fetches) -> Found:
+        """Ask the store in a thread, while the event loop does other things; see `read`."""
+        return await fetching.read(self)
+
     def without(self, error: StoreUnavailable) -> Found:
         """Return what is answered instead of a read that nobody waits for any more.
 
@@ -116,29 +142,41 @@ class Wanted(msgspec.Struct, frozen=True):
 
 
 class Open(Batch, kw_only=True):
-    """Rows of which features are still to be read; `fill` makes them rows as any."""
+    """Rows of which features are still to be read or computed; `fill` makes them rows as any, or asks for the next thing."""
 
-    #: What is to be read.
-    wanted: Wanted
-    #: Makes the rows of what was read.
-    then: Callable[[Found], Batch]
+    #: What is to be had.
+    wanted: Needed
+    #: Makes the rows of what came.
+    then: Callable[[Any], Batch]
 
     @classmethod
-    def of(cls, wanted: Wanted, then: Callable[[Found], Batch]) -> Open:
-        """Return rows for which a read is wanted, and `then` makes them of what it found."""
-        return cls(wanted.rows, {}, _nothing_yet, is_open=True, wanted=wanted, then=then)
+    def of(cls, rows: int, wanted: Needed, then: Callable[[Any], Batch]) -> Open:
+        """Return so many rows for which something is wanted, and `then` makes them of what came."""
+        return cls(rows, {}, _nothing_yet, is_open=True, wanted=wanted, then=then)
 
-    def fill(self, found: Found) -> None:
-        """Take what was read.
+    def fill(self, found: Any) -> None:
+        """Take what came.
 
         Raises:
             InvalidInput: a feature is missing that the model cannot do without.
             StoreUnavailable: the same, and the store does not answer.
+            FeatureFailed: a feature could not be computed.
         """
         made = self.then(found)
+        self.lacking, self.as_of = _told(self.lacking, made.lacking), made.as_of or self.as_of
+        if isinstance(made, Open):
+            self.wanted, self.then = made.wanted, made.then
+            return
         self.is_open = False
-        self.rows, self.values, self.lacking, self.as_of = made.rows, made.values, made.lacking, made.as_of
+        self.rows, self.values = made.rows, made.values
         self.encode = lambda _: made.columns
+
+
+def _told(before: Lacking, now: Lacking) -> Lacking:
+    """Return what lacks in each row after the second of two steps."""
+    if before is None or now is None:
+        return before or now
+    return tuple({**(one or {}), **(other or {})} or None for one, other in zip(before, now, strict=True))
 
 
 def _nothing_yet(_: object) -> dict[str, np.ndarray]:
@@ -152,6 +190,6 @@ def whole(batch: Batch) -> Batch:
     Raises:
         InvalidInput, StoreUnavailable: as for `Wanted.read` and `Open.fill`.
     """
-    if isinstance(batch, Open) and batch.is_open:
+    while isinstance(batch, Open) and batch.is_open:
         batch.fill(batch.wanted.read())
     return batch

@@ -83,7 +83,7 @@ def of_file(path: Path, *, spool: Path) -> Input:
     kind, stat = path.suffix.lower(), path.stat()
     identity = {"file": path.name, "size": stat.st_size, "changed": stat.st_mtime_ns}
     try:
-        place = path if kind == ".parquet" else _spooled(_READERS[kind](path), spool)
+        place = path if kind == ".parquet" else spooled(_READERS[kind](path), spool)
         return described_as(place.absolute(), shown=str(path), identity=identity, textual=kind in _TEXT)
     except pl.exceptions.PolarsError as error:
         msg = f"{path} cannot be read: {str(error).splitlines()[0]}"
@@ -97,7 +97,7 @@ def of_frames(frames: Iterable[pl.DataFrame], *, spool: Path, shown: str) -> lis
     """Return frames that come one by one as inputs, each in a file of its own in `spool`."""
     found = []
     for number, frame in enumerate(frames):
-        place = _spooled(frame.lazy(), spool.with_name(f"{spool.stem}-{number:05d}.parquet"))
+        place = spooled(frame.lazy(), spool.with_name(f"{spool.stem}-{number:05d}.parquet"))
         found.append(described_as(place.absolute(), shown=shown, identity={"frame": number}))
     return found
 
@@ -138,8 +138,8 @@ def fits(field: Field, kind: pl.DataType) -> bool:
     return kind == pl.Null or _STORED[field.kind](kind)
 
 
-def _spooled(rows: pl.LazyFrame, place: Path) -> Path:
-    """Write rows to a Parquet file a piece at a time, whole or not at all."""
+def spooled(rows: pl.LazyFrame, place: Path) -> Path:
+    """Write rows to a Parquet file a piece at a time, whole or not at all; return the file."""
     part = place.with_name(part_name())
     try:
         rows.sink_parquet(part, compression="lz4", row_group_size=65_536)

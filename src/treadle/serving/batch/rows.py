@@ -26,7 +26,7 @@ class Sifted:
 
     def __init__(self, rows: pl.DataFrame, signature: Signature, *, textual: bool) -> None:
         """Look at every value once."""
-        typed = {field.name: _typed(field, rows[field.name], textual=textual) for field in signature.inputs}
+        typed = {field.name: typed_as(field, rows[field.name], textual=textual) for field in signature.inputs}
         wrong = {f.name: _wrong(f, rows[f.name], typed[f.name]) for f in signature.inputs}
         bad = [mask for mask in wrong.values() if mask is not None]
         self._signature, self._rows, self._wrong = signature, rows, wrong
@@ -64,7 +64,7 @@ def _expected(field: Field) -> str:
     return f"{described(field)}, finite and at most 3.4e38" if field.kind == "float" else described(field)
 
 
-def _typed(field: Field, values: pl.Series, *, textual: bool) -> pl.Series:
+def typed_as(field: Field, values: pl.Series, *, textual: bool) -> pl.Series:
     """Return a column in the type of its kind; a value that cannot be one is null."""
     if values.dtype == pl.Null:
         return values.cast(_dtype(field))
