@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, cast
 from treadle.app import lineage, mirrors
 from treadle.app.scored import Scored
 from treadle.core.clock import parse_span
+from treadle.core.errors import Conflict
 from treadle.core.paging import USUAL, Paged
+from treadle.core.records import Run
 from treadle.loop.audit import audit, audit_page
 from treadle.loop.changes import Entry
 from treadle.loop.choosing import GridReplay, replay_grid
@@ -67,6 +69,30 @@ class Turned(Scored):
             InvalidInput: there is no reason, or too long a one.
         """
         return self.requests.ask(model, actor=actor, reason=reason)
+
+    def cancel(self, run: str, *, reason: str, actor: str = "a person") -> Run:
+        """End a run under way: whoever trains it stops within seconds, wherever that is, and nothing becomes of it.
+
+        Raises:
+            NotFound: there is no such run.
+            Conflict: it has ended already.
+            InvalidInput: there is no reason.
+        """
+        return self.runs.cancel(run, actor=actor, reason=reason)
+
+    def retry(self, run: str, *, reason: str, actor: str = "a person") -> Request:
+        """Ask for the training of a run that failed or was turned down once more, on what is there by then; see `request`.
+
+        Raises:
+            NotFound: there is no such run, or the project no longer declares its model.
+            Conflict: it runs, or has made a version that passed.
+            InvalidInput: there is no reason, or too long a one.
+        """
+        found = self.runs.get(run)
+        if found.status in {"running", "succeeded"}:
+            msg = f"Run {run} is {found.status}: there is nothing to try again. Ask for another one: treadle request {found.model}"
+            raise Conflict(msg)
+        return self.request(found.model, reason=f"{reason} (again, as {run} was {found.status})", actor=actor)
 
     def why(self, model: str, *, at: datetime | None = None) -> Why:
         """Say why a model was due, or not, at a moment (by default now)."""

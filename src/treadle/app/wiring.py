@@ -29,6 +29,7 @@ from treadle.loop.promises import Promises
 from treadle.loop.requests import Requests
 from treadle.loop.rolling import Rolling
 from treadle.loop.rooms import Rooms
+from treadle.loop.steps import Steps
 from treadle.monitoring.alerts import Alerts
 from treadle.monitoring.drifts import Drifts
 from treadle.monitoring.routes import Routes, routes
@@ -201,6 +202,11 @@ class Wiring(Stores):
     def drifts(self) -> Drifts:
         """Room 8: comparisons with the references of versions."""
         return Drifts(self.tables, self.clock)
+
+    @cached_property
+    def steps(self) -> Steps:
+        """The corridor: what the steps of runs have left."""
+        return Steps(self.ledger, self.objects, self.clock)
 
     @cached_property
     def decisions(self) -> Decisions:

@@ -38,6 +38,7 @@ def job(workspace: Workspace, model: Model, run: Run, place: Resources, worker: 
     return Job(
         command=[sys.executable, "-m", "treadle.app.worker", str(workspace.root), run.id, *tail],
         call=call,
+        run=run.id,
         cwd=workspace.root,
         environment=as_environment(workspace.overrides),
         resources=place,

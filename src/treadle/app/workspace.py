@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from treadle.app.card.record import Card
     from treadle.app.checks import Check
     from treadle.app.status import Status
+    from treadle.app.traced import Trace
     from treadle.app.trials.search import Search
     from treadle.evaluation.contributions import Contributions
     from treadle.evaluation.lookups import By
@@ -261,6 +262,18 @@ class Workspace(Turned):
         """
         plan = sharing.plan_of(plan)
         return sharing.revise(self, endpoint, plan, reason=reason, actor=actor, expected=expected)
+
+    def trace(self, prediction: str, *, endpoint: str = "") -> Trace:
+        """Follow a prediction's id back to revision, version, run, code, environment, data version, window and rows.
+
+        `endpoint` is who answered; empty: it is looked for in the log of each.
+
+        Raises:
+            NotFound: no log has it.
+        """
+        from treadle.app.traced import trace
+
+        return trace(self, prediction, endpoint=endpoint)
 
     def search(self, run: str) -> Search:
         """Return what a run's search came to: its trials, the best of them, which parameters mattered, and a page.

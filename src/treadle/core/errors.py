@@ -146,6 +146,10 @@ class RunFailed(TreadleError):
         self.run = ""
 
 
+class RunCancelled(RunFailed):
+    """Somebody cancelled a run while it was under way. Its record says who, and why."""
+
+
 class RunTimeout(RunFailed):
     """A training function ran longer than its time limit."""
 

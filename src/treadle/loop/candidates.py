@@ -8,6 +8,7 @@ from treadle.core.clock import parse_span
 from treadle.core.errors import RunCrashed, RunPreempted
 from treadle.core.records import Run
 from treadle.loop import fitting
+from treadle.loop.cancelling import cancellable
 from treadle.loop.models import Model
 from treadle.loop.rooms import Rooms
 from treadle.loop.searching import Searching
@@ -27,16 +28,18 @@ def candidate(model: Model, run: Run, rooms: Rooms, *, jobs: Jobs) -> tuple[Run,
     """Train a run's candidate; return it with the run, which may have come to a later attempt.
 
     Raises:
+        RunCancelled: somebody cancelled it.
         RunFailed: the training function failed, took too long, or its process died too often.
         StoreUnavailable: a store does not answer; the run can go on when it is back.
         LeaseLost: somebody else goes on with the run.
     """
-    if model.search is not None:
-        searching = Searching(
-            model, run, rooms, jobs=lambda worker, place: jobs(model, run, place, worker=worker)
-        )
-        return run, searching.best()
-    return _trained(model, run, rooms, jobs)
+    with cancellable(run, rooms):
+        if model.search is not None:
+            searching = Searching(
+                model, run, rooms, jobs=lambda worker, place: jobs(model, run, place, worker=worker)
+            )
+            return run, searching.best()
+        return _trained(model, run, rooms, jobs)
 
 
 def _trained(model: Model, run: Run, rooms: Rooms, jobs: Jobs) -> tuple[Run, fitting.Fitted]:

@@ -12,6 +12,7 @@ from treadle.core.errors import RunCrashed, RunFailed, RunPreempted
 from treadle.core.records import Run
 from treadle.evaluation.own import measure_of
 from treadle.loop import fitting
+from treadle.loop.cancelling import is_cancelled
 from treadle.loop.models import Model
 from treadle.loop.rooms import Rooms
 from treadle.loop.trying import metric_of
@@ -89,7 +90,7 @@ class Searching:
     def _keep_working(self, name: str) -> None:
         """Let one worker work, and start it again as often as it dies with a trial in hand."""
         idle = 0
-        while not self._stopped:
+        while not self._stopped and not is_cancelled(self._run, self._rooms):
             try:
                 self._work_once(name)
             except RunPreempted as error:

@@ -11,7 +11,7 @@ import msgspec
 from sqlalchemy import Connection, func, select
 
 from treadle.core.clock import Clock, monotonic
-from treadle.core.errors import Busy, Conflict, InvalidInput, PackageRefused, not_found
+from treadle.core.errors import Busy, Conflict, InvalidInput, NotFound, PackageRefused, not_found
 from treadle.core.records import Revision, ServerState, Variant, from_json, to_json
 from treadle.core.traffic import Split, Traffic
 from treadle.serving import bandit, mixture
@@ -67,6 +67,21 @@ class Endpoints:
         with self._ledger.read() as connection:
             found = [from_json(body, Revision) for body in connection.scalars(query)]
         return {revision.endpoint: revision for revision in found}
+
+    def revision(self, name: str, number: int) -> Revision:
+        """Return one revision of an endpoint.
+
+        Raises:
+            NotFound: there is no such endpoint, or no such revision of it.
+        """
+        chosen = (tables.revisions.c.endpoint == name) & (tables.revisions.c.revision == number)
+        with self._ledger.read() as connection:
+            body = connection.execute(select(tables.revisions.c.body).where(chosen)).scalar()
+        if body is None:
+            newest = self.get(name).revision
+            msg = f"Endpoint {name} has no revision {number}. Its newest is {newest}."
+            raise NotFound(msg)
+        return from_json(body, Revision)
 
     def revisions(self, name: str) -> list[Revision]:
         """Return all revisions of an endpoint, the oldest first.

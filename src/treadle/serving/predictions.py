@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -33,6 +35,24 @@ class Predictions:
         A request that was sent twice with the same id is there once.
         """
         return self._all(endpoint).filter(~pl.col("shadow"))
+
+    def find(self, prediction: str, endpoints: Iterable[str]) -> dict[str, Any] | None:
+        """Return the row of one prediction, looked for in the logs of some endpoints; None: none has it.
+
+        Ids sort by the moment at which they were made, so that of a log only the files are read that may have it.
+        """
+        for endpoint in endpoints:
+            name = f"predictions/{endpoint}"
+            local = unshipped(self._root, name)
+            frames = [] if local is None else [local.lazy()]
+            with suppress(NotFound):
+                frames.insert(0, self._tables.scan(name))
+            for frame in frames:
+                with self._tables.reading(name):
+                    found = frame.filter(pl.col("prediction_id") == prediction).head(1).collect()
+                if found.height:
+                    return {**dict.fromkeys(PREDICTIONS), **BEFORE, **found.row(0, named=True)}
+        return None
 
     def shadows(self, endpoint: str) -> pl.LazyFrame:
         """Return what shadows would have answered; `request_id` and `row` are those of the answer."""

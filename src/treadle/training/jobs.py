@@ -18,6 +18,8 @@ class Job:
     command: Sequence[str]
     #: The same work in this process.
     call: Callable[[], object]
+    #: The id of the run that it is a part of; empty: of none.
+    run: str = ""
     #: Folder in which the command starts; None: this process's.
     cwd: Path | None = None
     #: Environment variables on top of this process's.
@@ -41,8 +43,8 @@ class Engine(Protocol):
         """Let go of what the engine holds, as a connection to a cluster."""
         ...
 
-    def stop(self) -> None:
-        """Tell all jobs that run now to end (SIGTERM); those that save checkpoints save their state first."""
+    def stop(self, run: str = "") -> None:
+        """Tell all jobs that run now to end, or those of one run (SIGTERM); those that save checkpoints save their state first."""
         ...
 
     def run(self, job: Job, *, log: Path, timeout: float | None) -> None:

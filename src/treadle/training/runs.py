@@ -156,6 +156,24 @@ class Runs:
         ended = self.finish(run, status="failed", error=error, traceback=traceback, given_up=given_up)
         return self.seal(ended)
 
+    def cancel(self, run: str, *, actor: str, reason: str) -> Run:
+        """End a run under way as failed, and note who wanted that: whoever trains it sees it, stops and seals it.
+
+        Raises:
+            NotFound: there is none with that id.
+            Conflict: it has ended already.
+            InvalidInput: there is no reason.
+        """
+        why = " ".join(reason.split())
+        if not why:
+            msg = "Whoever cancels a run says why: the reason is empty."
+            raise InvalidInput(msg, field="reason")
+        found = self.get(run)
+        if found.status != "running":
+            msg = f"Run {run} has ended as {found.status} already: there is nothing to cancel."
+            raise Conflict(msg)
+        return self.finish(found, status="failed", error=f"Cancelled by {actor}: {why}", given_up=True)
+
     def seal(self, run: Run) -> Run:
         """Turn the log and the metrics of an ended run into objects, and delete its checkpoints and its folder.
 

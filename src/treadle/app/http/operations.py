@@ -24,6 +24,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
 _TABLE: dict[str, Role] = {
     "promote": "operator",
     "request": "operator",
+    "cancel": "operator",
+    "retry": "operator",
 }
 
 

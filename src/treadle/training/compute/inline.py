@@ -31,7 +31,7 @@ class Engine:
     def close(self) -> None:
         """Do nothing: each job ends with the call that runs it."""
 
-    def stop(self) -> None:
+    def stop(self, run: str = "") -> None:
         """Do nothing: what interrupts this process interrupts its job."""
 
     def run(self, job: Job, *, log: Path, timeout: float | None) -> None:

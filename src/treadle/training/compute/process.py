@@ -49,15 +49,16 @@ class Engine:
     def __init__(self, address: str = "") -> None:
         """Take no address: the processes are on this machine."""
         refuse(address)
-        self._running: set[subprocess.Popen[bytes]] = set()
+        self._running: dict[subprocess.Popen[bytes], str] = {}
 
     def close(self) -> None:
         """Do nothing: each job ends with the call that runs it."""
 
-    def stop(self) -> None:
-        """Tell all jobs that run now to end; see the protocol."""
-        for process in tuple(self._running):
-            _signal_group(process, signal.SIGTERM)
+    def stop(self, run: str = "") -> None:
+        """Tell all jobs that run now to end, or those of one run; see the protocol."""
+        for process, of in tuple(self._running.items()):
+            if run in {"", of}:
+                _signal_group(process, signal.SIGTERM)
 
     def run(self, job: Job, *, log: Path, timeout: float | None) -> None:
         """Run a job's command to its end; stdout and stderr are appended to the file `log`.
@@ -74,7 +75,7 @@ class Engine:
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as output:
             process = started(job, output)
-        self._running.add(process)
+        self._running[process] = job.run
         try:
             ended = _wait(process, timeout)
             if not ended:
@@ -85,7 +86,7 @@ class Engine:
             _wait(process, GRACE_OF_NOTICE)
             raise
         finally:
-            self._running.discard(process)
+            self._running.pop(process, None)
             # The group's number stays taken until its leader is waited for, so nobody else can be hit.
             _signal_group(process, signal.SIGKILL)
             status = process.wait()

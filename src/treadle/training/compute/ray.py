@@ -45,6 +45,8 @@ class Engine:
         self._address = address
         self._lock = threading.Lock()
         self._gateway: _Gateway | None = None
+        #: The run of each job that runs now.
+        self._runs: dict[str, str] = {}
 
     def close(self) -> None:
         """Leave the cluster; the Ray of this machine ends."""
@@ -52,11 +54,12 @@ class Engine:
             self._gateway.close()
             self._gateway = None
 
-    def stop(self) -> None:
-        """Tell all jobs that run now to end; see the protocol."""
+    def stop(self, run: str = "") -> None:
+        """Tell all jobs that run now to end, or those of one run; see the protocol."""
         if self._gateway is not None:
             for job in tuple(self._gateway.waiting):
-                self._gateway.send(Request(id=job))
+                if run in {"", self._runs.get(job)}:
+                    self._gateway.send(Request(id=job))
 
     def run(self, job: Job, *, log: Path, timeout: float | None) -> None:
         """Run a job's command to its end on some node; stdout and stderr are appended to the file `log`.
@@ -70,6 +73,7 @@ class Engine:
         log.parent.mkdir(parents=True, exist_ok=True)
         gateway = self._connected()
         name = new_id("job")
+        self._runs[name] = job.run
         told = gateway.begin(Request(id=name, order=_order(job), needs=_needs(job)))
         end = None if timeout is None else monotonic() + timeout
         try:
@@ -83,6 +87,7 @@ class Engine:
             raise
         finally:
             gateway.waiting.pop(name, None)
+            self._runs.pop(name, None)
         _finish(last, log)
 
     def _connected(self) -> _Gateway:

@@ -179,6 +179,35 @@ def log(run: str, project: Path | None) -> None:
         click.echo(workspace.runs.log(run), nl=False)
 
 
+@command.command("cancel")
+@click.argument("run")
+@options.decision
+@options.project
+def cancel(run: str, reason: str, by: str | None, project: Path | None) -> None:
+    """End a RUN under way: whoever trains it stops within seconds, and nothing becomes of it.
+
+    Example: treadle runs cancel run_01k --reason "the wrong rows"
+    """
+    with options.workspace(project) as workspace:
+        found = workspace.cancel(run, reason=reason, actor=by or options.user())
+    click.echo(f"{found.id} of {found.model} is cancelled.")
+
+
+@command.command("retry")
+@click.argument("run")
+@options.decision
+@options.project
+def retry(run: str, reason: str, by: str | None, project: Path | None) -> None:
+    """Ask for the training of a RUN that failed or was turned down once more; the next look of a watcher makes it.
+
+    Example: treadle runs retry run_01k --reason "the disk was full"
+    """
+    with options.workspace(project) as workspace:
+        found = workspace.retry(run, reason=reason, actor=by or options.user())
+    click.echo(f"{found.model} is to be trained again: {output.plain(found.reason)}")
+    click.echo(f"treadle watch makes it at its next look, or: treadle run {found.model} --if-due")
+
+
 @command.command("rerun")
 @click.argument("run")
 @options.project
