@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from treadle.loop.mirroring import Mirrored
     from treadle.registry.mirror import Fetched
     from treadle.serving.predictor import Predictor
+    from treadle.store.backups import Backup
 
 
 def open_workspace(
@@ -351,6 +352,41 @@ class Workspace(Turned):
             MirrorUnavailable: the server does not answer.
         """
         return mirrors.fetch(self, reference, to=to, allow_code=allow_code)
+
+    def backup(self, to: str, *, keep: int | None = None) -> Backup:
+        """Write a backup of the whole state to a folder or bucket, while it is in use; of those there perhaps only some stay.
+
+        All that was acknowledged before it began is in it: what servers on other machines have logged, from the moment at which they
+        shipped it. What an earlier backup at the place holds is not stored again. Your own files are not in it: they are in version control.
+
+        Raises:
+            InvalidInput: `keep` is below 1, or the place has backups of another project.
+            Busy: another backup is being made.
+            StoreUnavailable: a store does not answer, or is full.
+        """
+        from treadle.app.backups import backup
+
+        return backup(self, to, keep=keep, progress=self._progress)
+
+    def backups(self, place: str) -> list[Backup]:
+        """Return the backups at a place, the oldest first."""
+        from treadle.store.backups import Backups
+
+        return Backups.open(place, root=self.root, options=settings.aws_options()).all()
+
+    def restore(self, source: str, *, backup: str = "") -> Backup:
+        """Put the state of a backup (by default the newest at a place) into this project's stores, which are empty.
+
+        They may be of another kind than those that it came from: so a project moves to PostgreSQL or a bucket. See `app.restoring`.
+
+        Raises:
+            NotFound: there is no such backup.
+            Conflict: the stores are not empty.
+            DigestMismatch: the backup is damaged; nothing of it counts.
+        """
+        from treadle.app.restoring import restore
+
+        return restore(self, source, backup=backup, progress=self._progress)
 
     def status(self) -> Status:
         """Say what is fresh, what is stale, and why."""
