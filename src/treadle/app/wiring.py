@@ -30,6 +30,7 @@ from treadle.loop.requests import Requests
 from treadle.loop.rolling import Rolling
 from treadle.loop.rooms import Rooms
 from treadle.loop.steps import Steps
+from treadle.loop.team import Team
 from treadle.monitoring.alerts import Alerts
 from treadle.monitoring.drifts import Drifts
 from treadle.monitoring.routes import Routes, routes
@@ -232,6 +233,11 @@ class Wiring(Stores):
             reported=self.outcomes.scan,
             clock=self.clock,
         )
+
+    @cached_property
+    def team(self) -> Team:
+        """The corridor: who may use this workspace."""
+        return Team(self.ledger, SystemClock())
 
     @cached_property
     def concerns(self) -> Concerns:

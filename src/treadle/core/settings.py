@@ -18,13 +18,14 @@ import msgspec
 from treadle.core.errors import NotFound, SettingsError, closest
 from treadle.core.section import Section as Section
 from treadle.core.serving import ServingSettings as ServingSettings
+from treadle.core.team import UiSettings as UiSettings
 from treadle.core.telling import AlertsSettings as AlertsSettings
 from treadle.core.telling import WatchSettings as WatchSettings
 
 FILE_NAME, _PREFIX = "treadle.toml", "TREADLE_"
 #: Characters of the longest file of settings, dots in its longest line, and characters of a value that a message repeats.
 _LONGEST, _MOST_DOTS, _LONGEST_SHOWN = 64 * 1024, 100, 200
-_PLAIN, _SECRET = (str, int, float, bool), ("token", "secret", "redact_key", "channels")
+_PLAIN, _SECRET = (str, int, float, bool), ("token", "secret", "redact_key", "channels", "oidc_secret")
 
 
 class ProjectSettings(Section, frozen=True, kw_only=True):
@@ -154,6 +155,7 @@ class Settings(Section, frozen=True, kw_only=True):
     serving: ServingSettings = ServingSettings()
     alerts: AlertsSettings = AlertsSettings()
     watch: WatchSettings = WatchSettings()
+    ui: UiSettings = UiSettings()
     clock: ClockSettings = ClockSettings()
 
 

@@ -1,7 +1,7 @@
 """Every change that somebody or something made, with who and why: read from what the ledger keeps of each, oldest last.
 
 Nothing is written for it: moves of aliases, revisions, rollouts, approvals, requests, runs, names and corrections of dataset
-versions, acknowledged alerts and silences keep their actor and reason themselves, in the transaction that made the change.
+versions, acknowledged alerts and silences, users and their tokens keep their actor and reason themselves, in the transaction that made the change.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Column, ColumnElement, Connection, String, Table, cast, select
 
 from treadle.core.alert import Alert, Silence
+from treadle.core.people import Event
 from treadle.core.records import Alias, DatasetVersion, Record, Revision, Run, from_json
 from treadle.core.rollout import RolloutState
 from treadle.data.tags import Tag
@@ -289,6 +290,13 @@ def _silences(connection: Connection, wanted: Wanted) -> Iterator[Entry]:
         )
 
 
+def _team(connection: Connection, wanted: Wanted) -> Iterator[Entry]:
+    for one in _newest(connection, t.team_events, Event, t.team_events.c.at, wanted):
+        yield Entry(
+            at=one.at, kind="team", subject=one.subject, what=one.what, actor=one.actor, reason=one.reason
+        )
+
+
 _APPROVED = t.approvals.c.model + "/" + cast(t.approvals.c.version, String)
 #: Kind of change → what reads its changes, the newest first.
 STREAMS: tuple[tuple[str, Stream], ...] = (
@@ -304,4 +312,5 @@ STREAMS: tuple[tuple[str, Stream], ...] = (
     ("run", _ended),
     ("silence", _silences),
     ("tag", _tags),
+    ("team", _team),
 )

@@ -79,6 +79,10 @@ class AccessLog:
         if answer is not None:
             line.id, line.revision, line.rows = answer.id, answer.revision, answer.batch.rows
             line.version, line.variant = answer.variant.version, answer.variant.name
+        self.take(line)
+
+    def take(self, line: msgspec.Struct) -> None:
+        """Take a line down, whatever it says; what would command a terminal is escaped."""
         written = msgspec.json.encode(line)
         if not written.isascii() or b"\x7f" in written:
             written = written.decode().translate(_ESCAPED).encode()

@@ -52,13 +52,15 @@ def check_free(settings: ServingSettings) -> None:
     _bound(settings.host, settings.grpc_port, "serving.grpc_port").close()
 
 
-def listen(settings: ServingSettings) -> socket.socket:
+def listen(settings: ServingSettings, *, setting: str = "serving.port") -> socket.socket:
     """Return a socket that listens; what it accepts is closed once the other side has taken nothing for a while.
+
+    `setting` is the one that says where.
 
     Raises:
         InvalidInput: as for `check_free`.
     """
-    return _listening(_bound(settings.host, settings.port, "serving.port"), settings)
+    return _listening(_bound(settings.host, settings.port, setting), settings)
 
 
 def listen_for_grpc(settings: ServingSettings) -> socket.socket:

@@ -10,46 +10,111 @@ from urllib.parse import parse_qsl
 import msgspec
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from treadle.app.http import operations
+from treadle.app.http import operations, signing
+from treadle.app.http.back import local
+from treadle.app.http.door.asgi import BROWSER, USER
+from treadle.app.http.door.bodies import Bodies
+from treadle.app.http.door.failures import Failures
+from treadle.app.http.door.forgery import Browser, Forgery, token_of
+from treadle.app.http.door.guard import Door, Guard
+from treadle.app.http.door.log import Log
+from treadle.app.http.door.origin import Origin, Proxies
+from treadle.app.http.door.pace import Attempts, Pace
+from treadle.app.http.door.places import Places
+from treadle.app.http.door.policy import Policy
+from treadle.app.http.notices import Notices
 from treadle.app.ui.answering import answer
 from treadle.app.ui.page import Page, Seen, pages
 from treadle.app.ui.routes import routes
 from treadle.app.workspace import Workspace
-from treadle.core.people import SOMEBODY, User
+from treadle.core.clock import SystemClock
+from treadle.core.errors import Forbidden, InvalidInput, TreadleError
+from treadle.core.settings import UiSettings
+from treadle.loop.team import Team
+from treadle.serving.access_log import AccessLog
+
+#: Below this, bytes are sent and fetched by their digest.
+BYTES = "/api/v1/bytes/"
 
 
-def application(source: Callable[[], Workspace]) -> Starlette:
-    """Return the application over whatever workspace `source` gives."""
-    shown = [Route(page.path, partial(_page, source, page)) for page in pages()]
+def application(
+    source: Callable[[], Workspace], settings: UiSettings | None = None, *, log: AccessLog | None = None
+) -> Starlette:
+    """Return the application over whatever workspace `source` gives.
+
+    Raises:
+        SettingsError: names or proxies in the settings cannot be meant.
+    """
+    found = settings or UiSettings()
+
+    def team() -> Team:
+        return source().team
+
+    door, notices = Door(found, team, Attempts()), Notices()
     return Starlette(
         routes=[
             *routes(source),
-            *shown,
-            Route("/do/{operation}", partial(_form, source), methods=["POST"]),
+            *(Route(page.path, partial(_page, source, notices, page), methods=["GET"]) for page in pages()),
+            *signing.routes(door),
+            Route("/livez", _alive, methods=["GET"]),
+            Route("/readyz", _alive, methods=["GET"]),
+            Route("/do/{operation}", partial(_form, source, notices), methods=["POST"]),
             Route("/api/v1/{operation}", partial(_api, source), methods=["POST"]),
-        ]
+        ],
+        middleware=_door(found, door, log),
     )
 
 
-def _user(_request: Request) -> User:
-    return User(name=SOMEBODY, role="admin")
+def _door(found: UiSettings, door: Door, log: AccessLog | None) -> list[Middleware]:
+    """Return the checks in the order in which a request passes them."""
+    proxies = Proxies(found.proxies)
+    return [
+        Middleware(Log, log=log, clock=SystemClock()),
+        Middleware(Policy),
+        Middleware(Origin, proxies=proxies),
+        Middleware(Pace, rate=found.rate),
+        Middleware(Places, hosts=found.hosts),
+        Middleware(
+            Bodies,
+            most=found.max_body,
+            most_sent=found.max_upload,
+            sent_below=BYTES,
+            pause=found.body_timeout,
+        ),
+        Middleware(Browser, port=found.port, session=door.cookie),
+        Middleware(Guard, door=door, page=signing.SignInPage(door)),
+        Middleware(Forgery),
+        Middleware(Failures),
+    ]
 
 
-async def _page(source: Callable[[], Workspace], page: Page, request: Request) -> Response:
+async def _alive(_: Request) -> Response:
+    return PlainTextResponse("ok")
+
+
+async def _page(source: Callable[[], Workspace], notices: Notices, page: Page, request: Request) -> Response:
     def made() -> Response:
-        workspace = source()
+        workspace, user = source(), request.scope[USER]
+        if not user.may(page.role):
+            msg = f"{user.name} is {user.role} here. Expected {page.role} to see this page."
+            raise Forbidden(msg)
+        query, (notice, went_well) = request.query_params, notices.take(request.scope[BROWSER])
         seen = Seen(
             workspace=workspace,
             path=request.path_params,
-            query={name: request.query_params.getlist(name)[0] for name in request.query_params},
-            all={name: tuple(request.query_params.getlist(name)) for name in request.query_params},
-            user=_user(request),
+            query={name: query.getlist(name)[0] for name in query},
+            all={name: tuple(query.getlist(name)) for name in query},
+            user=user,
             now=workspace.clock.now(),
-            address=str(request.url.path) + (f"?{request.url.query}" if request.url.query else ""),
+            csrf=token_of(request.scope),
+            notice=notice,
+            went_well=went_well,
+            address=request.url.path + (f"?{request.url.query}" if request.url.query else ""),
         )
         found = answer(page, seen)
         headers = {"Content-Disposition": f'attachment; filename="{found.file}"'} if found.file else {}
@@ -58,19 +123,30 @@ async def _page(source: Callable[[], Workspace], page: Page, request: Request) -
     return await run_in_threadpool(made)
 
 
-async def _form(source: Callable[[], Workspace], request: Request) -> Response:
+async def _form(source: Callable[[], Workspace], notices: Notices, request: Request) -> Response:
     text = (await request.body()).decode("utf-8", "replace")
     given: dict[str, Any] = dict(parse_qsl(text, keep_blank_values=True, max_num_fields=100))
-    back = given.pop("back", "/")
-    await run_in_threadpool(_perform, source, request, given)
-    return RedirectResponse(back if back.startswith("/") and not back.startswith("//") else "/", 303)
+    back = local(given.pop("back", "/"))
+    given.pop("csrf", None)
+    try:
+        done = await run_in_threadpool(_perform, source, request, given)
+    except TreadleError as error:
+        notices.leave(request.scope[BROWSER], str(error), went_well=False)
+    else:
+        text = f"It is shown this once: {done}" if isinstance(done, str) else "Done."
+        notices.leave(request.scope[BROWSER], text, went_well=True)
+    return RedirectResponse(back, 303)
 
 
 async def _api(source: Callable[[], Workspace], request: Request) -> Response:
-    given = msgspec.json.decode(await request.body() or b"{}", type=dict[str, Any])
+    try:
+        given = msgspec.json.decode(await request.body() or b"{}", type=dict[str, Any])
+    except (msgspec.MsgspecError, RecursionError) as error:
+        msg = f"The body is not a JSON object: {error}. Expected the arguments by name."
+        raise InvalidInput(msg) from error
     done = await run_in_threadpool(_perform, source, request, given)
     return Response(msgspec.json.encode(done), media_type="application/json")
 
 
 def _perform(source: Callable[[], Workspace], request: Request, given: dict[str, Any]) -> Any:
-    return operations.perform(source(), request.path_params["operation"], given, _user(request))
+    return operations.perform(source(), request.path_params["operation"], given, request.scope[USER])

@@ -17,6 +17,10 @@ from treadle.store.ledger.columns import put as put
 from treadle.store.ledger.columns import put_all as put_all
 from treadle.store.ledger.promises import served_counts as served_counts
 from treadle.store.ledger.promises import slo_courses as slo_courses
+from treadle.store.ledger.team import sessions as sessions
+from treadle.store.ledger.team import team_events as team_events
+from treadle.store.ledger.team import user_tokens as user_tokens
+from treadle.store.ledger.team import users as users
 from treadle.store.ledger.telling import deliveries as deliveries
 from treadle.store.ledger.telling import sightings as sightings
 from treadle.store.ledger.telling import silences as silences

@@ -1,4 +1,4 @@
-"""`treadle tokens`: who may ask the prediction server for what."""
+"""`treadle tokens`: who may ask the prediction server for what, and what users show to the team server."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from treadle.app.cli import options, output
 
 if TYPE_CHECKING:
     from treadle.app.workspace import Workspace
+    from treadle.core.people import Pass
     from treadle.serving.tokens import Token, Tokens
 
 
@@ -19,36 +20,44 @@ if TYPE_CHECKING:
 @options.as_json
 @click.pass_context
 def command(context: click.Context, project: Path | None, *, as_json: bool) -> None:
-    """List the tokens, make one or take one away. Servers hear of a change within a second."""
+    """List the tokens, make one or take one away. Servers hear of a change within a second; the team server at once."""
     if context.invoked_subcommand is not None:
         return
     with options.workspace(project) as workspace:
         found, now = _tokens(workspace).all() or (), workspace.clock.now()
+        listed: list[Token | Pass] = [*found, *workspace.team.tokens()]
     if as_json:
-        output.as_json([_told(token) for token in found])
+        output.as_json([*map(_told, found), *listed[len(found) :]])
         return
     rows = [
         (
             token.name,
+            getattr(token, "user", "(server)"),
             ", ".join(token.scopes),
             token.created_at,
             token.expires_at,
             "ended" if token.expires_at and token.expires_at <= now else "",
         )
-        for token in found
+        for token in listed
     ]
-    output.table(["name", "allows", "made", "ends", ""], rows)
+    output.table(["name", "of", "allows", "made", "ends", ""], rows)
 
 
 @command.command("create")
 @click.argument("name")
-@click.option("--scope", "scopes", multiple=True, default=("predict",), show_default=True,
-              help="What it allows: predict, outcome, metrics or admin (everything); several are possible.")  # fmt: skip
+@click.option(
+    "--user",
+    default="",
+    help="Whose it is, to use the workspace at `treadle ui`; without it, it is for the prediction server.",
+)
+@click.option("--scope", "scopes", multiple=True,
+              help="What it allows; several are possible. Of the prediction server: predict (by default), outcome, metrics or admin "
+              "(everything). Of a user: a role, or operations as alerts.*; without it, all that the user may.")  # fmt: skip
 @click.option("--ends", "after", help="After which time it ends, as 90d; without it never.")
 @options.project
 @options.as_json
 def create(
-    name: str, scopes: tuple[str, ...], after: str | None, project: Path | None, *, as_json: bool
+    name: str, user: str, scopes: tuple[str, ...], after: str | None, project: Path | None, *, as_json: bool
 ) -> None:
     """Make a token called NAME and print it: only its digest is kept, so it cannot be shown again."""
     from treadle.core.clock import parse_span
@@ -56,7 +65,13 @@ def create(
     with options.workspace(project) as workspace:
         now = workspace.clock.now()
         ends = now + parse_span(after) if after else None
-        made = _tokens(workspace).create(name, scopes=scopes, at=now, expires_at=ends)
+        if user:
+            made = workspace.team.create_token(
+                name, user, scopes=scopes, ends=after or "", actor=options.user()
+            )
+        else:
+            scopes = scopes or ("predict",)
+            made = _tokens(workspace).create(name, scopes=scopes, at=now, expires_at=ends)
     if as_json:
         output.as_json({"name": name, "token": made, "scopes": scopes, "expires_at": ends})
         return
@@ -66,11 +81,15 @@ def create(
 
 @command.command("revoke")
 @click.argument("name")
+@click.option("--user", default="", help="Whose it is; without it, it is the prediction server's.")
 @options.project
-def revoke(name: str, project: Path | None) -> None:
+def revoke(name: str, user: str, project: Path | None) -> None:
     """Take the token called NAME away."""
     with options.workspace(project) as workspace:
-        _tokens(workspace).revoke(name)
+        if user:
+            workspace.team.revoke_token(name, user, actor=options.user())
+        else:
+            _tokens(workspace).revoke(name)
     click.echo(f"token {name} is revoked")
 
 

@@ -10,11 +10,12 @@ from treadle.app.cli import options, output
 
 
 @click.command("ui")
-@click.option("--port", type=int, default=8500, show_default=True, help="Port to listen on.")
-@click.option("--listen", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", type=int, help="Port to listen on (setting ui.port).")
+@click.option("--listen", help="Address to listen on (setting ui.host).")
 @options.project
-def command(port: int, listen: str, project: Path | None) -> None:
+def command(port: int | None, listen: str | None, project: Path | None) -> None:
     """Show the project in a browser, and let programs use its workspace over HTTP. Ctrl-C ends it."""
     from treadle.app.http.server import serve
 
-    serve(project, host=listen, port=port, overrides={}, say=output.note)
+    given = {"ui.port": port, "ui.host": listen}
+    serve(project, {key: value for key, value in given.items() if value is not None}, say=output.note)
