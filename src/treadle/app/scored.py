@@ -3,18 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 from treadle.app.drifted import Drifted
+from treadle.loop.comparing import Compared, compare
+from treadle.loop.lately import Lately, lately
 
 if TYPE_CHECKING:
+    from treadle.app.workspace import Workspace
     from treadle.core.records import Window
     from treadle.serving.batch.batch import Manifest
 
 
 class Scored(Drifted):
     """The part of a workspace that scores."""
+
+    def compare(self, versions: Sequence[str]) -> Compared:
+        """Compare versions of one model (as `delay/3`, `delay@champion`) with the first of them, on rows that none was trained on.
+
+        All of them answer the test rows of the newest one's run now: metrics, differences row by row with 95 % intervals, slices, plots.
+
+        Raises:
+            NotFound: there is no such version.
+            InvalidInput: they are fewer than two, or of several models.
+        """
+        return compare(versions, cast("Workspace", self).rooms)
+
+    def lately(self, endpoint: str, *, since: datetime | None = None, every: str = "1w") -> Lately:
+        """Say how good an endpoint's answers were since a moment (by default all), beside the baseline on the same rows.
+
+        Raises:
+            NotFound: there is no such endpoint.
+            InvalidInput: there is no such stretch of time as `every`.
+        """
+        return lately(cast("Workspace", self).rooms, endpoint, since=since, every=every)
 
     def batch(
         self,

@@ -19,6 +19,7 @@ from treadle.loop.changes import Entry
 from treadle.loop.choosing import GridReplay, replay_grid
 from treadle.loop.facts import Request
 from treadle.loop.grid import Grid
+from treadle.loop.outlook import Outlook, outlook
 from treadle.loop.pipelines import Pipelines, Turn
 from treadle.loop.replay import Replay, replay
 from treadle.loop.watcher import Look, Watcher
@@ -97,6 +98,16 @@ class Turned(Scored):
     def why(self, model: str, *, at: datetime | None = None) -> Why:
         """Say why a model was due, or not, at a moment (by default now)."""
         return why(self.project.model(model), self.rooms, at=at)
+
+    def outlook(self, model: str) -> Outlook:
+        """Say what a model's policy will do next and when, if everything goes on as it does.
+
+        Raises:
+            NotFound: the project declares no such model.
+        """
+        found = self.project.model(model)
+        facts = self.decisions.facts(found)
+        return outlook(found.policy, facts, found.policy.decide(facts))
 
     def replay(
         self, model: str, *, since: datetime | None = None, until: datetime | None = None, step: str = "1d"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -85,6 +85,13 @@ class Facts(Record, frozen=True, kw_only=True):
     def new_rows(self) -> int:
         """Rows that came since the last run."""
         return self.rows - self.rows_at_last_run
+
+    def reaches(self, wanted: int, *, have: int) -> datetime | None:
+        """Return when a count since the last run will be reached if it goes on growing as it did; None: nobody can say."""
+        passed = self.now - self.last_run if self.last_run else timedelta(0)
+        if have <= 0 or passed <= timedelta(0):
+            return None
+        return self.now + passed * (max(wanted - have, 0) / have)
 
     @property
     def is_anything_new(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -9,12 +10,29 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
+import shown_shop
 import treadle as td
 from treadle.app.ui.page import Seen
 from treadle.app.workspace import Workspace
 from treadle.core.people import Role, User
 
 Look = Callable[..., Seen]
+
+
+@pytest.fixture(scope="session")
+def grown(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with a history."""
+    return shown_shop.make(tmp_path_factory.mktemp("grown"))
+
+
+@pytest.fixture
+def history(grown: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
+    """The workspace of a copy of a project with a history; trainings run in this process."""
+    root = tmp_path / "history"
+    shutil.copytree(grown, root)
+    monkeypatch.setenv("TREADLE_COMPUTE__ENGINE", "inline")
+    with td.open(root) as opened:
+        yield opened
 
 
 @pytest.fixture

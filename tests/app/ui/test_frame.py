@@ -17,6 +17,7 @@ from treadle.app.ui.answering import answer
 from treadle.app.ui.charts.lines import Line, Lines, Point
 from treadle.app.ui.charts.spans import Bar, Span, Spans
 from treadle.app.ui.frame import framed
+from treadle.app.ui.kept import Keeping
 from treadle.app.ui.page import Page, Seen, pages
 from treadle.app.ui.unstyled import unstyled
 from treadle.app.workspace import Workspace
@@ -130,14 +131,14 @@ def test_files_that_pages_load_are_kept_for_ever_under_their_digest(shop: Path) 
 
 
 def test_a_change_in_the_ledger_is_told_once(workspace: Workspace) -> None:
-    looks = 0
+    looks, keeping = 0, Keeping()
 
     async def look_() -> str:
         nonlocal looks
         looks += 1
         if looks == 3:
             workspace.request("buys", reason="it snowed")
-        return live.pulse(workspace)
+        return live.pulse(workspace, keeping)
 
     async def gone() -> bool:
         return looks >= 6

@@ -29,6 +29,7 @@ from treadle.app.http.door.places import Places
 from treadle.app.http.door.policy import Policy
 from treadle.app.http.notices import Notices
 from treadle.app.ui.answering import answer
+from treadle.app.ui.kept import Keeping
 from treadle.app.ui.page import Page, Seen, pages
 from treadle.app.ui.routes import routes
 from treadle.app.workspace import Workspace
@@ -55,11 +56,14 @@ def application(
     def team() -> Team:
         return source().team
 
-    door, notices = Door(found, team, Attempts()), Notices()
+    door, notices, keeping = Door(found, team, Attempts()), Notices(), Keeping()
     return Starlette(
         routes=[
-            *routes(source),
-            *(Route(page.path, partial(_page, source, notices, page), methods=["GET"]) for page in pages()),
+            *routes(source, keeping),
+            *(
+                Route(page.path, partial(_page, source, (notices, keeping), page), methods=["GET"])
+                for page in pages()
+            ),
             *signing.routes(door),
             Route("/livez", _alive, methods=["GET"]),
             Route("/readyz", _alive, methods=["GET"]),
@@ -97,7 +101,11 @@ async def _alive(_: Request) -> Response:
     return PlainTextResponse("ok")
 
 
-async def _page(source: Callable[[], Workspace], notices: Notices, page: Page, request: Request) -> Response:
+async def _page(
+    source: Callable[[], Workspace], told: tuple[Notices, Keeping], page: Page, request: Request
+) -> Response:
+    notices, keeping = told
+
     def made() -> Response:
         workspace, user = source(), request.scope[USER]
         if not user.may(page.role):
@@ -111,6 +119,7 @@ async def _page(source: Callable[[], Workspace], notices: Notices, page: Page, r
             all={name: tuple(query.getlist(name)) for name in query},
             user=user,
             now=workspace.clock.now(),
+            kept=keeping.of(workspace),
             csrf=token_of(request.scope),
             notice=notice,
             went_well=went_well,

@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING
 from treadle.core.errors import TreadleError
 
 if TYPE_CHECKING:
+    from treadle.app.ui.kept import Keeping
     from treadle.app.workspace import Workspace
 
 #: Seconds between two looks, and after which something is sent anyway, so that a dead connection is noticed.
 LOOK, BEAT = 1.0, 15.0
 
 
-def pulse(workspace: Workspace) -> str:
-    """Return a text that is another one when something was written to the ledger; empty: it does not answer now."""
+def pulse(workspace: Workspace, keeping: Keeping) -> str:
+    """Return a text that is another one when something was written to the ledger or read anew; empty: it does not answer now."""
     try:
-        return workspace.ledger.pulse()
+        return f"{keeping.of(workspace).turns} {workspace.ledger.pulse()}"
     except TreadleError:
         return ""
 

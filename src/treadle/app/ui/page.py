@@ -11,6 +11,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
+from treadle.app.ui.kept import Kept
 from treadle.core.people import Role, User
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ class Seen:
     all: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     #: What the page offers to take away, by name: charts and tables, noted as they are drawn.
     exports: dict[str, Exportable] = field(default_factory=dict)
+    #: What takes long to read, read beside the pages.
+    kept: Kept = field(default_factory=Kept)
 
     def link(self, **changes: str | int | None) -> str:
         """Return the address of this page with other values behind `?`; None takes a name away.

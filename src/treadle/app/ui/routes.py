@@ -11,15 +11,16 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from treadle.app.ui import assets, live
+from treadle.app.ui.kept import Keeping
 from treadle.app.workspace import Workspace
 from treadle.core.errors import NotFound
 
 _FOR_EVER = "public, max-age=31536000, immutable"
 
 
-def routes(source: Callable[[], Workspace]) -> list[Route]:
+def routes(source: Callable[[], Workspace], keeping: Keeping) -> list[Route]:
     """Return the routes over whatever workspace `source` gives."""
-    return [Route("/static/{name}", _static), Route("/live", partial(_live, source))]
+    return [Route("/static/{name}", _static), Route("/live", partial(_live, source, keeping))]
 
 
 def _static(request: Request) -> Response:
@@ -31,9 +32,9 @@ def _static(request: Request) -> Response:
     return Response(found.content, headers=headers)
 
 
-async def _live(source: Callable[[], Workspace], request: Request) -> Response:
+async def _live(source: Callable[[], Workspace], keeping: Keeping, request: Request) -> Response:
     async def told() -> AsyncIterator[str]:
-        pulse = partial(run_in_threadpool, lambda: live.pulse(source()))
+        pulse = partial(run_in_threadpool, lambda: live.pulse(source(), keeping))
         async for event in live.events(pulse, gone=request.is_disconnected):
             yield event
 

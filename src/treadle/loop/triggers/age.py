@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from treadle.core.clock import parse_span
@@ -38,3 +39,7 @@ class Age:
         if days < 0:
             reason = f"the last run lies {-days:.1f} days ahead of the clock, of {self.limit} allowed"
         return Finding(fires=abs(age) >= parse_span(self.limit), reason=reason)
+
+    def when(self, facts: Facts) -> datetime | None:
+        """Return when it will fire if nothing else happens; None: it fires now."""
+        return facts.last_run + parse_span(self.limit) if facts.last_run else None

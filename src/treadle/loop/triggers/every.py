@@ -45,3 +45,8 @@ class Every:
         moment = f"{begun if fires else begun + span:%Y-%m-%d %H:%M}"
         reason = f"scheduled for {moment} UTC" if fires else f"next scheduled for {moment} UTC"
         return Finding(fires=fires, reason=reason)
+
+    def when(self, facts: Facts) -> datetime | None:
+        """Return when it will fire if nothing else happens."""
+        span, origin = parse_span(self.span), _ORIGIN + parse_span(self.offset)
+        return origin + ((facts.now - origin) // span + 1) * span

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from treadle.core.errors import InvalidDeclaration
@@ -43,3 +44,7 @@ class NewOutcomes:
             f"{facts.new_outcomes:,} outcomes came or were corrected {since}, of {self.outcomes:,} needed"
         )
         return Finding(fires=facts.new_outcomes >= self.outcomes, reason=reason)
+
+    def when(self, facts: Facts) -> datetime | None:
+        """Return when it will fire if nothing else happens but outcomes coming as since the last run; None: nobody can say."""
+        return facts.reaches(self.outcomes, have=facts.new_outcomes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from treadle.core.errors import InvalidDeclaration
@@ -34,3 +35,7 @@ class NewRows:
         since = "since the last run" if facts.last_run else "so far"
         reason = f"{facts.new_rows:,} new rows {since}, of {self.rows:,} needed"
         return Finding(fires=facts.new_rows >= self.rows, reason=reason)
+
+    def when(self, facts: Facts) -> datetime | None:
+        """Return when it will fire if nothing else happens but rows coming as since the last run; None: nobody can say."""
+        return facts.reaches(self.rows, have=facts.new_rows)

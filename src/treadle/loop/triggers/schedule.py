@@ -84,6 +84,10 @@ class Schedule:
         slept = f", and {missed} before it that nobody was there for" if missed else ""
         return Finding(fires=True, reason=f"scheduled for {self._told(begun)}{slept}")
 
+    def when(self, facts: Facts) -> datetime | None:
+        """Return when it will fire next."""
+        return self.after(max(facts.last_run, facts.now) if facts.last_run else facts.now)
+
     def _between(self, last: datetime, begun: datetime) -> int:
         """Return how many moments lie after the last run and before another one, 1,000 at most."""
         count, each = 0, self.after(last)
