@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 #: library → what it is needed for, and the extra that brings it
 _OPTIONAL = {
     "granian": ("serving over HTTP", "serve"),
+    "httptools": ("reading requests over HTTP", "serve"),
     "grpc": ("serving over gRPC", "grpc"),
     "onnxruntime": ("loading model packages", "serve"),
     "sklearn": ("training with scikit-learn", "sklearn"),

@@ -56,7 +56,12 @@ class Ticket:
     )
 
     def __init__(
-        self, admission: Admission, task: asyncio.Task[Any], protocol: Any, since: float, deadline: float
+        self,
+        admission: Admission,
+        task: asyncio.Task[Any] | None,
+        protocol: Any,
+        since: float,
+        deadline: float,
     ) -> None:
         self._admission, self.task, self.protocol = admission, task, protocol
         self.since, self.deadline = since, deadline
@@ -121,11 +126,12 @@ class Admission:
             raise Overloaded(msg)
         given = headers.get(DEADLINE)
         patience = self._timeout if given is None else min(_seconds(given), self._timeout)
+        # What is answered within a turn of the loop has no task.
         task = asyncio.current_task()
-        assert task is not None
         ticket = Ticket(self, task, protocol, since, since + patience)
         if given is not None:
-            ticket.timer = task.get_loop().call_at(ticket.deadline, partial(self._expire, ticket))
+            loop = asyncio.get_running_loop()
+            ticket.timer = loop.call_at(ticket.deadline, partial(self._expire, ticket))
         self._tickets[ticket] = None
         return ticket
 
@@ -217,9 +223,10 @@ class Admission:
             self._cancel(ticket, "deadline")
 
     def _cancel(self, ticket: Ticket, reason: str) -> None:
-        if not ticket.reason:
+        task = ticket.task or ticket.protocol.task
+        if not ticket.reason and task is not None:
             ticket.reason = reason
-            ticket.task.cancel()
+            task.cancel()
 
 
 def _seconds(text: str) -> float:

@@ -19,7 +19,7 @@ Send = Callable[[Message], Awaitable[None]]
 
 
 class _Scope(msgspec.Struct, frozen=True):
-    """A request as the application sees it: what Granian calls a scope."""
+    """A request as the application sees it: what is called a scope."""
 
     method: str
     path: str

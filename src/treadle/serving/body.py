@@ -9,14 +9,12 @@ from contextlib import suppress
 from typing import Protocol
 
 from treadle.core.clock import monotonic
-from treadle.core.errors import CallerGone, InvalidInput, TooLarge, TreadleError, WrongMediaType
+from treadle.core.errors import InvalidInput, TooLarge, TreadleError, WrongMediaType
 
 #: How much of a body that is too large is read and thrown away, so that the caller gets to read the refusal.
 _DISCARD_BYTES, _DISCARD_SECONDS = 256 * 1024 * 1024, 3.0
 #: Smaller bodies are taken in one piece.
 _AT_ONCE = 64 * 1024
-#: What Granian raises then; it is not imported where nothing is served.
-_GONE = {"RSGIProtocolClosed", "RSGIProtocolError"}
 #: Bodies of fewer digits in their length are taken without being counted.
 _FEW_DIGITS = 5
 _EITHER_HEADER = 47  # zlib's word for "gzip or deflate, look at the header"
@@ -72,17 +70,11 @@ async def read(
     """
     meter = meter or _UNMETERED
     length = headers.get("content-length")
-    try:
-        if length is not None and length.isascii() and length.isdecimal():
-            is_small = len(length) < _FEW_DIGITS and int(length) <= limit
-            data = await incoming() if is_small else await _sized(incoming, headers, limit=limit, meter=meter)
-        else:
-            data = await _unsized(incoming, limit=limit, meter=meter)
-    except RuntimeError as error:
-        if type(error).__name__ not in _GONE:
-            raise
-        msg = "The caller went away before all of the body had come."
-        raise CallerGone(msg) from error
+    if length is not None and length.isascii() and length.isdecimal():
+        is_small = len(length) < _FEW_DIGITS and int(length) <= limit
+        data = await incoming() if is_small else await _sized(incoming, headers, limit=limit, meter=meter)
+    else:
+        data = await _unsized(incoming, limit=limit, meter=meter)
     encoding = headers.get("content-encoding", "identity")
     return data if encoding == "identity" else unpacked(data, encoding, limit=limit, meter=meter)
 

@@ -11,10 +11,7 @@ import asyncio
 import ctypes
 import os
 import signal
-import socket
 import sys
-from contextlib import suppress
-from pathlib import Path
 from typing import Protocol
 
 from treadle.serving.listening import let_nobody_in
@@ -27,7 +24,7 @@ _PDEATHSIG = 1
 
 
 class Door(Protocol):
-    """Where requests come in that do not come over HTTP/1."""
+    """Where requests come in."""
 
     def leave(self) -> None:
         """Ask callers to go elsewhere."""
@@ -46,9 +43,11 @@ class Draining:
         self._wait = wait
         self._listener: int | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._over = asyncio.Event()
         #: Whether it has begun.
         self.on = False
-        #: Where requests come in besides.
+        #: Where requests come in over the socket that is shared with other workers, and where besides.
+        self.shared: Door | None = None
         self.doors: list[Door] = []
 
     def install(self, loop: asyncio.AbstractEventLoop, listener: int | None) -> None:
@@ -56,6 +55,11 @@ class Draining:
         self._loop, self._listener = loop, listener
         loop.add_signal_handler(signal.SIGTERM, self.leave)
         loop.add_signal_handler(signal.SIGUSR1, self.move)
+        loop.add_signal_handler(signal.SIGINT, self._stop)
+
+    async def over(self) -> None:
+        """Wait until requests are taken no more."""
+        await self._over.wait()
 
     def leave(self) -> None:
         """Begin the end of the whole server: requests are taken for some time yet."""
@@ -67,15 +71,15 @@ class Draining:
         """Begin the end of this worker, whose place another has taken."""
         if self._begin():
             assert self._loop is not None
-            stop_accepting(self._listener)
+            self._accept_no_more()
             self._tell()
-            self._loop.call_later(max(self._wait, MOVE), _stop)
+            self._loop.call_later(max(self._wait, MOVE), self._stop)
 
     def _begin(self) -> bool:
         if self.on:
             return False
         self.on = True
-        for door in self.doors:
+        for door in (*self.doors, *([self.shared] if self.shared else [])):
             door.leave()
         return True
 
@@ -91,33 +95,17 @@ class Draining:
             door.close()
 
     def _end(self) -> None:
+        """Accept no more, when what was connected before nobody was let in is accepted."""
         assert self._loop is not None
-        stop_accepting(self._listener)
-        self._loop.call_later(SETTLE, _stop)
+        self._accept_no_more()
+        self._loop.call_later(SETTLE, self._stop)
 
+    def _accept_no_more(self) -> None:
+        if self.shared:
+            self.shared.close()
 
-def _stop() -> None:
-    os.kill(os.getpid(), signal.SIGINT)
-
-
-def stop_accepting(listener: int | None) -> None:
-    """Put a socket that nobody can reach in the place of the one that this process accepts from.
-
-    The HTTP server can only stop accepting and close what it has accepted in one step, and a connection whose
-    request has not been read yet would be lost.
-    """
-    folder = Path("/proc/self/fd")
-    if listener is None or not folder.exists():
-        return
-    wanted = os.fstat(listener).st_ino
-    with socket.socket(socket.AF_UNIX) as nobody:
-        nobody.bind("")
-        nobody.listen(1)
-        nobody.setblocking(False)
-        for name in os.listdir(folder):  # noqa: PTH208 - names are what is wanted
-            with suppress(OSError):
-                if os.fstat(int(name)).st_ino == wanted:
-                    os.dup2(nobody.fileno(), int(name), inheritable=False)
+    def _stop(self) -> None:
+        self._over.set()
 
 
 def end_with_parent() -> None:

@@ -29,7 +29,7 @@ Calls = Callable[[AsyncIterable[bytes], Asked, str], AsyncIterator[bytes]]
 
 
 class Scope(msgspec.Struct, frozen=True):
-    """A call, as the application sees requests: what Granian calls a scope."""
+    """A call, as the application sees requests: what is called a scope."""
 
     method: str
     path: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from multiprocessing import get_context
 from typing import Any
 
@@ -71,6 +72,6 @@ class Board:
 class Seat:
     """A worker's place: which one it is, and the socket that it accepts from."""
 
-    def __init__(self, board: Board, index: int, listener: int) -> None:
-        """Take a place; `listener` is the descriptor of the shared socket."""
+    def __init__(self, board: Board, index: int, listener: socket.socket) -> None:
+        """Take a place; `listener` is the shared socket."""
         self.board, self.index, self.listener = board, index, listener

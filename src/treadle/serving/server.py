@@ -1,4 +1,4 @@
-"""The prediction server: one object that Granian calls for every request."""
+"""The prediction server: one object that is asked for every request."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from treadle.serving.dataplane import Dataplane
 from treadle.serving.draining import Draining, end_with_parent
 from treadle.serving.explanations import Explainer, Explanations
 from treadle.serving.follower import Follower
+from treadle.serving.http_door import HttpDoor
 from treadle.serving.jobs.routes import JobRoutes
 from treadle.serving.log import PredictionLog
 from treadle.serving.notes import Notes
@@ -53,7 +54,7 @@ _NO_QUERY: Mapping[str, str] = {}
 
 
 class Application:
-    """Answers HTTP requests from a dataplane, writing each answer to the log; an RSGI application."""
+    """Answers HTTP requests from a dataplane, writing each answer to the log."""
 
     def __init__(
         self,
@@ -69,7 +70,7 @@ class Application:
         jobs: JobRoutes | None = None,
         explainer: Explainer | None = None,
     ) -> None:
-        """Put the parts together, for `__rsgi_init__` to start them; without `shipping` another process ships the log."""
+        """Put the parts together, for `run` to start them; without `shipping` another process ships the log."""
         self._plane, self._log, self._follower, self._shipping = plane, log, follower, shipping
         self._settings, self._clock = settings, clock
         self._access, self._root, self._watching = access, root, Watching()
@@ -117,6 +118,7 @@ class Application:
         #: Every method and path that is answered.
         self.routes = self._paths.routes
         made = (plugins.load("protocol", name).door for name in with_doors())
+        self._door = HttpDoor(self.respond, settings, together=self._together)
         #: Where requests come in that do not come over HTTP.
         self._doors = [door for make in made if (door := make(self.respond, settings)) is not None]
 
@@ -124,8 +126,20 @@ class Application:
         """Be one of several workers, which share a socket and know of each other."""
         self._operations.seat = seat
 
-    def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Start the threads; called by the server in its worker process, before it takes connections.
+    def run(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Answer what comes over the shared socket, in a process of its own, until that is told to end."""
+        self._open(loop)
+        try:
+            loop.run_until_complete(self._draining.over())
+        finally:
+            self._draining.on = True
+            loop.run_until_complete(self._door.finish())
+            for door in self._doors:
+                loop.run_until_complete(door.close())
+            self.stop()
+
+    def _open(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Start the threads before connections are taken.
 
         So a worker that begins later than others does not answer before others know what it has loaded.
         """
@@ -134,11 +148,13 @@ class Application:
         self._follower.start(wait=_FIRST_LOOK)
         gc.freeze()  # libraries and models are for good: the collector need not look at them with each request
         seat = self._operations.seat
-        self._draining.install(loop, seat.listener if seat else None)
+        self._draining.install(loop, seat.listener.fileno() if seat else None)
         for door in self._doors:
             loop.run_until_complete(door.start())
             self._draining.doors.append(door)
         if seat:
+            self._draining.shared = self._door
+            self._door.start(loop, seat.listener)
             seat.board.became_ready(seat.index)
 
     async def begin(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -158,13 +174,6 @@ class Application:
             self._shipping.start()
         self._operations.tick(loop)
 
-    def __rsgi_del__(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Write and ship what is left; called by the server when the last request is answered."""
-        self._draining.on = True
-        for door in self._doors:
-            loop.run_until_complete(door.close())
-        self.stop()
-
     def stop(self) -> None:
         """Stop the threads, and write and ship what is left."""
         self._draining.on = True
@@ -177,22 +186,8 @@ class Application:
         if self._jobs:
             self._jobs.close()
 
-    async def __rsgi__(self, scope: Any, protocol: Any) -> None:
-        """Answer one request."""
-        if scope.proto != "http":
-            protocol.close(403)
-            return
-        response = await self.respond(scope, protocol)
-        headers = response.headers
-        if self._draining.on:
-            headers = (*headers, ("connection", "close"))
-        if scope.method == "HEAD":
-            protocol.response_empty(response.status, headers)
-        else:
-            protocol.response_bytes(response.status, headers, response.body)
-
     def respond(self, scope: Any, protocol: Any) -> Coroutine[Any, Any, Response]:
-        """Answer a request as Granian hands it over: what is known of it, and its body."""
+        """Answer a request: `scope` is what is known of it, `protocol` what its body is read from."""
         if not self._watching.watchers:
             return self._respond(scope, protocol, None)
         return self._noted(scope, protocol)
@@ -264,6 +259,10 @@ class Application:
         return found
 
     async def _read(self, ticket: Ticket, headers: Mapping[str, str]) -> bytes:
+        whole: bytes | None = getattr(ticket.protocol, "whole", None)
+        if whole is not None and "content-encoding" not in headers and len(whole) <= self._settings.max_body:
+            ticket.reading = False
+            return whole
         self._together.reading += 1
         try:
             data = await body.read(ticket.protocol, headers, limit=self._settings.max_body, meter=ticket)

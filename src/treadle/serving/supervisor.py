@@ -1,4 +1,4 @@
-"""The command that runs the prediction server: Granian with our workers."""
+"""The command that runs the prediction server: it listens, and keeps the workers."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ def serve(
     """
     check_address(settings, guarded=guarded)
     granian = require("granian", extra="serve")
+    require("httptools", extra="serve")
     check_free(settings)
     from treadle.serving.workers import Workers
 
@@ -49,8 +50,6 @@ def serve(
         http=granian.constants.HTTPModes.http1,
         websockets=False,
         log_level=granian.log.LogLevels.warning,
-        backpressure=settings.max_connections,
-        http1_settings=granian.http.HTTP1Settings(header_read_timeout=int(settings.idle_timeout * 1000)),
         workers_kill_timeout=int(settings.drain_wait + settings.grace + _TIDY),
     )
     with shipping or nullcontext():

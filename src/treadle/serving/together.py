@@ -80,6 +80,8 @@ class Together:
         self.calls = self.requests = self.abandoned = 0
         #: Requests whose bytes are being read: they may join those that wait.
         self.reading = 0
+        #: Connections over which requests come: with several, others may have come in this very turn of the loop.
+        self.company = 0
 
     async def fill(self, prepared: Prepared) -> Prepared:
         """Read and compute the features that a request wants; requests that are given theirs at the same time run together then.
@@ -122,7 +124,7 @@ class Together:
                 slot.future = asyncio.get_running_loop().create_future()
                 self._start_all(line)
             else:
-                if self.reading or len(line.slots) > 1:
+                if self.reading or self.company > 1 or len(line.slots) > 1:
                     await _TURN
                 while slot.answer is None and slot.future is None:
                     self._run_inline(line)

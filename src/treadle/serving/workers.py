@@ -1,7 +1,7 @@
-"""Granian's worker processes, which accept from one socket, come back when they die, and end one after the other.
+"""Worker processes, which accept from one socket, come back when they die, and end one after the other.
 
-Granian gives each worker a socket of its own: what waits in the socket of a worker that dies is lost. It also ends
-altogether when a worker dies twice within seconds. Here both is otherwise.
+They are kept as Granian keeps its own, with two differences. It gives each worker a socket: what waits in the socket of a worker that
+dies is lost. And it ends altogether when a worker dies twice within seconds. What speaks HTTP in a worker is ours (`http_door`).
 """
 
 from __future__ import annotations
@@ -59,10 +59,10 @@ class Workers(MPServer):
             self._listener.fileno(), False, BACKLOG
         )  # its types say otherwise
 
-    def _spawn_worker(self, idx: int, target: Any, callback_loader: Any) -> WorkerProcess:  # type: ignore[override]
-        seat = Seat(self.board, idx, self._listener.fileno())
+    def _spawn_worker(self, idx: int, target: Any, callback_loader: Any) -> WorkerProcess:  # type: ignore[override]  # noqa: ARG002 - Granian's own, which ours stands for
+        seat = Seat(self.board, idx, self._listener)
         return super()._spawn_worker(
-            idx=idx, target=target, callback_loader=partial(_seated, callback_loader, seat)
+            idx=idx, target=_serve, callback_loader=partial(_seated, callback_loader, seat)
         )
 
     def signal_handler_interrupt(self, *arguments: Any, **_: Any) -> None:
@@ -189,6 +189,19 @@ class Workers(MPServer):
                 return True
             _signal(worker, self._stop_signal)
         return _ended(worker, end)
+
+
+@WorkerProcess.wrap_target  # type: ignore[untyped-decorator]
+def _serve(
+    number: int,  # noqa: ARG001 - what Granian hands over
+    application: Application,
+    socket: Any,  # noqa: ARG001
+    ipc: Any,  # noqa: ARG001
+    loop: Any,
+    *_options: Any,
+) -> None:
+    """Answer requests until the worker is told to end."""
+    application.run(loop)
 
 
 def _signal(worker: WorkerProcess, number: int) -> None:
