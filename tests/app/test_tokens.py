@@ -28,7 +28,7 @@ def test_what_is_asked_wrongly_is_told(shop, typed):
 
     for arguments, said in (
         (("create", "website"), "There is a token named 'website'"),
-        (("create", "other", "--scope", "write"), "Available: predict, outcome, metrics, admin"),
+        (("create", "other", "--scope", "write"), "Available: predict, outcome, metrics, train, admin"),
         (("create", "other", "--ends", "soon"), "not a span of time"),
         (("revoke", "webs"), "Did you mean 'website'?"),
     ):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
+import polars as pl
 import pytest
 import tiny
 
@@ -41,9 +42,12 @@ def test_drift_with_too_few_outcomes_is_not_supported_by_them() -> None:
 
 
 def test_drift_below_the_least_share_of_rows_is_none() -> None:
-    season = Moved(column="temp", effect=0.3, text="temp: warmer")
+    season = Moved(column="temp", detector="values", effect=0.3, text="temp: warmer")
     unit = Moved(
-        column="dewp", effect=0.9, text="dewp: its median went from 60 to 15, since 2020-01-06 00:00"
+        column="dewp",
+        detector="range",
+        effect=0.9,
+        text="dewp: its median went from 60 to 15, since 2020-01-06 00:00",
     )
 
     quiet = Drifts(least=0.5).check(facts(moved=(season,)))
@@ -53,6 +57,15 @@ def test_drift_below_the_least_share_of_rows_is_none() -> None:
     assert quiet.reason == "no column has moved by 50% of the rows; the furthest by 30%"
     assert loud.fires
     assert loud.harm.startswith("dewp moved by 50% of the rows or more; dewp: its median went")
+
+
+def test_drift_may_count_by_some_detectors_only() -> None:
+    season = Moved(column="temp", detector="values", effect=0.6, text="temp: warmer")
+
+    assert not Drifts(detectors=["range", "missing"]).check(facts(moved=(season,))).fires
+    assert Drifts(detectors=["values"], least=0.5).check(facts(moved=(season,))).fires
+    with pytest.raises(InvalidDeclaration, match="range"):
+        Drifts(detectors=["ranges"])
 
 
 def test_a_least_share_is_one() -> None:
@@ -92,3 +105,37 @@ def test_outcomes_that_stop_coming_are_told_until_some_come(
     assert alert.text.startswith("The newest outcome is 3d1s old; the limit is 3d.") or "3d" in alert.text
     assert "treadle estimate buys" in alert.text
     assert watched.alerts.open() == []
+
+
+def test_a_model_whose_metric_is_no_mean_over_rows_decays_by_the_next_one_that_is(
+    opened: tiny.Opener, root: Path, clock: ManualClock
+) -> None:
+    file = root / "project.py"
+    text = (
+        file.read_text()
+        .replace("td.Classification()", "td.Regression()")
+        .replace("bought: bool", "bought: float")
+    )
+    text = text.replace("td.NewRows(500)", "td.Decay(min_rows=100)").replace("Prior(by", "Mean(by")
+    file.write_text(
+        text.replace("LogisticRegression(random_state=run.seed)", "LinearRegression()").replace(
+            "LogisticRegression", "LinearRegression"
+        )
+    )
+    rows = tiny.visits(0, rows=2000).with_columns(bought=pl.col("pages") * 3)
+    rows.write_csv(root / "landing" / "0000.csv", datetime_format="%Y-%m-%dT%H:%M:%SZ")
+    workspace = opened(clock=clock, compute__engine="inline")
+    workspace.run("buys")
+    asked = tiny.visits(1, rows=200).with_columns(bought=pl.col("pages") * -3)
+    with workspace.predictor("buys") as predictor:
+        predictor.predict(
+            asked.select("pages", "minutes").to_dicts(), key=asked.select("visit_id").to_dicts()
+        )
+    asked.write_csv(root / "landing" / "0001.csv", datetime_format="%Y-%m-%dT%H:%M:%SZ")
+    clock.advance("8d")
+
+    (look,) = workspace.tick()
+
+    assert look.decision is not None
+    assert look.decision.reason.startswith("Decay: mae of version 1 is"), look.decision.reason
+    assert [alert.rule for alert in workspace.alerts.open()] == ["decayed"]

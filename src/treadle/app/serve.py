@@ -20,6 +20,7 @@ from treadle.serving.discretion import discretion
 from treadle.serving.jobs.routes import JobRoutes
 from treadle.serving.origins import Origins
 from treadle.serving.tokens import Tokens
+from treadle.serving.trainings import TrainingRoutes
 
 if TYPE_CHECKING:
     from treadle.app.workspace import Workspace
@@ -84,5 +85,6 @@ def application_of(stores: Stores, *, ships: bool) -> server.Application:
         online=ServedFeatures(whole),
         on_demand=features.on_demand(whole, stores.settings.serving),
         explainer=lambda variant: explainer(whole(), variant),
+        trainings=TrainingRoutes(lambda model, **said: whole().request(model, **said)),
         jobs=JobRoutes(lambda: stores.jobs, check=lambda *asked: check_reference(whole(), *asked)),
     )

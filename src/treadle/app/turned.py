@@ -62,14 +62,26 @@ class Turned(Scored):
         with lineage.told(self._whole, self._progress):
             return self._watcher.tick(self.project.models.values())
 
-    def request(self, model: str, *, reason: str, actor: str = "a person") -> Request:
+    def request(
+        self,
+        model: str,
+        *,
+        reason: str,
+        actor: str = "a person",
+        key: str = "",
+        most: int | None = None,
+    ) -> Request:
         """Ask for a training of a model: the next look of a watcher makes it, whether or not anything is new.
+
+        With a `key`, the same wish sent again is the same request, whatever became of it. `most` is how many may come in a minute.
 
         Raises:
             NotFound: the project declares no such model.
             InvalidInput: there is no reason, or too long a one.
+            Conflict: the key was used for another reason, or by somebody else.
+            TooManyRequests: more than `most` came within the last minute.
         """
-        return self.requests.ask(model, actor=actor, reason=reason)
+        return self.requests.ask(model, actor=actor, reason=reason, key=key, most=most)
 
     def cancel(self, run: str, *, reason: str, actor: str = "a person") -> Run:
         """End a run under way: whoever trains it stops within seconds, wherever that is, and nothing becomes of it.

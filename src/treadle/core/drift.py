@@ -31,6 +31,8 @@ class Moved(Record, frozen=True, kw_only=True):
 
     #: Empty: all columns together.
     column: str
+    #: What saw it, as `range`.
+    detector: str
     #: How much has changed, as a share of the rows.
     effect: float
     #: In words: what, on how many rows, since when.

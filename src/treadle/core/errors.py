@@ -206,6 +206,10 @@ class TooManyAttempts(TreadleError):
     """Too many wrong tokens came from one address."""
 
 
+class TooManyRequests(TreadleError):
+    """More was asked for within a minute than is accepted."""
+
+
 class Overloaded(TreadleError):
     """A server has as much to do as it takes on. Send the request again in a moment."""
 

@@ -179,7 +179,10 @@ def _drift(model: Model, found: Compared | None) -> Drift | None:
         drifting=drifting,
         reason=said,
         rows=found.rows,
-        moved=tuple(Moved(column=one.column, effect=one.effect, text=_moved(one)) for one in found.drifted),
+        moved=tuple(
+            Moved(column=one.column, detector=one.detector, effect=one.effect, text=_moved(one))
+            for one in found.drifted
+        ),
         estimate=thought(found.estimates, model.task.metric),
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from statistics import NormalDist
@@ -46,7 +47,8 @@ class LiveLoss:
         if number is None:
             return None
         version = rooms.models.get(f"{model.name}/{number}")
-        expected = expected_of(version, rooms, metric=model.task.metric)
+        metric = mean_metric(model, version)
+        expected = expected_of(version, rooms, metric=metric)
         since = max(now - parse_span(over), version.created_at)
         try:
             logged = rooms.predictions().scan(model.name)
@@ -54,9 +56,7 @@ class LiveLoss:
             rows = logged.filter(chosen).collect()
             reported = landed.outcomes_of(rooms, model.name, rows.lazy())
             known = live.answered(rows, reported, {(model.name, number): version})
-            metric, losses = live.losses(
-                known, task=model.task, metric=model.task.metric, signature=version.signature
-            )
+            metric, losses = live.losses(known, task=model.task, metric=metric, signature=version.signature)
         except (NotFound, InvalidInput):
             return None
         if expected is None or losses.is_empty():
@@ -64,6 +64,15 @@ class LiveLoss:
         return performed(
             losses["loss"].to_numpy(), metric=metric, version=number, since=since, expected=expected
         )
+
+
+def mean_metric(model: Model, version: ModelVersion) -> str:
+    """Return the metric that decides, or where it is no mean over rows (as rmse) the first of the task's that is one (mae)."""
+    task = model.task
+    means: Iterator[str] = (
+        name for name in (task.metric, *task.metrics) if measure_of(name, version.task).per_row
+    )
+    return next(means, str(task.metric))
 
 
 def performed(

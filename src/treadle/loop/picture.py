@@ -188,7 +188,7 @@ def _newest(connection: Connection) -> dict[str, int]:
 
 
 def _by_model(connection: Connection, table: Table, kind: type[Any], chosen: Any) -> dict[str, list[Any]]:
-    by = (table.c.asked_at, table.c.version) if table is t.approvals else (table.c.id,)
+    by = (table.c.asked_at, table.c.version) if table is t.approvals else (table.c.at, table.c.id)
     bodies = connection.execute(select(table.c.body).where(chosen).order_by(*by)).scalars()
     return _grouped(from_json(body, kind) for body in bodies)
 

@@ -24,6 +24,7 @@ from treadle.serving.predictor import Predictor
 from treadle.serving.rollouts import Rollouts
 from treadle.serving.server import Application
 from treadle.serving.tokens import Tokens
+from treadle.serving.trainings import TrainingRoutes
 from treadle.serving.wanted import OnlineRead
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ def application(
     online: OnlineRead | None = None,
     on_demand: OnDemand | None = None,
     jobs: JobRoutes | None = None,
+    trainings: TrainingRoutes | None = None,
     explainer: Explainer | None = None,
 ) -> Application:
     """Return the server's application for one worker process.
@@ -99,6 +101,7 @@ def application(
         access=Access(settings.token, Tokens(root / settings.tokens), clock=clock),
         root=root,
         jobs=jobs,
+        trainings=trainings,
         explainer=explainer,
     )
 

@@ -22,6 +22,7 @@ from treadle.serving.predicting import Predicting
 from treadle.serving.protocols.rows import describe
 from treadle.serving.routing import Route, Routes
 from treadle.serving.threads import Threads
+from treadle.serving.trainings import TrainingRoutes
 from treadle.serving.web import Request, Response, refuse_plainly, reply
 
 
@@ -41,6 +42,7 @@ class Paths:
         settings: ServingSettings,
         clock: Clock,
         jobs: JobRoutes | None,
+        trainings: TrainingRoutes | None,
     ) -> None:
         """Take what answers."""
         self._plane, self._log, self._follower, self._access = plane, log, follower, access
@@ -48,7 +50,8 @@ class Paths:
         self._predicting, self._threads = predicting, threads
         self._settings, self._clock = settings, clock
         own = (*operations.routes(), *self._own(), *self._pages(), *self._spoken())
-        self.routes = Routes([*own, *(jobs.routes(plane) if jobs else ())])
+        apart = (*(jobs.routes(plane) if jobs else ()), *(trainings.routes(access) if trainings else ()))
+        self.routes = Routes([*own, *apart])
 
     def default_endpoint(self, query: Mapping[str, str]) -> str:
         """Return the endpoint that a request means which names none in its path.

@@ -34,6 +34,7 @@ from treadle.serving.predicting import Predicting
 from treadle.serving.routing import Found, Unmatched
 from treadle.serving.seats import Seat
 from treadle.serving.threads import Threads
+from treadle.serving.trainings import TrainingRoutes
 from treadle.serving.watching import Watching
 from treadle.serving.web import (
     Request,
@@ -68,6 +69,7 @@ class Application:
         access: Access,
         root: Path = Path(),
         jobs: JobRoutes | None = None,
+        trainings: TrainingRoutes | None = None,
         explainer: Explainer | None = None,
     ) -> None:
         """Put the parts together, for `run` to start them; without `shipping` another process ships the log."""
@@ -102,7 +104,7 @@ class Application:
             explanations=Explanations(explainer, max_rows=settings.explain_rows),
             threads=self._threads,
         )
-        self._together, self._jobs = predicting.together, jobs
+        self._together, self._apart = predicting.together, [one for one in (jobs, trainings) if one]
         self._paths = Paths(
             plane,
             log,
@@ -114,6 +116,7 @@ class Application:
             settings=settings,
             clock=clock,
             jobs=jobs,
+            trainings=trainings,
         )
         #: Every method and path that is answered.
         self.routes = self._paths.routes
@@ -183,8 +186,8 @@ class Application:
             self._shipping.stop()
         self._together.close()
         self._watching.close()
-        if self._jobs:
-            self._jobs.close()
+        for one in self._apart:
+            one.close()
 
     def respond(self, scope: Any, protocol: Any) -> Coroutine[Any, Any, Response]:
         """Answer a request: `scope` is what is known of it, `protocol` what its body is read from."""

@@ -13,8 +13,8 @@ import msgspec
 
 from treadle.core.errors import AlreadyExists, InvalidInput, SettingsError, not_found
 
-Scope = Literal["predict", "outcome", "metrics", "admin"]
-#: What a token may allow: predictions and pages, outcomes, `/metrics`, and everything.
+Scope = Literal["predict", "outcome", "metrics", "train", "admin"]
+#: What a token may allow: predictions and pages, outcomes, `/metrics`, asking for trainings, and everything.
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 _PREFIX = "tdl_"
 _LONGEST = 10 * 1024 * 1024

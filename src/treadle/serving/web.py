@@ -29,6 +29,7 @@ from treadle.core.errors import (
     StoreUnavailable,
     TooLarge,
     TooManyAttempts,
+    TooManyRequests,
     TreadleError,
     WrongMediaType,
 )
@@ -44,6 +45,7 @@ STATUSES: tuple[tuple[type[TreadleError], int], ...] = (
     (AuthRequired, 401),
     (Forbidden, 403),
     (TooManyAttempts, 429),
+    (TooManyRequests, 429),
     (BodyTooSlow, 408),
     (CallerGone, 499),
     (DeadlinePassed, 504),

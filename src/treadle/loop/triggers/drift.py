@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from treadle.core import plugins
 from treadle.core.clock import parse_span
 from treadle.core.drift import Drift as Drifted
-from treadle.core.errors import InvalidDeclaration
+from treadle.core.errors import InvalidDeclaration, closest
 from treadle.loop.facts import DRIFT, PERFORMED, Facts, Finding
 from treadle.loop.triggers.decay import told
 
@@ -23,13 +25,17 @@ class Drift:
     yet: then a person is told, and the reason says so. `retrain="always"` trains whenever inputs drift, and
     `retrain="never"` only tells. Outcomes of the last `over` count, 100 of them at least.
 
-    `least` is the share of the rows, 0 to 1, by which a column must have moved: seasons move columns that say something of the
-    weather, or of the hour, every week, and nobody wants to hear of it.
+    `least` is the share of the rows, 0 to 1, by which a column must have moved, and `detectors` are those that count, by default
+    all: seasons move columns that say something of the weather, or of the hour, every week, and nobody wants to hear of it.
+
+    >>> Drift(detectors=["missing", "range", "unseen"], least=0.1).spec()["least"]
+    0.1
     """
 
     retrain: Literal["supported", "always", "never"] = "supported"
     over: str = "28d"
     least: float = 0.0
+    detectors: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         """Check what was declared."""
@@ -40,6 +46,12 @@ class Drift:
         if not 0 <= self.least < 1:
             msg = f"Drift(least={self.least!r}): expected a share of the rows from 0 to below 1, as 0.5."
             raise InvalidDeclaration(msg, field="least")
+        for name in self.detectors:
+            if name not in plugins.available("detector"):
+                msg = (
+                    f"Drift(detectors={list(self.detectors)}): {closest(name, plugins.available('detector'))}"
+                )
+                raise InvalidDeclaration(msg, field="detectors")
 
     @property
     def needs(self) -> frozenset[str]:
@@ -48,7 +60,13 @@ class Drift:
 
     def spec(self) -> dict[str, Any]:
         """Return the declaration as plain values."""
-        return {"trigger": "drift", "retrain": self.retrain, "over": self.over, "least": self.least}
+        return {
+            "trigger": "drift",
+            "retrain": self.retrain,
+            "over": self.over,
+            "least": self.least,
+            "detectors": list(self.detectors),
+        }
 
     def check(self, facts: Facts) -> Finding:
         """Say whether it fires on these facts."""
@@ -73,11 +91,12 @@ class Drift:
 
     def _drifting(self, found: Drifted) -> tuple[bool, str]:
         """Say whether enough has moved, and what."""
-        if not found.drifting or not self.least:
+        if not found.drifting or not (self.least or self.detectors):
             return found.drifting, found.reason
-        moved = [one for one in found.moved if one.effect >= self.least]
+        counted = [one for one in found.moved if not self.detectors or one.detector in self.detectors]
+        moved = [one for one in counted if one.effect >= self.least]
         if not moved:
-            largest = max((one.effect for one in found.moved), default=0.0)
+            largest = max((one.effect for one in counted), default=0.0)
             return (
                 False,
                 f"no column has moved by {self.least:.0%} of the rows; the furthest by {largest:.0%}",

@@ -51,7 +51,7 @@ def command(context: click.Context, project: Path | None, *, as_json: bool) -> N
     help="Whose it is, to use the workspace at `treadle ui`; without it, it is for the prediction server.",
 )
 @click.option("--scope", "scopes", multiple=True,
-              help="What it allows; several are possible. Of the prediction server: predict (by default), outcome, metrics or admin "
+              help="What it allows; several are possible. Of the prediction server: predict (by default), outcome, metrics, train or admin "
               "(everything). Of a user: a role, or operations as alerts.*; without it, all that the user may.")  # fmt: skip
 @click.option("--ends", "after", help="After which time it ends, as 90d; without it never.")
 @options.project
