@@ -20,10 +20,12 @@ import pytest
 import treadle as td
 from hook_receiver import Receiver
 from services import free_ports
-from treadle.app.jobs import _score
+from treadle.app.jobs import _score, parts_of
 from treadle.core.errors import Conflict
 from treadle.core.ids import digest_of
 from treadle.serving.jobs.asked import Reference, Rows
+from treadle.serving.jobs.worker import Worker
+from treadle.serving.shipping import Shipper
 
 TREADLE = [sys.executable, "-m", "treadle.app.cli.main"]
 
@@ -273,3 +275,31 @@ def test_a_supervisor_starts_workers_while_jobs_wait_and_ends_them_politely(star
         assert worker.wait(30) == 0
         assert {job.id for job in workspace.jobs.recent(state="done")} == set(jobs)
         assert workspace.queue.state() == (0, 0, 0)
+
+
+def test_a_job_that_is_done_twice_is_counted_once(shop, tmp_path):
+    """A worker that dies after its answer was logged and before the result is stored leaves the job to another one."""
+    with td.open() as workspace:
+        rows = [{"pages": pages} for pages in (3, 7)]
+        job, _ = workspace.jobs.submit("buys", json.dumps({"rows": rows}).encode())
+        for dies in (True, False):
+            with parts_of(workspace) as parts:
+                worker = Worker(
+                    workspace.jobs, parts.plane, log=parts.log, follower=parts.follower, score=None, lease=30.0, memory=1 << 40
+                )  # fmt: skip
+                if dies:
+                    begun = workspace.jobs.begin(job.id)
+                    worker._answer(begun, workspace.jobs.input(begun))
+                else:
+                    worker.run(until_empty=True)
+        before = workspace.predictions.scan("buys").filter(pl.col("request_id") == job.id).collect()
+        Shipper(shop, workspace.tables).ship_all()
+        after = workspace.predictions.scan("buys").filter(pl.col("request_id") == job.id).collect()
+
+        assert workspace.jobs.get(job.id).state == "done"
+        assert (
+            sorted(before["prediction_id"])
+            == sorted(after["prediction_id"])
+            == [f"{job.id}-0", f"{job.id}-1"]
+        )
+        assert after.select(pl.col("inputs").sort())["inputs"].to_list() == ['{"pages":3}', '{"pages":7}']

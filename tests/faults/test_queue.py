@@ -70,9 +70,9 @@ def workers(root, url, **options):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(3600)
+@pytest.mark.timeout(10_000)
 def test_r8_workers_that_are_killed_lose_nothing_and_do_nothing_twice(tmp_path):
-    jobs, lease, every = (20_000, 2.0, 2.0) if FULL else (600, 1.0, 1.0)
+    jobs, lease, every = (200_000, 2.0, 2.0) if FULL else (600, 1.0, 1.0)
     url = str(tmp_path / "queue")
     queue = Queue.open(url, root=tmp_path, lease=lease, timeout=30.0)
     names = [f"j{n:06d}" for n in range(jobs)]
@@ -81,7 +81,7 @@ def test_r8_workers_that_are_killed_lose_nothing_and_do_nothing_twice(tmp_path):
     queue.put([(names[0], b"")])  # again: it is kept once
 
     with workers(tmp_path, url, count=4, lease=lease) as busy:
-        end = monotonic() + 1800
+        end = monotonic() + 9_000
         while sum(queue.state()[:2]) and monotonic() < end:  # type: ignore[arg-type]
             threading.Event().wait(every)
             busy.kill_one()
@@ -166,16 +166,16 @@ def test_r10_a_broker_that_is_short_of_memory_is_told_within_a_second(tmp_path, 
     queue.put([("before", b"")])
     broker.control("set_vm_memory_high_watermark", "0.0000001")
     try:
-        slowest = refused = 0.0
+        took, refused = [], 0
         kept = {"before", "after"}
-        for number in range(8):
+        for number in range(20):
             begun = monotonic()
             try:
                 queue.put([(f"during-{number}", b"")])
                 kept.add(f"during-{number}")
             except StoreUnavailable:
                 refused += 1
-            slowest = max(slowest, monotonic() - begun)
+            took.append(monotonic() - begun)
             threading.Event().wait(0.3)
     finally:
         broker.control("set_vm_memory_high_watermark", "0.4")
@@ -189,7 +189,9 @@ def test_r10_a_broker_that_is_short_of_memory_is_told_within_a_second(tmp_path, 
     while message := queue.take(1, wait=1.0):
         found.add(message[0].id)
         queue.acknowledge(message[0])
-    assert slowest <= within(1.0, busy=5)
+    # The broker says that it takes nothing, so nobody waits for a confirmation; at most for a connection, as long as is allowed.
+    assert max(took) <= within(1.0, busy=2)
+    assert sorted(took)[len(took) // 2] < 0.2
     assert refused >= 4  # it takes the broker a moment to look at its memory
     assert kept <= found
     queue.close()

@@ -6,9 +6,11 @@ import json
 from pathlib import Path
 
 import polars as pl
+import pytest
 import tiny
 
 from treadle.app.workspace import Workspace
+from treadle.core.encoded import json_path
 from treadle.loop import landed
 from treadle.monitoring import outcomes
 from treadle.serving.entries import OutcomeEntry, PredictionEntry
@@ -98,3 +100,14 @@ def test_the_truth_of_one_models_dataset_is_not_that_of_another_model(inline: Wo
 
     known = dict(joined.select("model", pl.col("outcome").is_not_null()).iter_rows())
     assert known == {CASE: True, "bought elsewhere": False}
+
+
+@pytest.mark.parametrize(
+    "name", ["visitor's id", "'", "it's 'so'", 'a "b"', "a.b", "a[0]", "Größe", "$", "'] or ['x"]
+)
+def test_a_field_of_a_key_is_found_whatever_it_is_called(name: str) -> None:
+    told = pl.Series([json.dumps({"x": 0, name: "v1"}), json.dumps({name: 7}), json.dumps({"x": "other"})])
+
+    found = told.str.json_path_match(json_path(name))
+
+    assert found.to_list() == ["v1", "7", None]

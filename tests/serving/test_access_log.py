@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import threading
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from trials import until
 
 from treadle.core.clock import monotonic
 from treadle.serving import access_log
@@ -78,6 +80,53 @@ def test_what_cannot_be_written_is_counted(tmp_path, clock):
     log.close()
 
     assert log.dropped == 3
+
+
+def test_an_output_that_fails_for_a_while_is_said_once_and_the_thread_goes_on(tmp_path, clock, caplog):
+    (tmp_path / "taken").write_text("a file where the folder should be")
+    log = AccessLog("taken/log", tmp_path, clock)
+
+    for number in range(3):
+        saw(log, number)
+        log.flush()
+        until(lambda number=number: log.dropped == number + 1)
+    (tmp_path / "taken").unlink()
+    saw(log, 3)
+    log.close()
+
+    assert caplog.text.count("lines are dropped") == 1
+    assert log.dropped == 3
+    assert len((tmp_path / "taken/log").read_text().splitlines()) == 1
+
+
+def test_a_standard_output_that_was_closed_does_not_end_the_thread(tmp_path, clock, monkeypatch, capfdbinary):
+    closed = open(os.devnull, "w")  # noqa: PTH123, SIM115 - closed at once
+    closed.close()
+    log = AccessLog("-", tmp_path, clock)
+    with monkeypatch.context() as patch:
+        patch.setattr("sys.stdout", closed)
+        saw(log, 1)
+        log.flush()
+        until(lambda: log.dropped == 1)
+    saw(log, 2)
+    log.close()
+
+    assert log.dropped == 1
+    assert len(capfdbinary.readouterr().out.splitlines()) == 1
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no disk that is always full")
+def test_a_full_disk_is_counted_and_said_once(tmp_path, clock, caplog):
+    (tmp_path / "log").symlink_to("/dev/full")
+    log = AccessLog("log", tmp_path, clock)
+
+    for number in range(3):
+        saw(log, number)
+        log.flush()
+    log.close()
+
+    assert log.dropped == 3
+    assert caplog.text.count("No space left on device") == 1
 
 
 def test_drops_are_told_to_prometheus(launch, revise, tmp_path):

@@ -1,14 +1,19 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from trials import ROW, call, rolling, subject_of
 
+from treadle.core.clock import monotonic
 from treadle.core.errors import InvalidInput
 from treadle.serving.careful import Careful
 from treadle.serving.dataplane import Call
 from treadle.serving.plan import Rollout
+from treadle.serving.together import Together
+from treadle.serving.wanted import Open
 
 PLAN = Rollout(steps=[0.5])
 
@@ -165,3 +170,48 @@ def test_what_neither_of_the_two_can_answer_is_the_matter_of_its_own_request(sta
     found = asyncio.run(ask())
 
     assert [type(one).__name__ for one in found] == ["Answer", "InvalidInput", "Answer"]
+
+
+class Far:
+    """Features of a store on another machine: an event loop may wait for them, and may not ask for them itself."""
+
+    def read(self):
+        assert threading.current_thread() is not threading.main_thread()
+        threading.Event().wait(0.1)
+        return []
+
+    async def arrive(self, fetching):
+        await asyncio.sleep(0.1)
+        return []
+
+
+@pytest.mark.parametrize("how", [{"fails": 1.0}, {"hangs": True}], ids=str)
+def test_features_that_the_first_variant_needs_are_waited_for_by_nobody_else(start, how):
+    plane = start(**how)
+    champion = plane.loaded["delay"].ready["delay", 1].reader
+    subject, turns = subject_of(plane, "challenger"), []
+
+    def read(reader):
+        own = reader.objects([ROW])
+        return own if reader is not champion else Open.of(1, Far(), lambda _: own)
+
+    async def ask():
+        with ThreadPoolExecutor(1) as pool:
+            together = Together(plane, pool, threads=1)
+
+            async def otherwise(prepared):
+                return await together.run(await together.fill(prepared))
+
+            careful = Careful(plane, limit=0.2, otherwise=otherwise)
+            asked = Call(read=read, received=monotonic(), subject=subject)
+            answer = asyncio.ensure_future(careful.run(plane.prepare("delay", asked)))
+            while not answer.done():
+                await asyncio.sleep(0.01)
+                turns.append(monotonic())
+            together.close()
+            return answer.result()
+
+    answer = asyncio.run(ask())
+
+    assert answer.variant.version == 1
+    assert len(turns) > 2  # the event loop went on meanwhile

@@ -279,3 +279,21 @@ def test_a_version_is_loaded_once_for_all_endpoints_and_evicted_when_no_revision
     assert before == 1
     assert [plane.predict("delay", call()).variant.version, len(kept)] == [2, 1]
     assert not together._lines
+
+
+def test_a_version_that_two_models_of_an_endpoint_have_is_no_name(plane, endpoints):
+    both = [
+        Variant(name="champion", model="delay", version=3, weight=0.5),
+        Variant(name="other", model="fares", version=3, weight=0.25),
+        Variant(name="third", model="fares", version=4, weight=0.25),
+    ]
+    endpoints.revise("delay", both, actor="test", reason="asked for", expected=None)
+    plane.refresh()
+
+    with pytest.raises(
+        InvalidInput, match="has delay/3 and fares/3, so version 3 names no one of them"
+    ) as refused:
+        plane.predict("delay", call(version=3))
+
+    assert refused.value.field == "version"
+    assert plane.predict("delay", call(version=4)).variant.model == "fares"

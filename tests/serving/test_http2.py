@@ -469,3 +469,19 @@ def test_the_model_of_a_request_is_found_without_reading_it():
     assert addressed(request()) == ("delay", "")
     assert addressed(b"\x12\x017\x0a\x05delay") == ("delay", "7")
     assert addressed(b"") == ("", "")
+
+
+def test_a_client_is_told_of_no_more_streams_than_requests_that_are_taken_on(tmp_path):
+    ledger = Ledger.open("sqlite:///ledger.db", root=tmp_path)
+    one = [Variant(name="champion", model="delay", version=7)]
+    Endpoints(ledger, SystemClock()).revise("delay", one, actor="test", reason="asked for", expected=0)
+    ledger.close()
+    with launching(tmp_path) as start:
+        port = start(grpc_port=free_port(), max_in_flight=4).options["grpc_port"]
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+            ask = channel.unary_unary(METHOD)
+            calls = [ask.future(request(1), timeout=60) for _ in range(200)]
+
+            codes = Counter(call.code() for call in calls)
+
+    assert codes == {grpc.StatusCode.OK: 200}  # what is beyond waits at the client, and none is refused

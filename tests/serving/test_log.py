@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from treadle.core.clock import monotonic
-from treadle.core.errors import StoreUnavailable
-from treadle.serving import wal
+from treadle.core.errors import SettingsError, StoreUnavailable
+from treadle.core.settings import ServingSettings
+from treadle.serving import spool, wal
 from treadle.serving.entries import OutcomeEntry, pack, unpack_all
 from treadle.serving.log import LOGS, PredictionLog
 
@@ -218,3 +219,10 @@ def test_two_logs_do_not_share_a_folder(make, tmp_path):
     second.close()
 
     assert "another process holds the lock" in str(problem)
+
+
+@pytest.mark.parametrize("most", [0, -1, 1_000])
+def test_a_spool_without_room_is_no_setting(most):
+    with pytest.raises(SettingsError, match=f"serving.max_spool = {most} leaves the log no room"):
+        spool.check(most)
+    spool.check(ServingSettings().max_spool)

@@ -15,7 +15,7 @@ from treadle.app.predictor import explainer
 from treadle.app.stores import Stores, open_stores
 from treadle.core.errors import TreadleError
 from treadle.registry import providers
-from treadle.serving import assembly, listening, server, supervisor
+from treadle.serving import assembly, listening, server, spool, supervisor
 from treadle.serving.discretion import discretion
 from treadle.serving.jobs.routes import JobRoutes
 from treadle.serving.origins import Origins
@@ -32,7 +32,7 @@ def serve(project: Path | None, overrides: dict[str, Any], *, say: Callable[[str
     Raises:
         AuthRequired: it was told to listen off loopback, and no token is set.
         InvalidInput: the port is taken.
-        SettingsError: what the log is to leave out, or a name of the server, cannot be meant.
+        SettingsError: what the log is to leave out or has room for, or a name of the server, cannot be meant.
         StoreUnavailable: the ledger cannot be read, so nothing is known of the endpoints.
     """
     stores = open_stores(project, overrides=overrides)
@@ -41,6 +41,7 @@ def serve(project: Path | None, overrides: dict[str, Any], *, say: Callable[[str
     listening.check_address(found, guarded=guarded)
     listening.check_free(found)
     discretion(found)
+    spool.check(found.max_spool)
     Origins(found.hosts)
     # What is wrong with the ledger is said here, once, and not by each worker.
     names = ", ".join(stores.endpoints.names()) or "none yet: the first release makes one"

@@ -10,6 +10,7 @@ import msgspec
 import polars as pl
 
 from treadle.core.clock import parse_span
+from treadle.core.encoded import json_path
 from treadle.core.errors import InvalidDeclaration, InvalidInput, closest, not_found
 from treadle.core.records import ModelVersion, Revision, Variant
 from treadle.core.traffic import Bandit, Split
@@ -169,7 +170,7 @@ class Experimenting:
                 msg = f"Experiment {asked.name}: {shared.control.model} has no input {name!r}. {closest(name, inputs)}"
                 raise InvalidInput(msg, field="segments")
         return tuple(
-            pl.col("inputs").str.json_path_match(f"$['{name}']").alias(name) for name in asked.segments
+            pl.col("inputs").str.json_path_match(json_path(name)).alias(name) for name in asked.segments
         )
 
     def _version(self, variant: Variant) -> ModelVersion:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from treadle.core.encoded import json_path
 from treadle.core.errors import NotFound
 from treadle.loop.models import Model
 from treadle.loop.rooms import Rooms
@@ -47,7 +48,7 @@ def _landed(model: Model, keys: pl.Series, rooms: Rooms) -> pl.DataFrame:
         return pl.DataFrame(schema=OUTCOMES)
     kinds = scan.collect_schema()
     told = pl.DataFrame({"key": keys}).with_columns(
-        pl.col("key").str.json_path_match(f"$['{column}']").alias(column) for column in columns
+        pl.col("key").str.json_path_match(json_path(column)).alias(column) for column in columns
     )
     asked = told.with_columns(in_kind(told[column], kinds[column]) for column in columns).drop_nulls(columns)
     rows = (

@@ -10,6 +10,7 @@ import msgspec
 import polars as pl
 
 from treadle.core.answers import scored
+from treadle.core.encoded import json_path
 from treadle.core.errors import InvalidInput, closest
 from treadle.core.records import Lookup, ModelVersion
 from treadle.core.signature import Signature
@@ -123,7 +124,7 @@ def divided(predictions: pl.LazyFrame, by: Sequence[str], signature: Signature) 
             msg = f"Answers cannot be told apart by {name!r}. {closest(name, [*_DIVIDING, *inputs])}"
             raise InvalidInput(msg, field="by")
     return predictions.with_columns(
-        pl.col("inputs").str.json_path_match(f"$['{name}']").alias(name)
+        pl.col("inputs").str.json_path_match(json_path(name)).alias(name)
         for name in by
         if name not in _DIVIDING
     )
@@ -273,12 +274,12 @@ def _baseline(rows: pl.DataFrame, version: ModelVersion, kind: pl.DataType) -> p
 def _where_sent(rows: pl.DataFrame, lookup: Lookup, found: list[Any]) -> list[Any]:
     """Return nothing for rows whose caller did not send all that the baseline goes by."""
     sent = pl.all_horizontal(
-        pl.col("inputs").str.json_path_match(f"$['{name}']").is_not_null() for name in lookup.by
+        pl.col("inputs").str.json_path_match(json_path(name)).is_not_null() for name in lookup.by
     )
     return [one if was else None for one, was in zip(found, rows.select(sent).to_series(), strict=True)]
 
 
 def _looked_up(rows: pl.DataFrame, lookup: Lookup) -> list[float | tuple[float, ...]]:
     inputs = rows["inputs"]
-    columns = {name: inputs.str.json_path_match(f"$['{name}']").to_list() for name in lookup.by}
+    columns = {name: inputs.str.json_path_match(json_path(name)).to_list() for name in lookup.by}
     return lookup.predict(columns, rows.height)

@@ -6,6 +6,7 @@ or for whoever reads standard output; what cannot be written, or would have to w
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import threading
@@ -19,6 +20,7 @@ from treadle.core.clock import Clock
 from treadle.serving.notes import Notes
 from treadle.serving.web import Response
 
+_log = logging.getLogger("treadle.serving")
 #: Bytes from which on lines are written at once, and characters of a path or an id that are kept.
 _FULL, _LONGEST = 64 * 1024, 200
 #: Bytes of lines that may wait to be written, and seconds that are waited for them at the end.
@@ -58,7 +60,7 @@ class AccessLog:
         self._waiting: deque[tuple[bytes, int]] = deque()
         self._waiting_size = 0
         self._wake, self._lock = threading.Event(), threading.Lock()
-        self._ended = False
+        self._ended = self._is_failing = False
         self._thread: threading.Thread | None = None
         #: Lines that could not be written.
         self.dropped = 0
@@ -120,6 +122,15 @@ class AccessLog:
             self.dropped += sum(lines for _, lines in self._waiting)
             self._waiting.clear()
 
+    def _failed(self, error: Exception, lines: int) -> None:
+        """Count lines that could not be written, and say so once until they can be."""
+        with self._lock:
+            self.dropped += lines
+        if not self._is_failing:
+            place = self._path or "standard output"
+            _log.warning("access log: lines are dropped, %s: %s: %s", place, type(error).__name__, error)
+        self._is_failing = True
+
     def _write(self) -> None:
         while True:
             self._wake.wait()
@@ -128,9 +139,10 @@ class AccessLog:
                 data, lines = self._waiting[0]
                 try:
                     _append(self._path, data)
-                except OSError:
-                    with self._lock:
-                        self.dropped += lines
+                except Exception as error:  # noqa: BLE001 - also what is raised of an output that was closed; the next lines may do
+                    self._failed(error, lines)
+                else:
+                    self._is_failing = False
                 with self._lock:
                     if not self._waiting:
                         return  # it was given up

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from treadle.core.clock import Clock
 from treadle.core.settings import ServingSettings
+from treadle.serving import spool
 from treadle.serving.access import Access
 from treadle.serving.counting import Counting
 from treadle.serving.courier import Courier
@@ -185,6 +186,7 @@ def _lookout(plane: Dataplane, endpoints: Endpoints, server: str, clock: Clock) 
 
 
 def _log(root: Path, server: str, settings: ServingSettings) -> PredictionLog:
+    spool.check(settings.max_spool)
     return PredictionLog(
         root,
         server=server,

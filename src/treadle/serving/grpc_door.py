@@ -67,9 +67,9 @@ class Door:
         """
         self._loop = asyncio.get_running_loop()
         self._listener = listen_for_grpc(self._settings)
-        self._server = await self._loop.create_server(
-            partial(Connection, self), sock=self._listener, backlog=BACKLOG
-        )
+        # A client is told of no more calls at once than are taken on: those beyond wait at the client, and are not refused.
+        made = partial(Connection, self, most=self._settings.max_in_flight)
+        self._server = await self._loop.create_server(made, sock=self._listener, backlog=BACKLOG)
         self._looking = self._loop.call_later(_LOOK, self._look)
 
     def leave(self) -> None:

@@ -71,10 +71,15 @@ def of_version(loaded: Loaded, version: int) -> Variant:
 
     Raises:
         NotFound: none of the loaded ones has it.
+        InvalidInput: versions of several models have that number.
     """
-    for variant in loaded.revision.variants:
-        if variant.version == version:
-            return variant
+    found = {one.model: one for one in loaded.revision.variants if one.version == version}
+    if len(found) > 1:
+        models = " and ".join(f"{model}/{version}" for model in found)
+        msg = f"Endpoint {loaded.revision.endpoint} has {models}, so version {version} names no one of them. Ask without a version, or at an endpoint that has one of them only."
+        raise InvalidInput(msg, field="version")
+    if found:
+        return next(iter(found.values()))
     known = ", ".join(str(variant.version) for variant in loaded.revision.variants)
     msg = f"Endpoint {loaded.revision.endpoint} has no version {version} loaded. Loaded: {known}."
     raise NotFound(msg)

@@ -9,12 +9,26 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from treadle.core.errors import SettingsError
 from treadle.serving import wal
 
 #: Where logs are in a project, one folder for each process that writes one.
 LOGS = Path(".treadle/log")
 #: The file in each that its owner holds locked.
 LOCK = "lock"
+#: Fewest bytes that logs may hold on a machine: some segments of some processes.
+LEAST = 1024 * 1024
+
+
+def check(most: int) -> None:
+    """Refuse a spool in which nothing could wait: a log that is full from the start would drop, or refuse, everything.
+
+    Raises:
+        SettingsError: it is too small.
+    """
+    if most < LEAST:
+        msg = f"serving.max_spool = {most} leaves the log no room. Expected {LEAST:,} bytes or more. To log less, set serving.sample."
+        raise SettingsError(msg)
 
 
 def folders(logs: Path) -> list[Path]:

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from treadle.core.errors import StoreUnavailable
 from treadle.serving.telemetry import Family, exposed
 from treadle.store.files import replacing
 
@@ -37,6 +36,8 @@ class Textfile:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="treadle-textfile", daemon=True)
         self._failed = False
+        #: Times that the file could not be written.
+        self.failures = 0
         exposed([])
 
     def write(self) -> None:
@@ -44,13 +45,17 @@ class Textfile:
 
         Raises:
             OSError: the file cannot be written.
-            StoreUnavailable: what is to be told cannot be found out.
+            TreadleError: what is to be told cannot be found out.
         """
-        told = exposed(self._observe())
+        told = exposed([*self._observe(), self._own()])
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(self._path) as file:
             file.write(told)
         self._path.chmod(0o644)  # whoever collects it is another user
+
+    def _own(self) -> Family:
+        name, told = "treadle_textfile_failures", "Times that these metrics could not be written."
+        return Family(name, told, "counter", [(f"{name}_total", (), float(self.failures))])
 
     def __enter__(self) -> Textfile:
         self._thread.start()
@@ -67,9 +72,12 @@ class Textfile:
             try:
                 self.write()
                 self._failed = False
-            except (OSError, StoreUnavailable) as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, the next look may go well
+                self.failures += 1
                 if not self._failed:
-                    _log.warning("metrics are not written to %s: %s", self._path, error)
+                    _log.warning(
+                        "metrics are not written to %s: %s: %s", self._path, type(error).__name__, error
+                    )
                 self._failed = True
             if self._stop.wait(self._interval):
                 return

@@ -17,6 +17,8 @@ from treadle.core.optional import require
 T = TypeVar("T")
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
+#: Seconds at least until a broker that has too little memory or disk is asked again.
+_BLOCKED = 1.0
 _IDLE = 1.0
 _HEARTBEAT = 30
 
@@ -39,6 +41,8 @@ class Link:
         self._problem = "it was not reached in time"
         self._closing = False
         self._thread: threading.Thread | None = None
+        #: When it is tried again to connect, while nothing is tried.
+        self._resumes = 0.0
         #: Counts connections: what was taken over an earlier one belongs to somebody else.
         self.generation = 0
 
@@ -53,6 +57,8 @@ class Link:
         with self._changed:
             if self._closing:
                 raise self.unavailable("it was closed here")
+            if monotonic() + patience < self._resumes:
+                raise self.unavailable(self._problem)  # it would wait in vain
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="treadle-rabbitmq", daemon=True)
                 self._thread.start()
@@ -101,18 +107,40 @@ class Link:
                 # It will be the same in a moment, so nobody needs to wait for that.
                 self._problem = _short(error)
                 self._refuse()
+            except self._pika.exceptions.ConnectionBlockedTimeout as error:
+                self._problem = _short(error)
+                pause = max(pause, _BLOCKED)
+                self._refuse()
             except (self._pika.exceptions.AMQPError, OSError) as error:
                 self._problem = _short(error)
-            self._connection = None
-            with self._changed:
-                self._changed.wait_for(lambda: self._closing, timeout=pause)
+            self._pause(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
         while self._waiting:
             self._waiting.popleft()[0].cancel()
 
+    def _pause(self, seconds: float) -> None:
+        """Let a moment pass without a connection; whoever would not wait so long is told at once."""
+        self._connection = None
+        with self._changed:
+            self._resumes = monotonic() + seconds
+            self._changed.wait_for(lambda: self._closing, timeout=seconds)
+            self._resumes = 0.0
+
+    def _end_when_blocked(self, connection: Any) -> None:
+        """Break a connection as soon as the broker says that it reads nothing of it: a confirmation is not waited for."""
+        inner = connection._impl
+
+        def blocked(_: Any, frame: Any) -> None:
+            why = f"it takes no messages now: {frame.method.reason}"
+            error = self._pika.exceptions.ConnectionBlockedTimeout(why)
+            inner._adapter_call_later(0, lambda: inner._terminate_stream(error))
+
+        inner.add_on_connection_blocked_callback(blocked)
+
     def _speak(self) -> None:
         """Connect, and do what is asked for until the connection breaks or is closed."""
         connection = self._pika.BlockingConnection(self._parameters)
+        self._end_when_blocked(connection)
         try:
             channel = connection.channel()
             self._prepare(channel)

@@ -144,3 +144,21 @@ def test_a_file_that_cannot_be_written_is_said_once(tmp_path, caplog):
             assert looks.acquire(timeout=20)
 
     assert caplog.text.count("metrics are not written") == 1
+
+
+def test_whatever_fails_the_writer_goes_on_and_counts_it(tmp_path, caplog):
+    path, looks, count = tmp_path / "jobs.prom", threading.Semaphore(0), iter(range(1_000))
+
+    def observe():
+        looks.release()
+        if next(count) < 3:
+            raise ZeroDivisionError("the moon is wrong")
+        return []
+
+    with Textfile(path, observe, interval=0.01):
+        for _ in range(6):
+            assert looks.acquire(timeout=20)
+        told = parse(path.read_text())
+
+    assert told["treadle_textfile_failures_total", ()] == 3
+    assert caplog.text.count("the moon is wrong") == 1

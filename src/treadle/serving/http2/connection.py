@@ -22,20 +22,18 @@ MOST_STREAMS, MOST_RESETS = 512, 1000
 #: Seconds that a client has to close its side of a connection that has ended.
 _LINGER = 1.0
 _SETTINGS = {
-    frames.MAX_STREAMS: MOST_STREAMS,
     frames.INITIAL_WINDOW: STREAM_WINDOW,
     frames.MAX_FRAME: LARGEST_FRAME,
     frames.MAX_HEADERS: MOST_HEADERS,
 }
-_HELLO = frames.settings(_SETTINGS) + frames.window_update(0, ALL_WINDOW - frames.WINDOW)
 
 
 class Connection(asyncio.Protocol):
     """One client."""
 
-    def __init__(self, host: Host) -> None:
-        """Prepare it; `host` answers."""
-        self._host = host
+    def __init__(self, host: Host, *, most: int = MOST_STREAMS) -> None:
+        """Prepare it; `host` answers, and takes `most` streams of one client at once."""
+        self._host, self._most = host, min(most, MOST_STREAMS)
         self.transport: Any = None
         self.peer = ""
         self.streams: dict[int, Stream] = {}
@@ -64,7 +62,8 @@ class Connection(asyncio.Protocol):
         self.transport = transport
         name = transport.get_extra_info("peername")
         self.peer = f"{name[0]}:{name[1]}" if isinstance(name, tuple) else ""
-        self.write(_HELLO)
+        said = frames.settings({frames.MAX_STREAMS: self._most, **_SETTINGS})
+        self.write(said + frames.window_update(0, ALL_WINDOW - frames.WINDOW))
         self._host.met(self)
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -185,7 +184,7 @@ class Connection(asyncio.Protocol):
         if not number & 1:
             raise Broken(Code.PROTOCOL_ERROR, f"{number} is no client's stream")
         self.last = number
-        if len(self.streams) >= MOST_STREAMS or self._is_leaving:
+        if len(self.streams) >= self._most or self._is_leaving:
             self.write(frames.reset(number, Code.REFUSED_STREAM))
             return
         stream = self.streams[number] = Stream(self, number, asked, self._stream_window)
