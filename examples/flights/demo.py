@@ -6,7 +6,8 @@
 Each day is played in this order. The day's files land and are ingested. Every flight of the day is asked about with
 the features that had arrived by its own scheduled departure (a point-in-time join), hour by hour, at two endpoints of
 one server process: `delay`, which the policy keeps fresh, and `frozen`, which stays at the January model. Then the
-outcomes of the flights that landed are reported to both. At midnight the watcher looks whether the model is due.
+outcomes of the flights that landed are reported to both. At midnight the watcher looks whether the model is due. At the end the policy
+is replayed over the year, and has to do at each of these moments what it did in life.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
+import replayed
 
 import report
 import treadle as td
@@ -36,6 +38,8 @@ HERE = Path(__file__).parent
 MODEL, FROZEN = "delay", "frozen"
 # Days are UTC: the last flights of 2013 leave New York on the first of January.
 FIRST, LAST = date(2013, 2, 1), date(2014, 1, 1)
+#: When after midnight a day's files land: the watcher has looked by then.
+LANDING = timedelta(minutes=1)
 #: Seconds that the server may take to start, and to take up a new revision.
 PATIENCE = 60
 
@@ -104,25 +108,31 @@ def play(root: Path, *, until: date) -> None:
             landing.land(day)
     with td.open(root) as workspace:
         print("January has landed; training the first model", flush=True)
-        turn = workspace.run(MODEL, reason="the first model, on January")
-        print(f"  {turn.outcome}", flush=True)
+        looks = [look for look in workspace.tick() if look.model == MODEL]
+        print(f"  {looks[0].turn.outcome}", flush=True)
         workspace.point(FROZEN, f"{MODEL}/1", reason="the January model, kept as it is")
         with server(root) as port:
             client = Client(port)
-            walk(workspace, landing, client, clock, [day for day in days if FIRST <= day <= until])
+            looks += walk(workspace, landing, client, clock, [day for day in days if FIRST <= day <= until])
         report.write(workspace, root / "out", model=MODEL, frozen=FROZEN)
+        lived = [replayed.told(look, workspace) for look in looks]
+        (root / "out" / "looks.json").write_text(json.dumps(lived, indent=1))
+        print(replayed.check(workspace, lived), flush=True)
 
 
-def walk(workspace, landing: Landing, client: Client, clock: FileClock, days: list[date]) -> None:
-    """Play days one after the other."""
+def walk(workspace, landing: Landing, client: Client, clock: FileClock, days: list[date]) -> list:
+    """Play days one after the other; return every look of the watcher."""
+    looks = []
     revision = workspace.endpoints.get(MODEL).revision
     for number, day in enumerate(days, start=1):
+        clock.set(midnight(day) + LANDING)
         landing.land(day)
         workspace.ingest()
         ask(workspace, client, clock, day)
         tell(landing, client, day)
         clock.set(midnight(day + timedelta(days=1)))
         for look in workspace.tick():
+            looks.append(look)
             if look.turn is not None:
                 print(f"{day}  {look.decision.reason}", flush=True)
                 print(f"            {look.turn.outcome}", flush=True)
@@ -131,6 +141,7 @@ def walk(workspace, landing: Landing, client: Client, clock: FileClock, days: li
             workspace.endpoints.wait(MODEL, now, timeout=PATIENCE)
             revision = now
         progress(number, len(days), day)
+    return looks
 
 
 def ask(workspace, client: Client, clock: FileClock, day: date) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
@@ -10,17 +11,21 @@ from typing import TYPE_CHECKING, cast
 
 from treadle.app import lineage, mirrors
 from treadle.app.scored import Scored
+from treadle.app.wiring import STATE
 from treadle.core.clock import parse_span
 from treadle.core.errors import Conflict
 from treadle.core.paging import USUAL, Paged
 from treadle.core.records import Run
+from treadle.core.settings import as_environment
 from treadle.loop.audit import audit, audit_page
 from treadle.loop.changes import Entry
 from treadle.loop.choosing import GridReplay, replay_grid
 from treadle.loop.facts import Request
-from treadle.loop.grid import Grid
+from treadle.loop.grid import DECLARED, Grid, Plan
 from treadle.loop.outlook import Outlook, outlook
 from treadle.loop.pipelines import Pipelines, Turn
+from treadle.loop.refit_cache import RefitCache
+from treadle.loop.refit_workers import Trainers
 from treadle.loop.replay import Replay, replay
 from treadle.loop.watcher import Look, Watcher
 from treadle.loop.whys import Why, why
@@ -122,10 +127,20 @@ class Turned(Scored):
         return outlook(found.policy, facts, found.policy.decide(facts))
 
     def replay(
-        self, model: str, *, since: datetime | None = None, until: datetime | None = None, step: str = "1d"
+        self,
+        model: str,
+        plan: Plan | None = None,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        step: str = "1d",
     ) -> Replay:
-        """Say what a model's policy would have done over the history, with only what was known at each moment."""
-        return replay(self.project.model(model), self.rooms, since=since, until=until, step=parse_span(step))
+        """Say what a model's policy (or one of a grid: `plan`) would have done over the history, with only what was known at each moment."""
+        found = self.project.model(model)
+        chosen = plan or Plan(DECLARED, found.policy, found.gates)
+        return replay(
+            found, self.rooms, chosen, self._trainers, since=since, until=until, step=parse_span(step)
+        )
 
     def replay_grid(
         self,
@@ -143,7 +158,9 @@ class Turned(Scored):
             InvalidInput: the metric that decides is no mean over rows, or there is no time in the stretch.
         """
         found = self.project.model(model)
-        return replay_grid(found, self.rooms, grid, since=since, until=until, step=parse_span(step))
+        return replay_grid(
+            found, self.rooms, self._trainers, grid, since=since, until=until, step=parse_span(step)
+        )
 
     def _exposed(self) -> AbstractContextManager[int | None]:
         """Answer `/metrics` as long as the block lasts, where a port is set."""
@@ -211,6 +228,18 @@ class Turned(Scored):
         from treadle.app.worker import job
 
         return Pipelines(self.rooms, jobs=partial(job, self._whole))
+
+    @property
+    def _trainers(self) -> Trainers:
+        """Where replays train: in this process only where all trainings do."""
+        found, inline = self.settings.replay, self.settings.compute.engine == "inline"
+        return Trainers(
+            command=() if inline else (sys.executable, "-m", "treadle.app.refitter", str(self.root)),
+            environment=as_environment(self.overrides),
+            root=self.root,
+            most=found.workers,
+            cache=RefitCache(self.root / STATE / "replays", found.cache),
+        )
 
     @cached_property
     def _watcher(self) -> Watcher:

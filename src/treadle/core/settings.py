@@ -133,6 +133,15 @@ class LoopSettings(Section, frozen=True, kw_only=True):
     price: float = 0.0
 
 
+class ReplaySettings(Section, frozen=True, kw_only=True):
+    """Trainings of replays."""
+
+    #: How many processes train at once; 0: as many as there are cores. Each starts one thread.
+    workers: int = 0
+    #: Bytes of results that are kept in `.treadle/replays`, so that a second replay trains nothing anew; 0: none.
+    cache: int = 1024**3
+
+
 class ClockSettings(Section, frozen=True, kw_only=True):
     """Which clock the project lives by."""
 
@@ -152,6 +161,7 @@ class Settings(Section, frozen=True, kw_only=True):
     jobs: JobsSettings = JobsSettings()
     compute: ComputeSettings = ComputeSettings()
     loop: LoopSettings = LoopSettings()
+    replay: ReplaySettings = ReplaySettings()
     serving: ServingSettings = ServingSettings()
     alerts: AlertsSettings = AlertsSettings()
     watch: WatchSettings = WatchSettings()

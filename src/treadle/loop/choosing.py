@@ -14,6 +14,7 @@ from treadle.loop.contest import Contest, Raced, Racer
 from treadle.loop.grid import DECLARED, Grid, usual
 from treadle.loop.history import History
 from treadle.loop.models import Model
+from treadle.loop.refit_workers import Trainers
 from treadle.loop.replay import stretch
 from treadle.loop.rooms import Rooms
 from treadle.loop.weighing import Difference, difference
@@ -39,9 +40,11 @@ class GridReplay(Record, frozen=True, kw_only=True):
     #: The policy to take, and why.
     recommended: str
     reason: str
-    #: Fits that were made, and asked for: the rest was shared; and the seconds that they took.
+    #: Fits that there are, and how often one was asked for: the rest was shared; how many of them an earlier replay had made;
+    #: and the seconds that all took.
     fits: int
     fits_asked: int
+    fits_kept: int
     fit_seconds: float
 
     def policy(self, name: str) -> Raced:
@@ -52,6 +55,7 @@ class GridReplay(Record, frozen=True, kw_only=True):
 def replay_grid(
     model: Model,
     rooms: Rooms,
+    trainers: Trainers,
     grid: Grid | None = None,
     *,
     since: datetime | None,
@@ -66,9 +70,10 @@ def replay_grid(
     """
     history = History(model, rooms)
     begin, end = stretch(history, since=since, until=until, step=step)
-    contest = Contest(history, rooms, (grid or usual(model)).plans(model))
-    contest.walk(begin, end, step)
-    return _summary(contest, begin, end)
+    plans = (grid or usual(model)).plans(model)
+    with Contest(history, rooms, plans, trainers, end=end) as contest:
+        contest.walk(begin, end, step)
+        return _summary(contest, begin, end)
 
 
 def _summary(contest: Contest, begin: datetime, end: datetime) -> GridReplay:
@@ -115,6 +120,7 @@ def _summary(contest: Contest, begin: datetime, end: datetime) -> GridReplay:
         reason=reason,
         fits=contest.fits.count,
         fits_asked=contest.fits.asked,
+        fits_kept=contest.fits.kept,
         fit_seconds=contest.fits.seconds,
     )
 

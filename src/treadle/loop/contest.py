@@ -9,19 +9,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 import msgspec
 import numpy as np
 
 from treadle.core.clock import parse_span
-from treadle.core.records import Record, Verdict, Window
+from treadle.core.records import Decision, Record, Verdict, Window
 from treadle.loop.contenders import Contender
-from treadle.loop.facts import PERFORMED, Facts, Performed, Spent
+from treadle.loop.courses import Course, foresee
+from treadle.loop.facts import PERFORMED, Performed
 from treadle.loop.frames import Known
 from treadle.loop.grid import DECLARED, Plan
 from treadle.loop.hindsight import Hindsight
-from treadle.loop.history import History
+from treadle.loop.history import History, moments
 from treadle.loop.live_loss import performed
+from treadle.loop.refit_workers import Trainers
 from treadle.loop.refits import Fit, Fits
 from treadle.loop.replay import judge
 from treadle.loop.rooms import Rooms
@@ -34,6 +37,8 @@ class Turned(Record, frozen=True, kw_only=True):
 
     at: datetime
     reason: str
+    #: The dataset version that was the newest then; None: all of it was brought in later.
+    data_version: int | None = None
     window: Window
     rows: int
     passed: bool
@@ -87,9 +92,8 @@ class Racer:
     """Where one policy is in the history."""
 
     plan: Plan
+    course: Course
     reigns: list[tuple[datetime, Fit]] = field(default_factory=list)
-    last_run: datetime | None = None
-    rows_at_last_run: int = 0
     turns: list[tuple[Turned, Fit, Fit | None]] = field(default_factory=list)
     #: The champion's mean loss on its test rows, and how many they were: what decay is measured against.
     expected: tuple[float, int] | None = None
@@ -101,34 +105,60 @@ class Racer:
 
 
 class Contest:
-    """Walks policies side by side."""
+    """Walks policies side by side. A context manager: at its end nothing trains any more."""
 
-    def __init__(self, history: History, rooms: Rooms, plans: Sequence[Plan]) -> None:
+    def __init__(
+        self, history: History, rooms: Rooms, plans: Sequence[Plan], trainers: Trainers, *, end: datetime
+    ) -> None:
         self.history, self._rooms = history, rooms
-        self.hindsight, self.fits = Hindsight(history), Fits(history)
-        self.racers = [Racer(plan) for plan in plans]
+        self.hindsight, self.fits = Hindsight(history), Fits(history, trainers, end=end)
+        self.racers = [Racer(plan, Course(history.model.name, plan.policy)) for plan in plans]
+        #: By candidate, champion and gates: what these said.
+        self._judged: dict[tuple[str, str, tuple[int, ...]], tuple[Verdict, ...]] = {}
+
+    def __enter__(self) -> Contest:
+        """Start nothing yet."""
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        """End all trainings."""
+        self.fits.__exit__(*error)
 
     def walk(self, begin: datetime, end: datetime, step: timedelta) -> None:
         """Let every policy look at each moment."""
-        moment = begin + step
-        while moment <= end:
-            self._rooms.progress.advance(int((moment - begin) / step), int((end - begin) / step))
+        walked = list(moments(begin, end, step))
+        foresee(self.history, self.fits, [racer.plan.policy for racer in self.racers], walked)
+        for number, moment in enumerate(walked):
+            self._rooms.progress.advance(number, len(walked))
             known = self.history.known(moment)
-            for racer in self.racers:
-                self._look(racer, moment, known)
-            moment += step
+            due = [(racer, self._decide(racer, moment, known)) for racer in self.racers]
+            due = [(racer, decision) for racer, decision in due if decision.due and known.until is not None]
+            for racer, _ in due:  # all of them, before any is waited for
+                self.fits.start(moment, known, racer.plan.policy.window)
+            for racer, decision in due:
+                self._train(racer, decision, known)
 
-    def _look(self, racer: Racer, moment: datetime, known: Known) -> None:
-        plan = racer.plan
-        decision = plan.policy.decide(self._facts(racer, moment, known))
-        if not decision.due or known.until is None:
+    def _decide(self, racer: Racer, moment: datetime, known: Known) -> Decision:
+        needs = racer.plan.policy.needs
+        spans = [need.partition(" ")[2] for need in needs if need.startswith(f"{PERFORMED} ")]
+        live = {span: self._performed(racer, moment, span) for span in spans}
+        return racer.course.decide(
+            moment, known, {span: found for span, found in live.items() if found is not None}
+        )
+
+    def _train(self, racer: Racer, decision: Decision, known: Known) -> None:
+        moment, before = decision.at, racer.champion
+        fit = self.fits.at(moment, known, racer.plan.policy.window)
+        if fit.nothing:
+            self._rooms.progress.step(f"{moment:%Y-%m-%d}, {racer.plan.name}: {fit.nothing}")
+            racer.course.failed(moment)
             return
-        fit, before = self.fits.at(moment, known, plan.policy.window), racer.champion
-        verdicts = judge(self.history, self._rooms, fit, before.candidate if before else None, plan.gates)
+        verdicts = self._judge(fit, before, racer.plan.gates)
         passed = all(verdict.passed for verdict in verdicts)
         turned = Turned(
             at=moment,
             reason=decision.reason,
+            data_version=self.history.version_at(moment),
             window=fit.window,
             rows=fit.rows,
             passed=passed,
@@ -138,23 +168,15 @@ class Contest:
         if passed:
             racer.reigns.append((moment, fit))
             racer.expected = self._expected(racer, fit)
-        racer.last_run, racer.rows_at_last_run = moment, known.rows
+        racer.course.ran(moment, known, seconds=fit.seconds)
 
-    def _facts(self, racer: Racer, moment: datetime, known: Known) -> Facts:
-        policy = racer.plan.policy
-        spans = [need.partition(" ")[2] for need in policy.needs if need.startswith(f"{PERFORMED} ")]
-        live = {span: self._performed(racer, moment, span) for span in spans}
-        return Facts(
-            model=self.history.model.name,
-            now=moment,
-            rows=known.rows,
-            rows_at_last_run=racer.rows_at_last_run,
-            last_run=racer.last_run,
-            last_attempt=racer.last_run,
-            new_outcomes=known.rows - racer.rows_at_last_run,
-            performed={span: found for span, found in live.items() if found is not None},
-            spent=_spent(racer, moment),
-        )
+    def _judge(self, fit: Fit, before: Fit | None, gates: tuple[Any, ...]) -> tuple[Verdict, ...]:
+        """Let gates decide, once about the same two fits."""
+        what = (fit.key, before.key if before else "", tuple(map(id, gates)))
+        if what not in self._judged:
+            champion = before.candidate if before else None
+            self._judged[what] = judge(self.history, self._rooms, fit, champion, gates)
+        return self._judged[what]
 
     def _expected(self, racer: Racer, fit: Fit) -> tuple[float, int] | None:
         """Return a fit's mean loss on its test rows, where a trigger asks for it."""
@@ -169,7 +191,7 @@ class Contest:
         begun, fit = racer.reigns[-1]
         since = max(moment - parse_span(span), begun)
         low, high = self.hindsight.span(since, moment)
-        there = self.hindsight.arrived[low:high] <= micros(moment)
+        there = self.hindsight.arrived[low:high] < micros(moment)
         if not there.any():
             return None
         losses = self.hindsight.losses(fit.key, fit.candidate, low, high)[there]
@@ -180,7 +202,7 @@ class Contest:
         """Return the loss of a policy on each row of a stretch; NaN where nobody answered."""
         low, high = self.hindsight.span(begin, end)
         found = np.full(high - low, np.nan)
-        ends = [at for at, _ in racer.reigns[1:]] + [end]
+        ends = [*(at for at, _ in racer.reigns), end][1:]
         for (start, fit), until in zip(racer.reigns, ends, strict=True):
             a, b = self.hindsight.span(max(start, begin), min(until, end))
             if a < b:
@@ -189,7 +211,7 @@ class Contest:
 
     def looked_back(self, racer: Racer, end: datetime, *, alpha: float) -> tuple[Turned, ...]:
         """Return a policy's trainings with what the rows until the next one say of each."""
-        ends = [turned.at for turned, _, _ in racer.turns[1:]] + [end]
+        ends = [*(turned.at for turned, _, _ in racer.turns), end][1:]
         found = []
         for (turned, fit, before), until in zip(racer.turns, ends, strict=True):
             later = None
@@ -205,21 +227,6 @@ class Contest:
         """Return the loss of one who answers from a moment on for ever."""
         low, high = self.hindsight.span(begin, end)
         return self.hindsight.losses(key, who, low, high)
-
-
-def _spent(racer: Racer, moment: datetime) -> Spent:
-    budget = racer.plan.policy.budget
-    if budget is None:
-        return Spent()
-    since = moment - parse_span(budget.per)
-    made = [(turned.at, fit.seconds / 3600) for turned, fit, _ in racer.turns if turned.at > since]
-    hours = [each for _, each in made]
-    return Spent(
-        runs=len(made),
-        hours=sum(hours),
-        last_hours=hours[-1] if hours else 0.0,
-        oldest=made[0][0] if made else None,
-    )
 
 
 def declared_of(racers: Sequence[Racer]) -> Racer:

@@ -36,11 +36,11 @@ class Hindsight:
                 f"Replay one policy at a time: treadle replay {model.name}"
             )
             raise InvalidInput(msg, field="metric")
-        order = np.argsort(history.all[model.data.time_column].dt.epoch("us").to_numpy(), kind="stable")
-        self.rows = history.all[order]
+        past = history.past
+        order = np.argsort(past.time, kind="stable")
+        self.rows = past.rows[order]
         #: Of each row, in microseconds: its time, and when its outcome became known.
-        self.time = self.rows[model.data.time_column].dt.epoch("us").to_numpy()
-        self.arrived = history.arrived[order]
+        self.time, self.arrived = past.time[order], past.arrived[order]
         self._losses: dict[str, np.ndarray] = {}
 
     def span(self, start: datetime, end: datetime) -> tuple[int, int]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
 
@@ -18,6 +20,43 @@ from treadle.store.ledger.tables import moment as moment_of
 from treadle.training.tasks.forecast import Forecast
 
 _TICK = timedelta(microseconds=1)
+#: The place of a row among all rows of a history.
+PLACE = "_place"
+
+
+@dataclass(frozen=True, eq=False)
+class Past:
+    """Rows with the moments at which they were, and at which their outcomes became known."""
+
+    #: In the order in which they landed, each with its place.
+    rows: pl.DataFrame
+    #: Of each row, in microseconds.
+    time: np.ndarray
+    arrived: np.ndarray
+
+    @classmethod
+    def of(cls, model: Model, rows: pl.DataFrame) -> Past:
+        """Take the rows of a model; their outcome is known with the row where it is a column of it."""
+        time = rows[model.data.time_column].dt.epoch("us").to_numpy()
+        arrived = time
+        if model.target and "_outcome_at" in rows.columns:
+            arrived = rows["_outcome_at"].dt.epoch("us").fill_null(np.iinfo(np.int64).max).to_numpy()
+        return cls(rows=rows, time=time, arrived=arrived)
+
+    def known(self, moment: datetime) -> np.ndarray:
+        """Say of each row whether it was there before a moment, with its outcome."""
+        at = micros(moment)
+        there: np.ndarray = (self.time < at) & (self.arrived < at)
+        return there
+
+    def within(self, window: Window, *, known_at: datetime | None = None) -> np.ndarray:
+        """Return the places of the rows of a window, known by a moment, or ever."""
+        chosen = self.time < micros(window.end)
+        if window.start is not None:
+            chosen &= self.time >= micros(window.start)
+        if known_at is not None:
+            chosen &= self.known(known_at)
+        return np.flatnonzero(chosen)
 
 
 class History:
@@ -32,6 +71,7 @@ class History:
         names = (model.data.name, *(view.name for view in model.features))
         self.versions = {name: rooms.datasets.version(name).version for name in names}
         self._frames, self._datasets = Frames(rooms.datasets), rooms.datasets
+        self._known: dict[datetime, Known] = {}
 
     @property
     def version(self) -> int:
@@ -67,40 +107,38 @@ class History:
         """Count the rows that could be trained on at a moment, and say up to when they reach."""
         if isinstance(self.model.task, Forecast):
             return self._frames.known(self.model, self.version, known_at=moment)
-        time = self._time[self._had_arrived(moment)]
-        if not len(time):
-            return Known(rows=0, until=None)
-        return Known(rows=len(time), until=moment_of(int(time.max())) + _TICK)
+        if moment not in self._known:
+            time = self.past.time[self.past.known(moment)]
+            until = moment_of(int(time.max())) + _TICK if len(time) else None
+            self._known[moment] = Known(rows=len(time), until=until)
+        return self._known[moment]
+
+    def version_at(self, moment: datetime) -> int | None:
+        """Return the version of the dataset that was the newest at a moment; None: all of it was brought in later."""
+        there = [number for at, number in self._made if at <= moment]
+        return max(there, default=None)
 
     def rows(self, window: Window, *, known_at: datetime | None = None) -> pl.DataFrame:
         """Return the rows of a window with a known outcome, in the order in which they landed: known by a moment, or ever."""
         if isinstance(self.model.task, Forecast):
             return self._frames.rows(self.model, versions=self.versions, window=window, known_at=known_at)
-        chosen = self._time < micros(window.end)
-        if window.start is not None:
-            chosen &= self._time >= micros(window.start)
-        if known_at is not None:
-            chosen &= self._had_arrived(known_at)
-        return self.all.filter(pl.Series(chosen))
+        return self.past.rows[self.past.within(window, known_at=known_at)]
 
     @cached_property
-    def all(self) -> pl.DataFrame:
-        """All rows with a known outcome, in the order in which they landed."""
+    def past(self) -> Past:
+        """All rows with a known outcome, read and joined once."""
         _, end = self.bounds
-        return self._frames.rows(self.model, versions=self.versions, window=Window(start=None, end=end))
+        rows = self._frames.rows(self.model, versions=self.versions, window=Window(start=None, end=end))
+        return Past.of(self.model, rows.with_row_index(PLACE))
 
     @cached_property
-    def arrived(self) -> np.ndarray:
-        """When each row's outcome became known, in microseconds: with the row where it is a column of it."""
-        if not self.model.target or "_outcome_at" not in self.all.columns:
-            return self._time
-        at = self.all["_outcome_at"].dt.epoch("us")
-        return at.fill_null(np.iinfo(np.int64).max).to_numpy()
+    def _made(self) -> list[tuple[datetime, int]]:
+        return [(one.created_at, one.version) for one in self._datasets.versions(self.model.data.name)]
 
-    @cached_property
-    def _time(self) -> np.ndarray:
-        return self.all[self.model.data.time_column].dt.epoch("us").to_numpy()
 
-    def _had_arrived(self, moment: datetime) -> np.ndarray:
-        at = micros(moment)
-        return (self._time < at) & (self.arrived <= at)
+def moments(begin: datetime, end: datetime, step: timedelta) -> Iterable[datetime]:
+    """Yield the moments of a stretch at which a policy looks."""
+    moment = begin + step
+    while moment <= end:
+        yield moment
+        moment += step

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass, field, fields, replace
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 
-from treadle.core.clock import monotonic
 from treadle.core.ids import digest_of
 from treadle.core.records import Window
-from treadle.loop import fitting
-from treadle.loop.ahead import apart
-from treadle.loop.contenders import Contender, from_bound, looks_up
+from treadle.loop.contenders import Contender, looks_up
 from treadle.loop.frames import Known
 from treadle.loop.history import History
-from treadle.training.context import RunContext
-from treadle.training.data import TrainingData
+from treadle.loop.refit_workers import Trainers, Workers
+from treadle.loop.refitting import Trained, Wanted, asked, learnt, remembers, trained
+from treadle.training import code, environment
 from treadle.training.tasks.forecast import Forecast
 
 
@@ -29,7 +25,7 @@ from treadle.training.tasks.forecast import Forecast
 class Fit:
     """What one training left: who answers, and the baselines fitted beside it."""
 
-    #: The hash of window and moment, by which it is found again.
+    #: The hash by which it is found again.
     key: str
     at: datetime
     window: Window
@@ -42,22 +38,39 @@ class Fit:
     test: pl.DataFrame = field(repr=False)
     #: Whether the training function asked for its window: another one with the same rows may then give another model.
     asked_window: bool = False
+    #: Why there was nothing to learn from; empty: there was.
+    nothing: str = ""
 
 
 class Fits:
-    """Trains at moments of a history, each window once."""
+    """Trains at moments of a history, each window once; what was trained in an earlier replay is not trained again.
 
-    def __init__(self, history: History) -> None:
-        self._history = history
+    A context manager: at its end no worker is left.
+    """
+
+    def __init__(self, history: History, trainers: Trainers, *, end: datetime) -> None:
+        """Take a history, where to train, and the end of the rows that anybody is asked about."""
+        self._history, self._trainers, self._end = history, trainers, end
         self._made: dict[str, Fit] = {}
-        #: By moment and end: the fit on all rows that there were.
-        self._whole: dict[str, Fit] = {}
-        #: How often a fit was asked for; less `count`, those that were shared.
-        self.asked = 0
+        #: By what a training sees: the first that was wanted.
+        self._first: dict[str, Wanted] = {}
+        self._about = _about(history, trainers)
+        self._workers: Workers | None = None
+        #: How often a fit was asked for; less `count`, those that were shared. And how many an earlier replay had made.
+        self.asked = self.kept = 0
+
+    def __enter__(self) -> Fits:
+        """Start nothing yet."""
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        """End all workers."""
+        if self._workers is not None:
+            self._workers.__exit__(*error)
 
     @property
     def count(self) -> int:
-        """How many fits were made."""
+        """How many fits were made, now or in an earlier replay."""
         return len(self._distinct)
 
     @property
@@ -69,115 +82,119 @@ class Fits:
     def _distinct(self) -> dict[str, Fit]:
         return {fit.key: fit for fit in self._made.values()}
 
+    def start(self, moment: datetime, known: Known, rule: Any) -> None:
+        """Let a training begin that will be asked for."""
+        if isinstance(self._history.model.task, Forecast):
+            return
+        wanted = self._wanted(moment, known, rule)
+        if self._leader(wanted).key == wanted.key and wanted.key not in self._made:
+            self._begin(wanted)
+
     def at(self, moment: datetime, known: Known, rule: Any) -> Fit:
         """Return the training at a moment on the window that a rule takes of what was known then."""
-        assert known.until is not None
         self.asked += 1
-        model = self._history.model
-        last = known.until - model.forward_span
-        planned = rule.at(last)
-        window = Window(start=planned.start, end=last, half_life=planned.half_life)
-        key = digest_of([moment, known.until, window.start, window.end, window.half_life])
-        if key not in self._made:
-            self._made[key] = self._alike(moment, known, window) or self._new(moment, known, window, key=key)
-        return self._made[key]
+        wanted = self._wanted(moment, known, rule)
+        if wanted.key not in self._made:
+            self._made[wanted.key] = (
+                self._ahead(wanted)
+                if isinstance(self._history.model.task, Forecast)
+                else self._shared(wanted)
+            )
+        return self._made[wanted.key]
 
-    def _new(self, moment: datetime, known: Known, window: Window, *, key: str) -> Fit:
+    def _wanted(self, moment: datetime, known: Known, rule: Any) -> Wanted:
         assert known.until is not None
-        rows = self._history.rows(Window(start=window.start, end=known.until), known_at=moment)
-        made = fit(self._history, rows, window, moment=moment, key=key)
-        if self._sees_all(window):
-            self._whole[_moment_of(moment, known, window)] = made
-        return made
+        span = self._history.model.forward_span
+        window = rule.at(known.until - span)
+        until = known.until if span else window.end
+        told = [moment, window.start, window.end, window.half_life, until, self._end]
+        key = digest_of([self._about, *told])
+        return Wanted(key=key, moment=moment, window=window, until=until, end=self._end)
 
-    def _alike(self, moment: datetime, known: Known, window: Window) -> Fit | None:
+    def _leader(self, wanted: Wanted) -> Wanted:
+        """Return the first training that was wanted on the same rows at the same moment."""
+        window = wanted.window
+        reach = Window(start=window.start, end=wanted.until)
+        places = self._history.past.within(reach, known_at=wanted.moment)
+        seen = hashlib.sha256(places.data).hexdigest()
+        what = digest_of([wanted.moment, window.end, window.half_life, wanted.until, seen])
+        return self._first.setdefault(what, wanted)
+
+    def _shared(self, wanted: Wanted) -> Fit:
         """Return the fit on the same rows under another window, where the training function did not ask for that."""
-        found = self._whole.get(_moment_of(moment, known, window)) if self._sees_all(window) else None
-        return None if found is None or found.asked_window else replace(found, window=window)
+        first = self._leader(wanted)
+        if first.key != wanted.key:
+            if first.key not in self._made:
+                self._made[first.key] = self._new(first)
+            if not self._made[first.key].asked_window:
+                return replace(self._made[first.key], window=wanted.window)
+        return self._new(wanted)
 
-    def _sees_all(self, window: Window) -> bool:
-        """Return whether a window reaches to the first row; what a forecast sees depends on more than its rows."""
-        if isinstance(self._history.model.task, Forecast):
-            return False
-        return window.start is None or window.start <= self._history.bounds[0]
+    def _begin(self, wanted: Wanted) -> None:
+        found = self._trainers.cache.get(wanted.key)
+        if found is not None:
+            return
+        self._at_work.start(wanted)
 
-
-def _moment_of(moment: datetime, known: Known, window: Window) -> str:
-    return digest_of([moment, known.until, window.end, window.half_life])
-
-
-class _Watched(TrainingData):
-    """Training data that remember whether their window was asked for, alone or with all the rest."""
-
-    def __getattribute__(self, name: str) -> Any:
-        if name in _TELLING:
-            object.__getattribute__(self, "__dict__")["_asked"] = True
-        return super().__getattribute__(name)
-
-
-#: Attributes that tell the window: the copy of an object, and what looks into it, as a pickle or `vars`.
-_TELLING = {"window", "__dict__", "__getstate__", "__reduce__", "__reduce_ex__", "__copy__", "__deepcopy__"}
-
-
-def _watched(data: TrainingData) -> _Watched:
-    return _Watched(**{one.name: getattr(data, one.name) for one in fields(data)})
-
-
-def _was_asked(data: _Watched) -> bool:
-    return "_asked" in object.__getattribute__(data, "__dict__")
-
-
-def fit(history: History, rows: pl.DataFrame, window: Window, *, moment: datetime, key: str) -> Fit:
-    """Call the training function on the rows of a window; the test rows among them are kept aside."""
-    model, begun = history.model, monotonic()
-    time = model.data.time_column
-    seen = apart(model, rows, until=window.end)
-    seen = seen.filter(pl.col("_split").is_in(["train", "validation"]) & (pl.col(time) < window.end))
-    with tempfile.TemporaryDirectory(prefix="treadle-replay-") as folder:
-        data = TrainingData.build(
-            seen,
-            inputs=fitting.inputs_of(model, seen),
-            target=model.truth,
-            task=model.task,
-            window=window,
-            nullable=fitting.may_miss(model) | fitting.missing([rows]),
-            time=time,
+    def _new(self, wanted: Wanted) -> Fit:
+        cache, past = self._trainers.cache, self._history.past
+        found = cache.get(wanted.key)
+        if found is None:
+            found = self._at_work.result(wanted)
+            cache.put(wanted.key, found)
+        else:
+            self.kept += 1
+        reach = Window(start=wanted.window.start, end=wanted.until)
+        rows = past.rows[past.within(reach, known_at=wanted.moment)]
+        return Fit(
+            key=wanted.key,
+            at=wanted.moment,
+            window=wanted.window,
+            rows=found.left.rows,
+            seconds=found.left.seconds,
+            candidate=remembers(found, asked(past, wanted)),
+            baselines={f"baseline:{one.name}": looks_up(one) for one in found.left.baselines},
+            test=rows.filter(pl.col("_split") == "test"),
+            asked_window=found.left.asked_window,
+            nothing=found.left.nothing,
         )
-        context = RunContext.detached(folder=Path(folder), seed=model.seed, params=dict(model.params))
-        watched = _watched(data)
-        estimator = model(watched, dict(model.params), context)
-    settled = fitting.settled(estimator, data)
-    lookups = fitting.baselines_of(model, data)
-    return Fit(
-        key=key,
-        at=moment,
-        window=window,
-        rows=len(data.train),
-        seconds=monotonic() - begun,
-        candidate=_answers(estimator, settled),
-        baselines={f"baseline:{lookup.name}": looks_up(lookup) for lookup in lookups},
-        test=rows.filter(pl.col("_split") == "test"),
-        asked_window=_was_asked(watched),
-    )
+
+    @property
+    def _at_work(self) -> Workers:
+        if self._workers is None:
+            self._workers = Workers(self._history.model, self._history.past, self._trainers)
+        return self._workers
+
+    def _ahead(self, wanted: Wanted) -> Fit:
+        """Train a forecast, whose truth is of each moment: it is read from the tables, and asked when it is asked."""
+        reach = Window(start=wanted.window.start, end=wanted.until)
+        rows = self._history.rows(reach, known_at=wanted.moment)
+        made = trained(self._history.model, learnt(self._history.model, rows, wanted.window))
+        return Fit(
+            key=wanted.key,
+            at=wanted.moment,
+            window=wanted.window,
+            rows=len(made.data.train),
+            seconds=made.seconds,
+            candidate=_answers(made),
+            baselines={f"baseline:{one.name}": looks_up(one) for one in made.baselines},
+            test=rows.filter(pl.col("_split") == "test"),
+            asked_window=made.asked_window,
+        )
 
 
-def _answers(estimator: Any, data: TrainingData) -> Contender:
-    def answer(rows: pl.DataFrame) -> np.ndarray:
-        found = np.asarray(data.task.predictions(estimator, data.encoded(rows)), dtype=np.float64)
-        return from_bound(found, data.signature)
-
-    return Contender(_remembered(answer), data.classes, data.signature)
+def _answers(made: Trained) -> Contender:
+    return Contender(made.answer, made.data.classes, made.data.signature)
 
 
-def _remembered(answer: Callable[[pl.DataFrame], np.ndarray]) -> Callable[[pl.DataFrame], np.ndarray]:
-    """Return the same, which knows what it was asked last: policies that differ in gates alone ask the same rows."""
-    last: list[tuple[pl.DataFrame, np.ndarray]] = []
-
-    def asked(rows: pl.DataFrame) -> np.ndarray:
-        if last and last[0][0] is rows:
-            return last[0][1]
-        found = answer(rows)
-        last[:] = [(rows, found)]
-        return found
-
-    return asked
+def _about(history: History, trainers: Trainers) -> str:
+    """Return the digest of what decides a fit besides its window: declaration, code, data and environment."""
+    model = history.model
+    told: Mapping[str, Any] = {
+        "model": model.spec(),
+        "baselines": model.judging()["baselines"],
+        "code": code.digest(model.function, root=trainers.root),
+        "data": history.versions,
+        "environment": environment.describe(),
+    }
+    return digest_of(told)

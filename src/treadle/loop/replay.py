@@ -17,13 +17,15 @@ import polars as pl
 
 from treadle.core.errors import InvalidInput
 from treadle.core.ids import new_id
-from treadle.core.records import Record, Verdict, Window
+from treadle.core.records import Decision, Record, Verdict, Window
 from treadle.evaluation.own import measure_of
 from treadle.loop.contenders import Contender
-from treadle.loop.facts import Facts
-from treadle.loop.history import History
+from treadle.loop.courses import Course, foresee
+from treadle.loop.grid import Plan
+from treadle.loop.history import History, moments
 from treadle.loop.judging import compared
 from treadle.loop.models import Model
+from treadle.loop.refit_workers import Trainers
 from treadle.loop.refits import Fit, Fits
 from treadle.loop.rooms import Rooms
 
@@ -35,6 +37,8 @@ class Training(Record, frozen=True, kw_only=True):
 
     at: datetime
     reason: str
+    #: The dataset version that was the newest then; None: all of it was brought in later.
+    data_version: int | None = None
     window: Window
     rows: int
     passed: bool
@@ -57,6 +61,8 @@ class Replay(Record, frozen=True, kw_only=True):
     since: datetime
     until: datetime
     trainings: tuple[Training, ...]
+    #: What the policy said at each moment, also where it did not fire.
+    decisions: tuple[Decision, ...] = ()
     weeks: tuple[Week, ...]
     #: Mean loss over all scored rows, by contender.
     loss: dict[str, float]
@@ -66,15 +72,23 @@ class Replay(Record, frozen=True, kw_only=True):
 class _State:
     """Who would answer at the moment that the replay has come to."""
 
+    course: Course
+    gates: tuple[Any, ...]
     answering: dict[str, Contender] = field(default_factory=dict)
-    last_run: datetime | None = None
-    rows_at_last_run: int = 0
     trainings: list[Training] = field(default_factory=list)
+    decisions: list[Decision] = field(default_factory=list)
     scored: list[pl.DataFrame] = field(default_factory=list)
 
 
 def replay(
-    model: Model, rooms: Rooms, *, since: datetime | None, until: datetime | None, step: timedelta
+    model: Model,
+    rooms: Rooms,
+    plan: Plan,
+    trainers: Trainers,
+    *,
+    since: datetime | None,
+    until: datetime | None,
+    step: timedelta,
 ) -> Replay:
     """Walk the history of a model's dataset; see the module.
 
@@ -83,15 +97,17 @@ def replay(
     Raises:
         NotFound: no row has a known outcome.
         InvalidInput: `until` is not after `since`, or `step` is not longer than nothing.
+        RunFailed: a training failed.
     """
     history = History(model, rooms)
     begin, end = stretch(history, since=since, until=until, step=step)
-    state, fits, moment = _State(), Fits(history), begin + step
-    while moment <= end:
-        rooms.progress.advance(int((moment - begin) / step), int((end - begin) / step))
-        _look(history, rooms, fits, state, moment)
-        _score(history, state, Window(start=moment, end=min(moment + step, end)))
-        moment += step
+    state, walked = _State(Course(model.name, plan.policy), plan.gates), list(moments(begin, end, step))
+    with Fits(history, trainers, end=end) as fits:
+        foresee(history, fits, [plan.policy], walked)
+        for number, moment in enumerate(walked):
+            rooms.progress.advance(number, len(walked))
+            _look(history, rooms, fits, state, moment)
+            _score(history, state, Window(start=moment, end=min(moment + step, end)))
     return _summary(history, state, begin, end)
 
 
@@ -116,24 +132,19 @@ def stretch(
 
 
 def _look(history: History, rooms: Rooms, fits: Fits, state: _State, moment: datetime) -> None:
-    model, known = history.model, history.known(moment)
-    decision = model.policy.decide(
-        Facts(
-            model=model.name,
-            now=moment,
-            rows=known.rows,
-            rows_at_last_run=state.rows_at_last_run,
-            last_run=state.last_run,
-            last_attempt=state.last_run,
-            new_outcomes=known.rows - state.rows_at_last_run,
-        )
-    )
+    known = history.known(moment)
+    decision = state.course.decide(moment, known)
+    state.decisions.append(decision)
     if not decision.due or known.until is None:
         return
     rooms.progress.step(f"{moment:%Y-%m-%d}: {decision.reason}")
-    fit = fits.at(moment, known, model.policy.window)
+    fit = fits.at(moment, known, state.course.policy.window)
+    if fit.nothing:
+        rooms.progress.step(fit.nothing)
+        state.course.failed(moment)
+        return
     champion = state.answering.get(FRESH)
-    found = judge(history, rooms, fit, champion, model.gates)
+    found = judge(history, rooms, fit, champion, state.gates)
     passed = all(verdict.passed for verdict in found)
     if passed:
         state.answering.setdefault(FROZEN, fit.candidate)
@@ -142,13 +153,14 @@ def _look(history: History, rooms: Rooms, fits: Fits, state: _State, moment: dat
         Training(
             at=decision.at,
             reason=decision.reason,
+            data_version=history.version_at(moment),
             window=fit.window,
             rows=fit.rows,
             passed=passed,
             verdicts=found,
         )
     )
-    state.last_run, state.rows_at_last_run = moment, known.rows
+    state.course.ran(moment, known, seconds=fit.seconds)
 
 
 def judge(
@@ -202,6 +214,7 @@ def _summary(history: History, state: _State, since: datetime, until: datetime) 
         since=since,
         until=until,
         trainings=tuple(state.trainings),
+        decisions=tuple(state.decisions),
         weeks=weeks,
         loss=loss,
     )

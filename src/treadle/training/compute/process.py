@@ -8,6 +8,7 @@ import select
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
@@ -107,8 +108,8 @@ def refuse(address: str) -> None:
         raise SettingsError(msg)
 
 
-def started(job: Job, output: IO[bytes] | int) -> subprocess.Popen[bytes]:
-    """Start a job's command in a process group that ends with this thread; it prints to `output`."""
+def started(job: Job, output: IO[bytes] | int, *, keep: Sequence[int] = ()) -> subprocess.Popen[bytes]:
+    """Start a job's command in a process group that ends with this thread; it prints to `output`, and has the files `keep` open."""
     threads = str(max(1, math.ceil(job.resources.cpu)))
     hints = dict.fromkeys(_THREADS, threads) if job.resources.cpu != Resources.cpu else {}
     limit = job.resources.bytes
@@ -120,6 +121,7 @@ def started(job: Job, output: IO[bytes] | int) -> subprocess.Popen[bytes]:
         stdout=output,
         stderr=subprocess.STDOUT,
         start_new_session=True,
+        pass_fds=keep,
     )
 
 
