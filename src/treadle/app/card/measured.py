@@ -22,11 +22,12 @@ def judged(card: Card) -> list[Markup]:
     """Return each gate's verdict with its reason."""
     if not card.verdicts:
         return [element("p", "No gate judged this version.")]
-    items = [_verdict(verdict) for verdict in card.verdicts]
+    items = [judgement(verdict) for verdict in card.verdicts]
     return [element("div", *items, class_="verdicts")]
 
 
-def _verdict(verdict: Verdict) -> Markup:
+def judgement(verdict: Verdict) -> Markup:
+    """Return what one gate said, and on what grounds."""
     mark = "passed" if verdict.passed else "said no"
     about = f"{verdict.dataset} version {verdict.dataset_version}, {verdict.on} rows, {words.plural(verdict.n, 'pair')}"
     return element(

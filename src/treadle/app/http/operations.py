@@ -23,6 +23,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
 
 _TABLE: dict[str, Role] = {
     "promote": "operator",
+    "approve": "operator",
+    "reject": "operator",
     "request": "operator",
     "cancel": "operator",
     "retry": "operator",
