@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import polars as pl
 
-from treadle.app import lineage, mirrors, retention, sharing
-from treadle.app.retention import Forgotten, Garbage
+from treadle.app import lineage, mirrors, sharing
+from treadle.app.kept import Kept
 from treadle.app.stores import clock_of, reference_of
-from treadle.app.turned import Turned
 from treadle.app.wiring import STATE as STATE
 from treadle.core import settings
-from treadle.core.clock import Clock, parse_span
+from treadle.core.clock import Clock
 from treadle.core.progress import Progress, Silent
 from treadle.core.records import DatasetVersion, Revision
 from treadle.features.skew import ColumnSkew
@@ -40,7 +39,6 @@ if TYPE_CHECKING:
     from treadle.loop.mirroring import Mirrored
     from treadle.registry.mirror import Fetched
     from treadle.serving.predictor import Predictor
-    from treadle.store.backups import Backup
 
 
 def open_workspace(
@@ -66,7 +64,7 @@ def open_workspace(
     )
 
 
-class Workspace(Turned):
+class Workspace(Kept):
     """All that a project has, behind one object; stores are opened when they are first needed.
 
     >>> with open_workspace() as ws:                                      # doctest: +SKIP
@@ -81,40 +79,6 @@ class Workspace(Turned):
         """Read what is new for one dataset, or for all; None stands for nothing new."""
         wanted = [self.project.dataset(name)] if name else list(self.project.datasets.values())
         return {dataset.name: self.datasets.ingest(dataset) for dataset in wanted}
-
-    def forget(self, dataset: str, *, where: Mapping[str, Any], reason: str) -> Forgotten:
-        """Take rows out of every version of a dataset, for ever, and name the model versions that saw them.
-
-        Raises:
-            NotFound: no row has these values.
-        """
-        return retention.forget(self, dataset, where=where, reason=reason)
-
-    def collect(
-        self,
-        names: Sequence[str] | None = None,
-        *,
-        what: Sequence[str] = retention.KINDS,
-        keep_last: int = 10,
-        younger_than: str = "30d",
-        dry_run: bool = True,
-    ) -> Garbage:
-        """Remove what no kept version of some datasets, trees and models needs (by default: of all), or say what would go.
-
-        Of datasets and trees, what models were trained on always stays; of models, what an alias, an endpoint's current revision, a server
-        or a waiting approval refers to. Records and histories stay. Of logs, what is older than `serving.keep_predictions` goes.
-
-        Raises:
-            NotFound: there is nothing of a name.
-        """
-        return retention.collect(
-            self,
-            names,
-            what=what,
-            last=keep_last,
-            younger_than=parse_span(younger_than),
-            dry_run=dry_run,
-        )
 
     def features(self, model: str, rows: pl.DataFrame) -> pl.DataFrame:
         """Join a model's features to rows, as of each row's time: what a caller of the endpoint sends."""
@@ -352,41 +316,6 @@ class Workspace(Turned):
             MirrorUnavailable: the server does not answer.
         """
         return mirrors.fetch(self, reference, to=to, allow_code=allow_code)
-
-    def backup(self, to: str, *, keep: int | None = None) -> Backup:
-        """Write a backup of the whole state to a folder or bucket, while it is in use; of those there perhaps only some stay.
-
-        All that was acknowledged before it began is in it: what servers on other machines have logged, from the moment at which they
-        shipped it. What an earlier backup at the place holds is not stored again. Your own files are not in it: they are in version control.
-
-        Raises:
-            InvalidInput: `keep` is below 1, or the place has backups of another project.
-            Busy: another backup is being made.
-            StoreUnavailable: a store does not answer, or is full.
-        """
-        from treadle.app.backups import backup
-
-        return backup(self, to, keep=keep, progress=self._progress)
-
-    def backups(self, place: str) -> list[Backup]:
-        """Return the backups at a place, the oldest first."""
-        from treadle.store.backups import Backups
-
-        return Backups.open(place, root=self.root, options=settings.aws_options()).all()
-
-    def restore(self, source: str, *, backup: str = "") -> Backup:
-        """Put the state of a backup (by default the newest at a place) into this project's stores, which are empty.
-
-        They may be of another kind than those that it came from: so a project moves to PostgreSQL or a bucket. See `app.restoring`.
-
-        Raises:
-            NotFound: there is no such backup.
-            Conflict: the stores are not empty.
-            DigestMismatch: the backup is damaged; nothing of it counts.
-        """
-        from treadle.app.restoring import restore
-
-        return restore(self, source, backup=backup, progress=self._progress)
 
     def status(self) -> Status:
         """Say what is fresh, what is stale, and why."""
