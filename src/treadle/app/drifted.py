@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from treadle.app.wiring import Wiring
+from treadle.app.mended import Mended
 
 if TYPE_CHECKING:
     from treadle.core.records import ModelVersion
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from treadle.monitoring.drift import Drift
 
 
-class Drifted(Wiring):
+class Drifted(Mended):
     """The part of a workspace that compares."""
 
     @cached_property

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from treadle.app.profiled import forget_profiles
 from treadle.core.errors import StoreUnavailable, not_found
 from treadle.core.records import DatasetVersion, ModelVersion, Record
 from treadle.data.tree.collection import Collected as CollectedTree
@@ -160,6 +161,7 @@ def forget(workspace: Workspace, dataset: str, *, where: Mapping[str, Any], reas
     if is_online:
         _must_answer(workspace, dataset)
     done = workspace.datasets.forget(dataset, where=where, reason=reason)
+    forget_profiles(workspace, dataset)
     if is_online:
         _forget_online(workspace, dataset)
     models = [

@@ -111,6 +111,14 @@ def status(workspace: Workspace) -> Status:
         return _status(workspace, project)
 
 
+def datasets_and_trees(workspace: Workspace) -> tuple[list[DatasetStatus], list[TreeStatus]]:
+    """Gather the state of what has landed: datasets with the rows of feature views, and trees."""
+    project = workspace.project
+    with workspace.ledger.snapshot():
+        datasets = [_dataset(workspace, name) for name in project.datasets]
+        return datasets, [_tree(workspace, name) for name in project.trees]
+
+
 def _status(workspace: Workspace, project: Project) -> Status:
     rollouts = {state.endpoint: state for state in workspace.rollouts.list(open_only=True)}
     return Status(
@@ -145,18 +153,15 @@ def _mirrors(workspace: Workspace) -> tuple[Mirrored, ...]:
 def _dataset(workspace: Workspace, name: str) -> DatasetStatus:
     problems = (*workspace.datasets.problems(name), *_contradictions(workspace, name))
     try:
-        versions = workspace.datasets.versions(name)
+        newest = workspace.datasets.version(name)
     except NotFound:
-        versions = []
-    if not versions:
         return DatasetStatus(name=name, problems=problems)
-    newest = max(versions, key=lambda found: found.version)
     return DatasetStatus(
         name=name,
         version=newest.version,
         rows=newest.rows,
         outcomes_known=newest.outcomes_known,
-        quarantined=sum(found.quarantined for found in versions),
+        quarantined=workspace.quarantine.ever(name),
         newest=newest.time_max,
         problems=problems,
     )

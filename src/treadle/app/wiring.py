@@ -16,6 +16,7 @@ from treadle.data.admission import Admission
 from treadle.data.datasets import Datasets
 from treadle.data.tags import Tags
 from treadle.data.trees import Trees
+from treadle.data.waiting import Quarantine
 from treadle.evaluation.verdicts import Verdicts
 from treadle.features.online import OnlineFeatures
 from treadle.loop import projects
@@ -99,6 +100,11 @@ class Wiring(Stores):
     def admission(self) -> Admission:
         """Room 1: the way out of quarantine."""
         return Admission(ledger=self.ledger, tables=self.tables, clock=self.clock, root=self.root)
+
+    @cached_property
+    def quarantine(self) -> Quarantine:
+        """Room 1: rows that did not meet their contract."""
+        return Quarantine(self.datasets, self.tables, self.ledger)
 
     @cached_property
     def trees(self) -> Trees:

@@ -81,6 +81,8 @@ class DatasetVersion(Record, frozen=True, kw_only=True):
     removed: int = 0
     #: Why a person made this commit, in words; empty: rows landed.
     why: str = ""
+    #: Who that was, where it is known.
+    actor: str = ""
     #: Rows there are: those accepted up to this version, without the replaced and the deleted ones.
     rows: int
     #: Forms of rows that were ever written, up to this version: the number of the next one.

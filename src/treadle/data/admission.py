@@ -55,7 +55,13 @@ class Admission:
         self._ingestion = Ingestion(ledger=ledger, tables=tables, clock=clock, root=root)
 
     def readmit(
-        self, dataset: Dataset, *, where: pl.Expr | None = None, mend: Mend | None = None, reason: str
+        self,
+        dataset: Dataset,
+        *,
+        where: pl.Expr | None = None,
+        mend: Mend | None = None,
+        reason: str,
+        actor: str = "",
     ) -> Readmitted:
         """Check rows of the quarantine again, mended, and move the good ones into a new version.
 
@@ -86,7 +92,7 @@ class Admission:
                 writer.remove(table_name(name, "quarantine"), done)
                 made = version_of(dataset, last=state.last, commit=commit, number=number, at=at)
                 made = msgspec.structs.replace(
-                    made, landed=0, accepted=0, readmitted=accepted, why=f"readmitted: {reason}"
+                    made, landed=0, accepted=0, readmitted=accepted, why=f"readmitted: {reason}", actor=actor
                 )
                 with self._ledger.write() as connection:
                     lease.check(connection)

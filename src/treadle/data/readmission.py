@@ -44,6 +44,15 @@ def form_of(file: str) -> Form | None:
     return _FORMS.get(ending)
 
 
+def with_cells(rows: pl.DataFrame, cells: Mapping[str, str]) -> pl.DataFrame:
+    """Put values into columns; cells are text where the file is CSV, and typed where it is not."""
+    kinds = rows.schema
+    return rows.with_columns(
+        pl.lit(value).cast(kinds.get(name, pl.String()), strict=False).alias(name)
+        for name, value in cells.items()
+    )
+
+
 def readmissions(
     quarantine: pl.DataFrame,
     *,

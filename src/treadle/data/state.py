@@ -30,6 +30,15 @@ WHOLE = "(the new rows)"
 Status = Literal["read", "problem"]
 
 
+class _Aside(msgspec.Struct):
+    """What of a version's record says how many rows were put aside."""
+
+    quarantined: int = 0
+
+
+_ASIDE = msgspec.json.Decoder(_Aside)
+
+
 class FileRecord(Record, frozen=True, kw_only=True):
     """One file as the ledger knows it."""
 
@@ -134,6 +143,12 @@ def read_versions(connection: Connection, name: str, *, after: int = 0) -> list[
     c = dataset_versions.c
     query = select(c.body).where(c.dataset == name, c.version > after).order_by(c.version)
     return [from_json(body, DatasetVersion) for body in connection.execute(query).scalars()]
+
+
+def read_quarantined(connection: Connection, name: str) -> int:
+    """Return how many rows were put aside over all versions of a dataset; of each version nothing else is read."""
+    query = select(dataset_versions.c.body).where(dataset_versions.c.dataset == name)
+    return sum(_ASIDE.decode(body).quarantined for body in connection.execute(query).scalars())
 
 
 def read_problems(connection: Connection, name: str) -> list[str]:

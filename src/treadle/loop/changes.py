@@ -248,7 +248,7 @@ def _data(connection: Connection, wanted: Wanted) -> Iterator[Entry]:
             kind="data",
             subject=f"dataset:{one.dataset}/{one.version}",
             what=f"{one.removed:,} rows removed, {one.readmitted:,} taken out of quarantine",
-            actor=PERSON,
+            actor=one.actor or PERSON,
             reason=one.why,
         )
 

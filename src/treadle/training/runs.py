@@ -287,6 +287,12 @@ class Runs:
         """Return what a run has written to stdout and stderr: so far, or in all."""
         return self._content(self.get(run), LOG).decode("utf-8", "replace")
 
+    def written(self, run: str) -> tuple[int, int]:
+        """Return how many bytes of log and of metrics a run under way has written on this machine; they grow as it goes on."""
+        files = [self._folders / run / name for name in (LOG, METRICS)]
+        log, metrics = (path.stat().st_size if path.is_file() else 0 for path in files)
+        return log, metrics
+
     def folder(self, run: str) -> Path:
         """Return the folder of a run under way, and make it where it is not there."""
         path = self._folders / run

@@ -192,29 +192,16 @@ def readmit(
     as_json: bool,
 ) -> None:
     """Check rows in quarantine of the dataset NAME again, under the contract as it is now, and let the good ones in."""
-    import polars as pl
-
-    tests = [
-        *([pl.col("_file") == file] if file else []),
-        *([pl.col("_version") == version] if version else []),
-        *([pl.col("_reason").str.contains(reason_has, literal=True)] if reason_has else []),
-    ]
     values = {column: given[-1] for column, given in _pairs(cells, option="--set").items()}
-
-    def mend(rows: pl.DataFrame) -> pl.DataFrame:
-        # Cells are text where the file is CSV, and typed where it is not.
-        kinds = rows.schema
-        return rows.with_columns(
-            pl.lit(value).cast(kinds.get(name, pl.String()), strict=False).alias(name)
-            for name, value in values.items()
-        )
-
     with options.workspace(project) as workspace:
-        done = workspace.admission.readmit(
-            workspace.project.dataset(name),
-            where=pl.all_horizontal(tests) if tests else None,
-            mend=mend if values else None,
+        done = workspace.readmit(
+            name,
             reason=reason,
+            reason_has=reason_has or "",
+            set_=values,
+            file=file or "",
+            version=version,
+            actor=options.user(),
         )
     if as_json:
         output.as_json(done)

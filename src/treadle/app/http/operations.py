@@ -28,6 +28,7 @@ _TABLE: dict[str, Role] = {
     "request": "operator",
     "cancel": "operator",
     "retry": "operator",
+    "readmit": "operator",
 }
 
 

@@ -24,6 +24,15 @@ def pulse(workspace: Workspace, keeping: Keeping) -> str:
         return ""
 
 
+def pulse_of_run(workspace: Workspace, run: str) -> str:
+    """Return a text that is another one when a run has printed, logged a metric, come to another attempt or ended."""
+    try:
+        found = workspace.runs.get(run)
+    except TreadleError:
+        return ""
+    return f"{found.status} {found.attempts} {workspace.runs.written(run)} {workspace.runs.progress(found)}"
+
+
 async def events(
     look: Callable[[], Awaitable[str]],
     *,

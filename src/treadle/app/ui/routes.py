@@ -20,7 +20,11 @@ _FOR_EVER = "public, max-age=31536000, immutable"
 
 def routes(source: Callable[[], Workspace], keeping: Keeping) -> list[Route]:
     """Return the routes over whatever workspace `source` gives."""
-    return [Route("/static/{name}", _static), Route("/live", partial(_live, source, keeping))]
+    return [
+        Route("/static/{name}", _static),
+        Route("/live", partial(_live, source, keeping)),
+        Route("/live/runs/{run}", partial(_live, source, keeping)),
+    ]
 
 
 def _static(request: Request) -> Response:
@@ -34,7 +38,9 @@ def _static(request: Request) -> Response:
 
 async def _live(source: Callable[[], Workspace], keeping: Keeping, request: Request) -> Response:
     async def told() -> AsyncIterator[str]:
-        pulse = partial(run_in_threadpool, lambda: live.pulse(source(), keeping))
+        run = request.path_params.get("run")
+        look = (lambda: live.pulse_of_run(source(), run)) if run else (lambda: live.pulse(source(), keeping))
+        pulse = partial(run_in_threadpool, look)
         async for event in live.events(pulse, gone=request.is_disconnected):
             yield event
 

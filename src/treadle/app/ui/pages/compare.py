@@ -170,7 +170,8 @@ def _curves(seen: Seen, named: dict[str, Run | None]) -> Markup | None:
             continue
         for (metric,), part in seen.workspace.runs.metrics(run.id).group_by("name", maintain_order=True):
             points = [
-                Point(x=float(step), y=value) for step, value in part.select("step", "value").drop_nulls().iter_rows()
+                Point(x=float(step), y=value)
+                for step, value in part.select("step", "value").drop_nulls().iter_rows()
             ]
             if len(points) > 1:
                 kind = _KINDS[place] if place < 3 else "other"

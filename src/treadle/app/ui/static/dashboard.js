@@ -33,6 +33,7 @@
       const here = document.querySelector("main");
       if (!fresh || !here || isBusy() || !window.Idiomorph) return;
       for (const notice of here.querySelectorAll(".notice")) fresh.querySelector("header")?.after(notice.cloneNode(true));
+      const log = here.querySelector("pre.log"), follows = log && log.scrollTop + log.clientHeight > log.scrollHeight - 40;
       Idiomorph.morph(here, fresh, {
         ignoreActiveValue: true,
         callbacks: {
@@ -40,6 +41,8 @@
           beforeAttributeUpdated: (name, node) => !(name === "open" && node.tagName === "DETAILS"),
         },
       });
+      // Whoever reads the end of a log goes on reading its end.
+      if (follows) { const now = here.querySelector("#log pre.log"); if (now) now.scrollTop = now.scrollHeight; }
       prepared();
     } catch { /* the server is away: the stream says so */ } finally { under = null; }
   }
@@ -54,6 +57,13 @@
     stream.onerror = () => state("Not connected", "off");
     let waiting = 0;
     stream.addEventListener("changed", () => { clearTimeout(waiting); waiting = setTimeout(refresh, 300); });
+    // A run under way prints and logs without a word in the ledger: its page names a stream of its own.
+    const followed = document.querySelector("[data-follow]");
+    if (followed) {
+      const own = new EventSource(followed.dataset.follow);
+      own.addEventListener("changed", () => { clearTimeout(waiting); waiting = setTimeout(refresh, 300); });
+      addEventListener("pagehide", () => own.close());
+    }
     // Ages and what servers count move without a word in the ledger.
     setInterval(refresh, 30000);
     setInterval(() => { if (asked) refresh(); }, 2000);
@@ -75,9 +85,9 @@
     }, "image/png");
   }
 
-  const rows = () => [...document.querySelectorAll("main [data-row]")];
+  const rows = () => [...document.querySelectorAll("main [data-row], main table.rows tbody tr")];
   function step(by) {
-    const all = rows(), at = all.indexOf(document.activeElement.closest("[data-row]"));
+    const all = rows(), at = all.indexOf(document.activeElement.closest("[data-row], table.rows tbody tr"));
     const next = all[Math.min(Math.max(at + by, 0), all.length - 1)];
     if (next) (next.querySelector("a") || next).focus();
   }
@@ -108,6 +118,7 @@
       const link = event.target.closest("a[data-png]");
       if (link) { event.preventDefault(); picture(link); }
     });
+    for (const log of document.querySelectorAll("#log pre.log")) log.scrollTop = log.scrollHeight;
     prepared();
     live();
   });
