@@ -46,7 +46,7 @@ faults: $(READY)  ## Cut power, fail disks and kill writers at full size: an hou
 		tests/training/test_checkpoints.py tests/store/test_leases.py \
 		tests/serving/test_workers.py tests/serving/test_admission.py tests/serving/test_outages.py \
 		tests/serving/test_faults.py tests/serving/test_rollout_faults.py tests/serving/test_shadows.py tests/serving/test_fuzz.py \
-		tests/serving/test_grpc.py tests/app/test_jobs_fuzz.py
+		tests/serving/test_grpc.py tests/app/test_jobs_fuzz.py tests/app/test_outage.py
 
 simulate: $(READY)  ## Simulate how often gates and experiments decide wrongly, and write both pages of docs (REPEATS=2000)
 	$(BIN)/python benchmarks/decision_quality.py $(if $(REPEATS),--repeats $(REPEATS))

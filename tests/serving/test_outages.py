@@ -6,7 +6,6 @@ import itertools
 import random
 import socket
 import threading
-from contextlib import suppress
 from pathlib import Path
 from time import perf_counter
 
@@ -15,6 +14,7 @@ import pytest
 from serving_cases import PREDICT, Load, acked, failed
 
 import services
+from cable import Cable
 from pace import FULL, within
 from treadle.core.clock import SystemClock
 from treadle.core.records import Variant
@@ -22,54 +22,6 @@ from treadle.serving.endpoints import Endpoints
 from treadle.serving.predictions import Predictions
 from treadle.store.ledger.ledger import Ledger
 from treadle.store.tables.tables import Tables
-
-
-class Cable:
-    """Passes connections on to a server, until it is cut."""
-
-    def __init__(self, port: int) -> None:
-        self._target = port
-        self._ends: list[socket.socket] = []
-        self._whole = True
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
-        self.port = self._listener.getsockname()[1]
-        threading.Thread(target=self._run, daemon=True).start()
-
-    def cut(self) -> None:
-        self._whole = False
-        for end in self._ends:
-            with suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-        self._ends.clear()
-
-    def mend(self) -> None:
-        self._whole = True
-
-    def close(self) -> None:
-        self.cut()
-        self._listener.close()
-
-    def _run(self) -> None:
-        with suppress(OSError):
-            while True:
-                near, _ = self._listener.accept()
-                if not self._whole:
-                    near.close()
-                    continue
-                far = socket.create_connection(("127.0.0.1", self._target))
-                self._ends += [near, far]
-                for source, sink in ((near, far), (far, near)):
-                    threading.Thread(target=_pump, args=(source, sink), daemon=True).start()
-
-
-def _pump(source: socket.socket, sink: socket.socket) -> None:
-    with suppress(OSError):
-        while data := source.recv(65536):
-            sink.sendall(data)
-    for end in (source, sink):
-        with suppress(OSError):
-            end.shutdown(socket.SHUT_RDWR)
-        end.close()
 
 
 def make(ledger, version):
