@@ -32,11 +32,30 @@ from treadle.loop.whys import Why, why
 from treadle.monitoring.exposition import Exposition
 
 if TYPE_CHECKING:
+    from treadle.app.checks import Check
+    from treadle.app.status import Status
     from treadle.app.workspace import Workspace
 
 
 class Turned(Scored):
     """The part of a workspace that turns the loop."""
+
+    def status(self) -> Status:
+        """Say what is fresh, what is stale, and why."""
+        from treadle.app.status import status
+
+        return status(self._whole)
+
+    def check(self) -> list[Check]:
+        """Say what is configured, whether it answers, and how to mend what does not."""
+        from treadle.app.checks import checks
+
+        return checks(self._whole)
+
+    def declared(self) -> dict[str, list[str]]:
+        """Return the names of what the project's file declares, by kind."""
+        kinds = ("datasets", "trees", "views", "models", "experiments", "slos")
+        return {kind: sorted(getattr(self.project, kind)) for kind in kinds}
 
     def run(self, model: str, *, reason: str = "by hand", force: bool = False) -> Turn:
         """Make one turn of the loop for a model now; `force` trains also when nothing is new.

@@ -30,8 +30,6 @@ from treadle.loop.reruns import Rerun, Reruns
 
 if TYPE_CHECKING:
     from treadle.app.card.record import Card
-    from treadle.app.checks import Check
-    from treadle.app.status import Status
     from treadle.app.traced import Trace
     from treadle.app.trials.search import Search
     from treadle.evaluation.contributions import Contributions
@@ -47,15 +45,22 @@ def open_workspace(
     progress: Progress | None = None,
     clock: Clock | None = None,
     overrides: dict[str, Any] | None = None,
+    token: str = "",
 ) -> Workspace:
-    """Open the workspace of a project: of a folder, or of the nearest one upward with a `treadle.toml`.
+    """Open the workspace of a project: of a folder, of the nearest one upward with a `treadle.toml`, or of a team server.
 
-    `overrides` maps `section.key` to a value that goes before the file and the environment.
+    `overrides` maps `section.key` to a value that goes before the file and the environment. Of a team server (`treadle ui`),
+    give the address and a token, or `env:NAME`, the variable that holds one.
 
     Raises:
         NotFound: there is no project here.
         SettingsError: a setting is unknown or has the wrong type.
+        ServerUnavailable, AuthRequired: nobody answers there, or the token is none.
     """
+    if isinstance(project, str) and project.startswith(("http://", "https://")):
+        from treadle.app.remote.workspace import connect
+
+        return connect(project, token=token, progress=progress)
     root = settings.find_root(Path(project) if project is not None else None)
     found = settings.load(root, overrides)
     clock = clock or clock_of(root, found)
@@ -316,15 +321,3 @@ class Workspace(Kept):
             MirrorUnavailable: the server does not answer.
         """
         return mirrors.fetch(self, reference, to=to, allow_code=allow_code)
-
-    def status(self) -> Status:
-        """Say what is fresh, what is stale, and why."""
-        from treadle.app.status import status
-
-        return status(self)
-
-    def check(self) -> list[Check]:
-        """Say what is configured, whether it answers, and how to mend what does not."""
-        from treadle.app.checks import checks
-
-        return checks(self)

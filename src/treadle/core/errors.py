@@ -52,6 +52,10 @@ class NotFound(TreadleError):
     """There is nothing of that name."""
 
 
+class NotOffered(TreadleError):
+    """It works only where the workspace is, and this one is elsewhere."""
+
+
 class AlreadyExists(TreadleError):
     """There is something of that name already, and it is not the same."""
 

@@ -187,6 +187,11 @@ class Team:
         with self._ledger.write() as connection:
             connection.execute(delete(t.sessions).where(t.sessions.c.digest == digest_of(shown)))
 
+    def did(self, subject: str, what: str, *, actor: str, reason: str = "") -> None:
+        """Keep who asked for something whose own record does not say it."""
+        with self._ledger.write() as connection:
+            self._note(connection, subject[:_LONGEST], what, actor=actor, reason=reason[:_LONGEST])
+
     def refused(self, subject: str, what: str, *, actor: str, reason: str = "") -> None:
         """Keep that somebody was refused, for a while."""
         with self._ledger.write() as connection:

@@ -22,6 +22,7 @@ from treadle.core.errors import (
     MissingExtra,
     NotFound,
     NotLoaded,
+    NotOffered,
     Overloaded,
     PackageRefused,
     StoreFull,
@@ -59,6 +60,7 @@ STATUSES: tuple[tuple[type[TreadleError], int], ...] = (
     (StoreUnavailable, 503),
     (NotLoaded, 503),
     (MissingExtra, 501),
+    (NotOffered, 501),
     (TreadleError, 500),
 )
 

@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl
 
-import msgspec
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
@@ -16,6 +15,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from treadle.app.http import operations, signing
+from treadle.app.http.api import Api
 from treadle.app.http.back import local
 from treadle.app.http.door.asgi import BROWSER, USER
 from treadle.app.http.door.bodies import Bodies
@@ -34,7 +34,7 @@ from treadle.app.ui.page import Page, Seen, pages
 from treadle.app.ui.routes import routes
 from treadle.app.workspace import Workspace
 from treadle.core.clock import SystemClock
-from treadle.core.errors import Forbidden, InvalidInput, TreadleError
+from treadle.core.errors import Forbidden, TreadleError
 from treadle.core.settings import UiSettings
 from treadle.loop.team import Team
 from treadle.serving.access_log import AccessLog
@@ -68,7 +68,7 @@ def application(
             Route("/livez", _alive, methods=["GET"]),
             Route("/readyz", _alive, methods=["GET"]),
             Route("/do/{operation}", partial(_form, source, notices), methods=["POST"]),
-            Route("/api/v1/{operation}", partial(_api, source), methods=["POST"]),
+            *Api(source).routes(),
         ],
         middleware=_door(found, door, log),
     )
@@ -145,16 +145,6 @@ async def _form(source: Callable[[], Workspace], notices: Notices, request: Requ
         text = f"It is shown this once: {done}" if isinstance(done, str) else "Done."
         notices.leave(request.scope[BROWSER], text, went_well=True)
     return RedirectResponse(back, 303)
-
-
-async def _api(source: Callable[[], Workspace], request: Request) -> Response:
-    try:
-        given = msgspec.json.decode(await request.body() or b"{}", type=dict[str, Any])
-    except (msgspec.MsgspecError, RecursionError) as error:
-        msg = f"The body is not a JSON object: {error}. Expected the arguments by name."
-        raise InvalidInput(msg) from error
-    done = await run_in_threadpool(_perform, source, request, given)
-    return Response(msgspec.json.encode(done), media_type="application/json")
 
 
 def _perform(source: Callable[[], Workspace], request: Request, given: dict[str, Any]) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import socket
 from collections.abc import Callable
@@ -114,7 +115,8 @@ def _server(target: Any, listener: socket.socket, found: UiSettings) -> Any:
     class Listening(Server):
         def _init_shared_socket(self) -> None:
             self._ssp: Any = None
-            self._shd: Any = cast("Any", SocketHolder)(listener.fileno(), False, listening.BACKLOG)
+            # It closes what it is given.
+            self._shd: Any = cast("Any", SocketHolder)(os.dup(listener.fileno()), False, listening.BACKLOG)
 
     return Listening(
         target,

@@ -7,7 +7,8 @@ from typing import Any
 
 import msgspec
 
-from treadle.core.errors import InvalidInput, RunFailed, TreadleError
+from treadle.app.wire import faults
+from treadle.core.errors import TreadleError
 from treadle.serving.web import hints, status_of
 
 Scope = MutableMapping[str, Any]
@@ -18,8 +19,6 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 #: Where the user of a request, the address that it comes from, and the secret of its browser are noted.
 USER, ADDRESS, BROWSER = "treadle.user", "treadle.address", "treadle.browser"
-#: Characters of an error's message that are sent.
-_LONGEST = 4_000
 
 
 def headers_of(scope: Scope) -> dict[str, str]:
@@ -40,22 +39,12 @@ def cookies_of(headers: dict[str, str]) -> dict[str, str]:
     return found
 
 
-def told(error: TreadleError) -> dict[str, Any]:
-    """Return what is said of an error, from which a client makes the same one."""
-    said: dict[str, Any] = {"type": type(error).__name__, "message": str(error)[:_LONGEST]}
-    if isinstance(error, InvalidInput) and error.field:
-        said["field"] = error.field[:_LONGEST]
-    if isinstance(error, RunFailed):
-        said |= {"run": error.run, "traceback": error.traceback}
-    return said
-
-
 async def refuse(
     error: TreadleError, send: Send, *, also: tuple[tuple[str, str], ...] = (), close: bool = False
 ) -> None:
     """Answer a request with an error."""
     status = status_of(error)
-    body = msgspec.json.encode({"error": told(error)})
+    body = msgspec.json.encode({"error": faults.told(error)})
     headers = [
         ("content-type", "application/json"),
         ("content-length", str(len(body))),

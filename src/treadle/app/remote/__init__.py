@@ -1,0 +1,1 @@
+"""A workspace elsewhere, used as one here."""

@@ -1,0 +1,1 @@
+"""What goes over the wire between a workspace here and one elsewhere: operations, values, errors."""

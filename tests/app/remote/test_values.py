@@ -1,0 +1,172 @@
+"""Values on the wire: what goes comes back the same, and what a stranger writes makes nothing but data."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from treadle.app.wire import faults
+from treadle.app.wire.values import decoded, digest_of, encoded
+from treadle.core import errors
+from treadle.core.errors import InvalidInput, NotOffered, TreadleError
+from treadle.core.people import Member
+
+AT = datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC)
+plain = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats(allow_nan=False)
+    | st.text()
+    | st.binary(max_size=50)
+    | st.datetimes(timezones=st.just(UTC))
+    | st.dates()
+    | st.timedeltas(),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.lists(inner, max_size=4).map(tuple)
+        | st.dictionaries(st.text(), inner, max_size=4)
+        | st.dictionaries(st.integers(), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+
+
+def around(value: Any, *, trusted: bool = True) -> Any:
+    import msgspec
+
+    kept: dict[str, bytes] = {}
+
+    def keep(data: bytes) -> str:
+        kept[digest_of(data)] = data
+        return digest_of(data)
+
+    written = msgspec.json.decode(msgspec.json.encode(encoded(value, keep)))
+    return decoded(written, kept.__getitem__, trusted=trusted)
+
+
+@given(plain)
+def test_what_goes_comes_back(value: Any) -> None:
+    found = around(value)
+
+    assert found == value
+    assert type(found) is type(value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        Member(name="ü\n", role="admin", since=AT, parents=("a",)),
+        (Member(name="a", role="viewer", since=AT), {"$": 1}, {1: (2,)}, {AT: None}),
+        Path("a/b"),
+        time(1, 2),
+        date(2026, 1, 1),
+        timedelta(days=-1, microseconds=3),
+        frozenset({1, 2}),
+        b"x" * 100_000,
+    ],
+    ids=str,
+)
+def test_records_and_moments_come_back(value: Any) -> None:
+    assert around(value) == value
+
+
+def test_numbers_that_json_has_not_come_back() -> None:
+    assert math.isnan(around(math.nan))
+    assert around([math.inf, -math.inf]) == [math.inf, -math.inf]
+    assert around(np.float64(1.5)) == 1.5
+
+
+@pytest.mark.parametrize("rows", [0, 3, 200_000])
+def test_frames_and_arrays_come_back(rows: int) -> None:
+    frame = pl.DataFrame(
+        {"a": range(rows), "b": [AT] * rows, "c": ["é"] * rows},
+        schema={
+            "a": pl.Int16() if rows < 10 else pl.Int64(),
+            "b": pl.Datetime("us", "UTC"),
+            "c": pl.Categorical(),
+        },
+    )
+
+    assert around(frame).equals(frame)
+    assert around(frame.lazy()).collect().schema == frame.schema
+    assert (around(np.arange(rows)) == np.arange(rows)).all()
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, TreadleError)],
+)
+def test_every_error_comes_back_as_itself(kind: type[TreadleError]) -> None:
+    found = faults.made(faults.told(kind("what came, what to do")))
+
+    assert (type(found), str(found)) == (kind, "what came, what to do")
+
+
+def test_what_is_no_data_does_not_go() -> None:
+    with pytest.raises(NotOffered):
+        encoded(lambda: None, lambda data: "")
+    with pytest.raises(NotOffered):
+        encoded(object(), lambda data: "")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"$": "record", "of": "os:system", "v": {"command": "true"}},
+        {"$": "record", "of": "subprocess:Popen", "v": {"args": "true"}},
+        {"$": "record", "of": "treadle.app.workspace:Workspace", "v": {}},
+        {"$": "record", "of": "treadle.core.settings:os.environ", "v": {}},
+        {"$": "record", "of": "treadle.core.people:Member.__init__", "v": {}},
+        {"$": "record", "of": "treadle.core.people:msgspec.Struct", "v": {}},
+        {"$": "record", "of": "treadle.not.there:X", "v": {}},
+        {"$": "record", "of": "treadle.core.people:Member", "v": {"nothing": 1}},
+        {"$": "record"},
+        {"$": "frame", "v": "AAAA"},
+        {"$": "array", "v": "AAAA"},
+        {"$": "bytes", "v": "not base64!"},
+        {"$": "datetime", "v": "yesterday"},
+        {"$": "span", "v": [10**30]},
+        {"$": ["x"]},
+        {"$": "nothing"},
+    ],
+    ids=str,
+)
+def test_a2_what_a_stranger_writes_is_refused_and_imports_nothing(value: Any) -> None:
+    import sys
+
+    before = set(sys.modules)
+
+    with pytest.raises(InvalidInput):
+        decoded(value, lambda digest: b"", trusted=False)
+    assert {name for name in set(sys.modules) - before if name.startswith("treadle")} == set()
+
+
+def test_values_nested_without_end_are_refused() -> None:
+    value: Any = []
+    for _ in range(1000):
+        value = [value]
+
+    with pytest.raises(InvalidInput, match="nested"):
+        decoded(value, lambda digest: b"", trusted=False)
+
+
+def test_an_array_of_objects_is_not_unpickled() -> None:
+    import base64
+    import io
+
+    buffer = io.BytesIO()
+    np.save(buffer, np.array([object()], dtype=object), allow_pickle=True)
+
+    with pytest.raises(InvalidInput):
+        decoded(
+            {"$": "array", "v": base64.b64encode(buffer.getvalue()).decode()}, lambda _: b"", trusted=False
+        )
