@@ -87,6 +87,7 @@ def test_every_door_gives_the_numbers_of_the_offline_join(shop: Path, served: tu
     port, grpc_port = served
 
     given = post(port, "/v1/endpoints/buys/predict", {"rows": visits})["predictions"]
+    alone = [post(port, "/v1/endpoints/buys/predict", {"rows": [visit]}) for visit in visits[:40]]
     columns = {name: [row[name] for row in visits] for name in visits[0]}
     by_column = post(port, "/v1/endpoints/buys/predict", {"columns": columns})["predictions"]
     job = post(port, "/v1/endpoints/buys/jobs", {"rows": visits})["id"]
@@ -97,10 +98,11 @@ def test_every_door_gives_the_numbers_of_the_offline_join(shop: Path, served: tu
         metrics = answer.read().decode()
 
     assert [one["probability"] for one in given] == expected
+    assert [one["predictions"][0]["probability"] for one in alone] == expected[:40]
     assert [one["probability"] for one in by_column] == expected
     assert [one["probability"] for one in by_job] == expected
     assert over_grpc(grpc_port, visits) == expected
     assert (
-        f'treadle_on_demand_rows_total{{endpoint="buys",model="buys",version="1"}} {2 * len(visits)}'
+        f'treadle_on_demand_rows_total{{endpoint="buys",model="buys",version="1"}} {2 * len(visits) + len(alone)}'
         in metrics.replace(".0\n", "\n")
     )

@@ -13,6 +13,8 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as Late
+from contextlib import suppress
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import msgspec
@@ -243,15 +245,28 @@ class Computation:
             return self._without(error)
 
     async def arrive(self, _fetching: object) -> list[tuple[Task, Made]]:
-        """Compute, while the event loop does other things; see `read`."""
+        """Compute, while the event loop does other things; see `read`. It need not be called in a task."""
+        loop = asyncio.get_running_loop()
+        all_done: asyncio.Future[None] = loop.create_future()
         try:
             self._line.add(self._tasks)
-            async with asyncio.timeout(self._line.timeout):
-                return [(task, await asyncio.wrap_future(task.done)) for task in self._tasks]
-        except TimeoutError:
-            return self._without(self._late())
         except Overloaded as error:
             return self._without(error)
+        tell = partial(_tell, loop, all_done, self._tasks)
+        for task in self._tasks:
+            task.done.add_done_callback(tell)
+        timer = loop.call_later(self._line.timeout, _expire, all_done)
+        try:
+            await all_done
+        except TimeoutError:
+            return self._without(self._late())
+        except asyncio.CancelledError:
+            for task in self._tasks:
+                task.done.cancel()
+            raise
+        finally:
+            timer.cancel()
+        return [(task, task.done.result()) for task in self._tasks]
 
     def _late(self) -> Overloaded:
         self._line.give_up(self._tasks)
@@ -269,6 +284,24 @@ class Computation:
         features = [self._line.features[step] for step in task.steps]
         columns = {field.name: [None] * len(task.rows) for one in features for field in one.outputs}
         return Made(columns, dict.fromkeys(range(len(task.rows)), (features[0].feature, error)))
+
+
+def _tell(
+    loop: asyncio.AbstractEventLoop, all_done: asyncio.Future[None], tasks: Sequence[Task], _: Future[Made]
+) -> None:
+    """Wake an event loop when the last task is done; one that was closed waits for nobody."""
+    with suppress(RuntimeError):
+        loop.call_soon_threadsafe(_settle, all_done, tasks)
+
+
+def _settle(all_done: asyncio.Future[None], tasks: Sequence[Task]) -> None:
+    if not all_done.done() and all(task.done.done() for task in tasks):
+        all_done.set_result(None)
+
+
+def _expire(all_done: asyncio.Future[None]) -> None:
+    if not all_done.done():
+        all_done.set_exception(TimeoutError())
 
 
 def _found(how: OnDemand, model: str, computed: Computed) -> Compute:
