@@ -128,11 +128,7 @@ def span_text(span: timedelta | float) -> str:
     return sign + "".join(parts[first : first + 2])
 
 
-def monotonic() -> float:
-    """Return seconds that never go backwards, for measuring how long something took."""
-    return time.monotonic()
-
-
-def working_time() -> float:
-    """Return the seconds that the processor has worked for this thread."""
-    return time.thread_time()
+#: Returns seconds that never go backwards, for measuring how long something took.
+monotonic = time.monotonic
+#: Returns the seconds that the processor has worked for this thread.
+working_time = time.thread_time

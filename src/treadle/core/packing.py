@@ -65,6 +65,20 @@ def filled(matrix: Matrix, columns: Mapping[str, np.ndarray], rows: int) -> np.n
     return found
 
 
+class Source(msgspec.Struct, frozen=True):
+    """Where a number of a row comes from."""
+
+    field: str
+    #: Of a text, its number; None: it is a number itself.
+    table: dict[str | None, float] | None
+    default: float
+    #: The largest number that is taken here.
+    limit: float
+    may_miss: bool
+    #: Whether it is rounded to a float32 on its way.
+    is_narrow: bool
+
+
 class Packer:
     """Makes a matrix of decoded values, as `filled` makes it of what these are encoded to."""
 
@@ -74,7 +88,7 @@ class Packer:
         Raises:
             ValueError: a column is of a kind whose values are encoded in another way.
         """
-        self.name, self._dtype = matrix.name, np.dtype(matrix.dtype)
+        self.name, self.dtype = matrix.name, np.dtype(matrix.dtype)
         self._sources: list[tuple[str, dict[str | None, float] | None, float]] = []
         limits, may_miss, narrow = [], [], []
         for place, column in enumerate(matrix.columns):
@@ -94,15 +108,16 @@ class Packer:
         self._limits = np.array(limits)[:, None]
         self._may_miss = np.array(may_miss)[:, None] if any(may_miss) else None
         self._narrow = _run_of(narrow) if matrix.dtype == "float64" else None
-        #: Of each column: its input and table as above, the largest number, whether it may miss, whether it is narrow.
-        self._row = [
-            (*source, limit, miss, place in narrow and self._narrow is not None)
+        #: Of each column, where its number comes from.
+        self.row = [
+            Source(*source, limit, miss, place in narrow and self._narrow is not None)
             for place, (source, limit, miss) in enumerate(zip(self._sources, limits, may_miss, strict=True))
         ]
+        self._row = [msgspec.structs.astuple(source) for source in self.row]
 
     def pack(self, values: Values, *, rows: int) -> np.ndarray | None:
         """Return the matrix of the values of a request; None: one of them needs a closer look."""
-        if rows == 1 and self._dtype != np.int64:
+        if rows == 1 and self.dtype != np.int64:
             one = self._packed_row(values)
             if one is not None:
                 return one
@@ -110,7 +125,7 @@ class Packer:
             values[name] if table is None else [table.get(text, default) for text in values[name]]
             for name, table, default in self._sources
         ]
-        if self._dtype == np.int64:
+        if self.dtype == np.int64:
             return self._whole(lists)
         try:
             numbers = np.array(lists, dtype=np.float64)
@@ -123,7 +138,7 @@ class Packer:
             return None
         if self._narrow is not None:
             numbers[self._narrow] = numbers[self._narrow].astype(np.float32)
-        return np.ascontiguousarray(numbers.T, dtype=self._dtype)
+        return np.ascontiguousarray(numbers.T, dtype=self.dtype)
 
     def _packed_row(self, values: Values) -> np.ndarray | None:
         """Do for one row with plain numbers what is done below with arrays, which cost more to set up than to use."""
@@ -141,7 +156,7 @@ class Packer:
             elif narrow:
                 value = _FLOAT32.unpack(_FLOAT32.pack(value))[0]
             row.append(value)
-        return np.array([row], dtype=self._dtype)
+        return np.array([row], dtype=self.dtype)
 
     def _whole(self, lists: Sequence[Sequence[Any]]) -> np.ndarray | None:
         try:

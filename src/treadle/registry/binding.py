@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping
 from functools import partial
+from struct import Struct
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,10 @@ class OneRow:
             msg = "an output has to be converted"
             raise ValueError(msg)
         self._make = partial(_Bound, session, feed, given, seen)
+        #: Whether rows can be given as plain numbers: it is fed one matrix of floats, and gives one number in each output.
+        self.takes_numbers = [values.dtype.char for values in feed.values()] in (["d"], ["f"]) and all(
+            seen[name](values).ndim == 1 for name, values in given.items()
+        )
         #: Arrays that nobody uses now; to take some and to give them back are single steps, which need no lock.
         self._free: deque[_Bound] = deque()
 
@@ -47,6 +52,16 @@ class OneRow:
             bound = self._make()
         found = bound.run(feed)
         self._free.append(bound)  # not after an error, whatever it left behind
+        return found
+
+    def numbers(self, row: tuple[float, ...]) -> list[Any]:
+        """Return the outputs of one row that is given as plain numbers, as plain values."""
+        try:
+            bound = self._free.pop()
+        except IndexError:
+            bound = self._make()
+        found = bound.numbers(row)
+        self._free.append(bound)
         return found
 
 
@@ -63,9 +78,18 @@ class _Bound:
             self._binding.bind_output(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
         # Views keep the arrays alive to which the session writes.
         self._outputs = [(name, seen[name](array)[:1]) for name, array in outputs]
+        first = self._inputs[0][1]
+        self._bytes, self._times = first.data.cast("B"), len(first)
+        self._write = Struct(f"{first.size}{first.dtype.char}").pack_into
+        self._first = [view.data for _, view in self._outputs]
 
     def run(self, feed: Arrays) -> dict[str, np.ndarray]:
         for name, array in self._inputs:
             array[:] = feed[name]  # one row, as often as the session needs it
         self._run(self._binding)
         return {name: view.copy() for name, view in self._outputs}
+
+    def numbers(self, row: tuple[float, ...]) -> list[Any]:
+        self._write(self._bytes, 0, *row * self._times)
+        self._run(self._binding)
+        return [view[0] for view in self._first]

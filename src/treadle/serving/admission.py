@@ -126,8 +126,9 @@ class Admission:
             raise Overloaded(msg)
         given = headers.get(DEADLINE)
         patience = self._timeout if given is None else min(_seconds(given), self._timeout)
-        # What is answered within a turn of the loop has no task.
-        task = asyncio.current_task()
+        # What has come whole is begun without a task.
+        is_whole = getattr(protocol, "whole", None) is not None
+        task = None if is_whole else asyncio.current_task()
         ticket = Ticket(self, task, protocol, since, since + patience)
         if given is not None:
             loop = asyncio.get_running_loop()

@@ -22,7 +22,7 @@ from treadle.serving.requests import Batch
 _micros = lru_cache(maxsize=16)(micros)
 
 
-class Answer(msgspec.Struct, frozen=True):
+class Answer(msgspec.Struct, frozen=True, gc=False):
     """The predictions for one request, and where they came from.
 
     Made by place and not by name, which takes a tenth of the time with so many fields.

@@ -43,7 +43,7 @@ from treadle.serving.wanted import OnlineRead, Open, whole
 Loader = Callable[[Variant], Servable]
 
 
-class Call(msgspec.Struct, frozen=True):
+class Call(msgspec.Struct, frozen=True, gc=False):
     """One request for predictions, as a protocol hands it over."""
 
     #: Reads the rows, once the variant and so the signature is known.
@@ -64,7 +64,7 @@ class Call(msgspec.Struct, frozen=True):
     asked: Any = None
 
 
-class Prepared(msgspec.Struct, frozen=True):
+class Prepared(msgspec.Struct, frozen=True, gc=False):
     """A request whose rows are read, and what will answer it."""
 
     id: str
@@ -105,7 +105,9 @@ class Dataplane:
 
         `online` reads features that callers do not send, `on_demand` computes those that are made of what they send.
         """
-        self._current, self._loader, self._clock, self._max_rows = current, loader, clock, max_rows
+        self._current, self._loader, self._max_rows = current, loader, max_rows
+        #: What says when an answer was given.
+        self.clock = clock
         self._online, self._on_demand = online, on_demand
         self._loaded: dict[str, Loaded] = {}
         self._refused: dict[str, Refusal] = {}
@@ -238,7 +240,7 @@ class Dataplane:
             if not prepared.choice.on_trial:
                 raise
             return self.instead(prepared, "failed")
-        return self._answer(prepared, Given.of(outputs), self._clock.now(), monotonic())
+        return self._answer(prepared, Given.of(outputs), self.clock.now(), monotonic())
 
     def instead(self, prepared: Prepared, why: str) -> Answer:
         """Answer a request by the first variant, since the challenger of a rollout did not: `why` says how so.
@@ -265,7 +267,7 @@ class Dataplane:
         """Call a model once for prepared requests that the same version answers; return what became of each."""
         first = several[0]
         found = run_together(first.ready, [one.batch for one in several], first.choice.variant)
-        at, now = self._clock.now(), monotonic()
+        at, now = self.clock.now(), monotonic()
         return [
             self._failed(one, outputs)
             if isinstance(outputs, TreadleError)

@@ -13,7 +13,7 @@ Outputs = Mapping[str, np.ndarray]
 _USUAL = {"prediction", "probability"}
 
 
-class Given(msgspec.Struct, frozen=True):
+class Given(msgspec.Struct, frozen=True, gc=False):
     """Outputs of a request by name, as a mapping; arrays and plain values are cut out when they are asked for.
 
     A struct made by place, as there is one for each request: a class of the `Mapping`s takes several times as long.

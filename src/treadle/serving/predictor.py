@@ -18,6 +18,7 @@ from treadle.serving.log import PredictionLog
 from treadle.serving.protocols.rows import predictions
 from treadle.serving.requests import Batch, Reader
 from treadle.serving.shadows import Shadows
+from treadle.serving.straight import answered
 
 Row = Mapping[str, Any]
 
@@ -100,6 +101,10 @@ class Predictor:
         Raises:
             InvalidInput: a row does not fit the model's signature; `field` is as `rows[3].distance`.
         """
+        if type(rows) is dict and key is None and not explain:
+            told = self._straight(rows, subject)
+            if told is not None:
+                return told
         if isinstance(rows, Mapping):
             return self._answer([rows], subject, None if key is None else [key], explain)[0]  # type: ignore[list-item]
         return self._answer(rows, subject, key, explain)  # type: ignore[arg-type]
@@ -118,6 +123,17 @@ class Predictor:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _straight(self, row: Row, subject: str | None) -> dict[str, Any] | None:
+        """Answer a row by the shortest way; None: it has to go the usual one."""
+        loaded = self._plane.loaded.get(self._endpoint)
+        found = None if loaded is None else answered(loaded, row, subject, clock=self._plane.clock)
+        if found is None:
+            return None
+        told, entry = found
+        if self._log:
+            self._log.put(entry)
+        return told
 
     def _answer(
         self, rows: Sequence[Row], subject: str | None, keys: Sequence[Row] | None, explain: bool

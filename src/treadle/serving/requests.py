@@ -30,7 +30,7 @@ _BYTE = re.compile(r"\(byte (\d+)\)$")
 _ASTUPLE = msgspec.structs.astuple
 
 
-class Batch(msgspec.Struct):
+class Batch(msgspec.Struct, gc=False):
     """The rows of one request; what the model is fed is made of them when it is asked for."""
 
     #: Number of rows.

@@ -23,6 +23,7 @@ from treadle.core.servable import Servable
 from treadle.serving.calls import answered
 from treadle.serving.given import Given, parted
 from treadle.serving.requests import Batch, Reader
+from treadle.serving.straight import Straight, straight_of
 
 Outputs = dict[str, np.ndarray]
 
@@ -54,6 +55,8 @@ class Ready(msgspec.Struct, frozen=True, weakref=True):
     packers: tuple[Packer, ...] = ()
     #: Integers that none of these takes.
     unused: tuple[str, ...] = ()
+    #: The shortest way of one row through it; None: its rows need more.
+    straight: Straight | None = None
     #: Bytes by which the process grew when it was loaded and warmed.
     memory: int = 0
     #: What computes it: a provider of ONNX Runtime, or `native`.
@@ -103,7 +106,8 @@ def make_ready(
         msg = f"The first call of it failed: {error}"
         raise PackageRefused(msg) from error
     took, worked = monotonic() - began, working_time() - worked
-    return msgspec.structs.replace(ready, joins=joins, seconds=lasting(took, worked))
+    way = straight_of(servable, reader, packers)
+    return msgspec.structs.replace(ready, joins=joins, seconds=lasting(took, worked), straight=way)
 
 
 def resident() -> int:

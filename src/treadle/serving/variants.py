@@ -13,7 +13,7 @@ from treadle.core.records import Revision, Variant
 from treadle.serving.tallies import Tally
 
 
-class Choice(msgspec.Struct, frozen=True):
+class Choice(msgspec.Struct, frozen=True, gc=False):
     """The variant for a request."""
 
     variant: Variant

@@ -141,7 +141,7 @@ class Wanted(msgspec.Struct, frozen=True):
         return ViewsGone(msg)
 
 
-class Open(Batch, kw_only=True):
+class Open(Batch, kw_only=True, gc=True):
     """Rows of which features are still to be read or computed; `fill` makes them rows as any, or asks for the next thing."""
 
     #: What is to be had.

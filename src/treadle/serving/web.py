@@ -36,6 +36,8 @@ from treadle.core.errors import (
 )
 
 JSON = ("content-type", "application/json")
+#: The headers of most answers.
+USUAL = (JSON,)
 
 #: The one table from what happened to an HTTP status; the first class that fits counts.
 STATUSES: tuple[tuple[type[TreadleError], int], ...] = (
@@ -69,7 +71,7 @@ STATUSES: tuple[tuple[type[TreadleError], int], ...] = (
 _LONGEST, _LONGEST_FIELD = 4_000, 300
 
 
-class Request(msgspec.Struct, frozen=True):
+class Request(msgspec.Struct, frozen=True, gc=False):
     """What a caller sent."""
 
     method: str
@@ -99,12 +101,12 @@ class Refusal(NamedTuple):
     field: str | None
 
 
-class Response(msgspec.Struct, frozen=True, kw_only=True):
+class Response(msgspec.Struct, frozen=True, gc=False):
     """What is sent back."""
 
     status: int = 200
     body: bytes = b""
-    headers: tuple[tuple[str, str], ...] = (JSON,)
+    headers: tuple[tuple[str, str], ...] = USUAL
 
 
 def reply(value: Any, *, status: int = 200) -> Response:

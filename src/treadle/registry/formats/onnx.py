@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -44,6 +44,11 @@ class OnnxModel:
         self._rest = [field for field in signature.outputs if field.name not in given]
         #: Whether the scored numbers are told as they come, with nothing that follows from them.
         self._as_is = not (self._rest or self._scored.rising or self._scored.kind == "integer")
+        #: Whether the session gives them as they are told, so that no array has to be made of them.
+        self._is_double = any(
+            found.name == self._scored.name and found.type == "tensor(double)"
+            for found in self._session.get_outputs()
+        )
         self._data: bytes | None = data
         #: It is called with a multiple of so many rows: see `neighbours`.
         self._multiple = neighbours.at_least(data)
@@ -91,6 +96,13 @@ class OnnxModel:
         values = self._session.run(self._names, feed)
         return {f.name: _shaped(f, value)[:rows] for f, value in zip(self._given, values, strict=True)}
 
+    @property
+    def one(self) -> Callable[[tuple[float, ...]], list[Any]] | None:
+        """What answers one row that is given as the numbers of its matrix; None: it has to be an array."""
+        one = self._one
+        is_plain = self._as_is and one is not None and one.takes_numbers
+        return one.numbers if one is not None and is_plain and self._is_double else None
+
     def pack(self) -> None:
         """Take matrices from now on, where the golden rows then get the very same bits, alone and together."""
         data = self._data
@@ -127,12 +139,25 @@ class OnnxModel:
                 self._session, feed, given, seen={f.name: partial(_shaped, f) for f in self._given}
             )
             is_same = all(map(_same, before, (self.predict(part) for part in _parts(samples))))
+            is_same = is_same and self._is_plain(samples)
         # Whatever a runtime says of an output that it cannot put where it is told: it is called as usual.
         except Exception as error:  # noqa: BLE001
             _log.debug("one row of a model is run as several are: %s", error)
             is_same = False
         if not is_same:
             self._one = None
+
+    def _is_plain(self, samples: Mapping[str, np.ndarray]) -> bool:
+        """Say whether golden rows get the same numbers where they are given as plain numbers, if that is possible."""
+        one = self.one
+        if one is None:
+            return True
+        for part in _parts(samples):
+            expected = [values.tolist() for values in self.predict(part).values()]
+            rows = filled(self.packing[0], part, len(expected[0])).tolist()
+            if [*map(repr, zip(*expected, strict=True))] != [repr(tuple(one(tuple(row)))) for row in rows]:
+                return False
+        return True
 
     def steady(self) -> None:
         """Be called from now on with as many rows at a time as golden rows need to get the same bits in any company."""

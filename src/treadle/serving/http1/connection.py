@@ -18,7 +18,7 @@ import msgspec
 from treadle.core.clock import monotonic
 from treadle.serving.http1.bodies import Body, Chunked, Sized
 from treadle.serving.http1.heads import CHUNKED, LONGEST, Head, Heads, Malformed
-from treadle.serving.web import Response, refuse_plainly
+from treadle.serving.web import USUAL, Response, refuse_plainly
 
 _log = logging.getLogger("treadle.serving")
 
@@ -29,10 +29,9 @@ _SMALL = 10_000
 _AHEAD, _LINGER = 64 * 1024, 2.0
 #: Answers without a body, and that say nothing of its length.
 _BARE = {204, 304}
-_JSON = (("content-type", "application/json"),)
 
 
-class Scope(msgspec.Struct, frozen=True):
+class Scope(msgspec.Struct, frozen=True, gc=False):
     """A request as the application sees it, but for its body; made by place."""
 
     method: str
@@ -294,7 +293,7 @@ class Connection(asyncio.Protocol):
     def _refuse(self, error: Malformed) -> None:
         """Say that what came is no request; nothing that follows can be read either."""
         told = refuse_plainly(str(error), None)
-        self.transport.write(self._host.heads.written(error.status, _JSON, len(told), closes=True) + told)
+        self.transport.write(self._host.heads.written(error.status, USUAL, len(told), closes=True) + told)
         self._end(lingers=True)
 
     def _end(self, *, lingers: bool) -> None:

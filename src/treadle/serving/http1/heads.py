@@ -17,6 +17,7 @@ from urllib.parse import unquote
 import msgspec
 
 from treadle.core.optional import require
+from treadle.serving.web import USUAL
 
 #: Bytes and lines that a head may have.
 LONGEST, MOST_LINES = 256 * 1024, 100
@@ -134,6 +135,7 @@ class Heads:
         self._remembered: dict[bytes, Head] = {}
         #: Of answers; most are the same as of the last answer but for the length.
         self._known: dict[Any, bytes] = {}
+        self._usual: bytes | None = None
 
     def understood(self, raw: bytes) -> Head:
         """Read the head of a request, from its first line to the empty one.
@@ -153,6 +155,7 @@ class Heads:
     def renew(self) -> None:
         """Forget those of answers, since the time of day that they say has passed."""
         self._known.clear()
+        self._usual = None
 
     def written(
         self, status: int, headers: tuple[tuple[str, str], ...], length: int, *, closes: bool
@@ -162,7 +165,9 @@ class Heads:
         Raises:
             ValueError: a header has a line break in it, and would be read as several.
         """
-        known = self._known.get((status, headers, closes))
+        # To look headers up takes longer than to see that they are the usual ones.
+        is_usual = headers is USUAL and status == HTTPStatus.OK and not closes
+        known = self._usual if is_usual else self._known.get((status, headers, closes))
         if known is None:
             lines = [f"{name}: {value}" for name, value in headers]
             if closes and ("connection", "close") not in headers:
@@ -173,6 +178,8 @@ class Heads:
             first = f"HTTP/1.1 {status} {_phrase(status)}"
             text = "\r\n".join([first, f"date: {formatdate(usegmt=True)}", *lines, "content-length: "])
             known = self._known[status, headers, closes] = text.encode("latin-1")
+            if is_usual:
+                self._usual = known
         return b"%b%d\r\n\r\n" % (known, length)
 
 

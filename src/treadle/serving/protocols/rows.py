@@ -66,10 +66,19 @@ def parse(request: Request) -> Call:
 def render(answer: Answer, call: Call) -> Response:  # noqa: ARG001 - other protocols ask what was wanted
     """Return the response to a request."""
     variant, names = answer.variant, answer.outputs.names
-    ids = [f"{answer.id}-{row}" for row in range(answer.batch.rows)]
-    rows = list(map(_row_of(names), ids, *map(answer.values, names)))
+    start, made = f"{answer.id}-", _row_of(names)
+    if answer.batch.rows == 1:
+        rows = [made(f"{start}0", *[answer.values(name)[0] for name in names])]
+    else:
+        ids = [start + number for number in _numbers(answer.batch.rows)]
+        rows = list(map(made, ids, *map(answer.values, names)))
     said = (answer.id, answer.endpoint, answer.revision, variant.model, variant.version, variant.name, rows)
-    return Response(body=_ENCODER.encode(_Said(*said)))
+    return Response(200, _ENCODER.encode(_Said(*said)))
+
+
+@lru_cache(maxsize=256)
+def _numbers(rows: int) -> list[str]:
+    return [str(row) for row in range(rows)]
 
 
 class _Said(msgspec.Struct, gc=False):
