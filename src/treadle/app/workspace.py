@@ -11,14 +11,14 @@ import polars as pl
 
 from treadle.app import lineage, mirrors, sharing
 from treadle.app.kept import Kept
-from treadle.app.stores import clock_of, reference_of
+from treadle.app.stores import clock_of
 from treadle.app.wiring import STATE as STATE
 from treadle.core import settings
 from treadle.core.clock import Clock
 from treadle.core.progress import Progress, Silent
 from treadle.core.records import DatasetVersion, Revision
 from treadle.features.skew import ColumnSkew
-from treadle.loop import landed, live, promotions, served
+from treadle.loop import answered, promotions, served
 from treadle.loop.actions import alert
 from treadle.loop.approvals import Approval
 from treadle.loop.brought import Brought, Said
@@ -131,14 +131,7 @@ class Workspace(Kept):
 
     def answered(self, endpoint: str) -> pl.DataFrame:
         """Return an endpoint's logged predictions whose outcome is known, with answer, outcome and baseline."""
-        predictions = self.predictions.scan(endpoint).collect()
-        wanted = predictions.select("model", "version").unique(maintain_order=True).rows()
-        versions = {key: self.models.get("{}/{}".format(*key)) for key in wanted}
-        if any(version.task == "forecast" for version in versions.values()):
-            models = [self.project.model(name) for name in dict.fromkeys(name for name, _ in wanted)]
-            return live.forecasts(predictions, models, self.datasets, versions)
-        known = landed.outcomes_of(self.rooms, endpoint, predictions.lazy())
-        return live.answered(predictions, known, versions)
+        return answered.answered(self.rooms, endpoint)
 
     def performance(
         self, endpoint: str, *, metric: str = "", every: str = "1w", by: Sequence[str] = ()
@@ -146,19 +139,13 @@ class Workspace(Kept):
         """Return how good an endpoint's answers were, by stretch of time and version, with 95 % intervals.
 
         `by` tells them apart further: by `variant`, `revision`, `decision`, or by the values of inputs. Of `asked` answers in a
-        stretch, the outcomes of `n` are known by now: the rest is still to come. `every` is `1h`, `1d`, `1w`, `1mo` or `all`.
+        stretch, the outcomes of `n` are known by now: the rest is still to come. Only what came since the last look is read. `every` is `1h`, `1d`, `1w`, `1mo` or `all`.
 
         Raises:
             NotFound: there is no such endpoint.
             InvalidInput: the metric is not for this task, or there is no such stretch or input.
         """
-        version = self.models.get(reference_of(self.endpoints.get(endpoint).variants[0]))
-        task, told = self.project.task_of(version), version.signature
-        known = live.divided(self.answered(endpoint).lazy(), by, told).collect()
-        asked = live.counts(live.divided(self.predictions.scan(endpoint), by, told), every=every, by=by)
-        found = live.scores(known, task=task, measure=metric, every=every, signature=told, by=by)
-        groups = ["start", "model", "version", *by]
-        return found.join(asked, on=groups, how="left", nulls_equal=True, maintain_order="left")
+        return answered.performance(self.rooms, endpoint, metric=metric, every=every, by=by)
 
     def predictor(self, endpoint: str) -> Predictor:
         """Return an endpoint's predictor in this process, with the server's answers."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import polars as pl
 
 from treadle.core.encoded import json_path
@@ -21,30 +23,57 @@ def outcomes_of(rooms: Rooms, endpoint: str, predictions: pl.LazyFrame) -> pl.Da
     Of a forecast there is none here: its truth is made of several rows (`loop.ahead`).
     """
     reported = rooms.outcomes().scan(endpoint).collect()
+    return with_landed(rooms, endpoint, reported, predictions)
+
+
+def with_landed(
+    rooms: Rooms,
+    endpoint: str,
+    reported: pl.DataFrame,
+    predictions: pl.LazyFrame,
+    versions: Mapping[str, int] | None = None,
+) -> pl.DataFrame:
+    """Return outcomes that were reported, with those that landed for some answers.
+
+    `versions` are those of datasets that are looked at, and no other; by default the newest of all.
+
+    Raises:
+        NotFound: one of these versions is not there any more.
+    """
     asked = predictions.filter(pl.col("key").is_not_null()).select("model", "key").unique().collect()
     found = [
-        _landed(model, keys["key"], rooms).with_columns(
-            pl.lit(endpoint).alias("endpoint"), pl.lit(name, pl.String).alias("model")
-        )
+        truths(
+            model, keys["key"], rooms, version=None if versions is None else versions.get(model.data.name)
+        ).with_columns(pl.lit(endpoint).alias("endpoint"), pl.lit(name, pl.String).alias("model"))
         for (name,), keys in asked.partition_by("model", as_dict=True).items()
-        if (model := rooms.project.models.get(str(name))) is not None and _has_outcomes(model)
+        if (model := rooms.project.models.get(str(name))) is not None
+        and has_outcomes(model)
+        and (versions is None or model.data.name in versions)
     ]
     told = reported.with_columns(pl.lit(None, pl.String).alias("model"))
     return pl.concat([told, *found], how="diagonal")
 
 
-def _has_outcomes(model: Model) -> bool:
+def has_outcomes(model: Model) -> bool:
+    """Return whether rows of a model's dataset say what the truth of an answer with their key is."""
     apart = not isinstance(model.task, Forecast)
     return apart and bool(model.data.key_columns) and model.target in model.data.outcome_columns
 
 
-def _landed(model: Model, keys: pl.Series, rooms: Rooms) -> pl.DataFrame:
-    """Return the outcomes of the rows that some keys name."""
+def truths(model: Model, keys: pl.Series, rooms: Rooms, *, version: int | None = None) -> pl.DataFrame:
+    """Return the outcomes of the rows that some keys name, in a version of the dataset or the newest.
+
+    Raises:
+        NotFound: the version is not there any more.
+    """
     name, columns = model.data.name, list(model.data.key_columns)
     moment = "_outcome_at" if model.data.outcomes is not None else "_ingested_at"
     try:
-        scan = rooms.datasets.scan(name, columns=[*columns, model.target, moment])
-    except NotFound:  # nothing of it has landed
+        scan = rooms.datasets.scan(name, version=version, columns=[*columns, model.target, moment])
+    except NotFound:
+        if version is not None:
+            raise
+        # nothing of it has landed
         return pl.DataFrame(schema=OUTCOMES)
     kinds = scan.collect_schema()
     told = pl.DataFrame({"key": keys}).with_columns(

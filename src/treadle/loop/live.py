@@ -59,21 +59,26 @@ def forecasts(
     return _beside(pl.concat(parts).sort("at", "prediction_id"), versions)
 
 
-def _beside(joined: pl.DataFrame, versions: Versions) -> pl.DataFrame:
-    """Return the predictions that have an outcome, with the answer and what the baseline would have said."""
+def with_answers(known: pl.DataFrame, versions: Versions) -> pl.DataFrame:
+    """Return predictions that have an outcome with their `answer`, and no more; see `answered`."""
+    return _beside(known, versions, baselines=False)
+
+
+def _beside(joined: pl.DataFrame, versions: Versions, *, baselines: bool = True) -> pl.DataFrame:
+    """Return the predictions that have an outcome, with the answer and perhaps what the baseline would have said."""
     known = joined.filter(pl.col("outcome").is_not_null())
     columns = tuple(dict.fromkeys(c for one in versions.values() for c in scored(one.signature).columns))
     kind = pl.Struct(dict.fromkeys(columns, pl.Float64)) if columns else pl.Float64()
     parts = [
         part.with_columns(
             _answer(part, versions[model, number], kind).alias("answer"),
-            _baseline(part, versions[model, number], kind).alias("baseline"),
+            *([_baseline(part, versions[model, number], kind).alias("baseline")] if baselines else []),
         )
         for (model, number), part in known.partition_by(
             "model", "version", as_dict=True, maintain_order=True
         ).items()
     ]
-    nothing = [pl.lit(None, kind).alias(name) for name in ("answer", "baseline")]
+    nothing = [pl.lit(None, kind).alias(name) for name in ("answer", *(["baseline"] if baselines else []))]
     return pl.concat(parts) if parts else known.with_columns(nothing)
 
 
@@ -95,7 +100,7 @@ def scores(
     Raises:
         InvalidInput: the metric is not for this task.
     """
-    asked, found, known = _measured(known, task=task, measure=measure, signature=signature)
+    asked, found, known = measured(known, task=task, measure=measure, signature=signature)
     # Errors of neighbouring forecasts overlap: an interval as if they did not would be too narrow.
     per_row = None if asked.name == "forecast" else found.per_row
     wanted = Measure(name=found.name, value=found.value, per_row=per_row)
@@ -118,16 +123,26 @@ def divided(predictions: pl.LazyFrame, by: Sequence[str], signature: Signature) 
     Raises:
         InvalidInput: there is neither.
     """
+    check_dividing(by, signature)
+    return predictions.with_columns(dividing(name).alias(name) for name in by if name not in _DIVIDING)
+
+
+def check_dividing(by: Sequence[str], signature: Signature) -> None:
+    """Make sure that each of `by` is a column of the log, or an input.
+
+    Raises:
+        InvalidInput: there is neither.
+    """
     inputs = [field.name for field in signature.inputs]
     for name in by:
         if name not in (*_DIVIDING, *inputs):
             msg = f"Answers cannot be told apart by {name!r}. {closest(name, [*_DIVIDING, *inputs])}"
             raise InvalidInput(msg, field="by")
-    return predictions.with_columns(
-        pl.col("inputs").str.json_path_match(json_path(name)).alias(name)
-        for name in by
-        if name not in _DIVIDING
-    )
+
+
+def dividing(name: str) -> pl.Expr:
+    """Return what tells logged predictions apart: a column of the log, or an input as text."""
+    return pl.col(name) if name in _DIVIDING else pl.col("inputs").str.json_path_match(json_path(name))
 
 
 def overall(
@@ -140,7 +155,7 @@ def overall(
     """
     if known.is_empty():
         return 0, None, None, None
-    _, found, rows = _measured(known, task=task, measure=measure, signature=signature)
+    _, found, rows = measured(known, task=task, measure=measure, signature=signature)
     whole = Measure(name=found.name, value=found.value, per_row=found.per_row)
     # One stretch and one version: all rows are scored together.
     same = rows.with_columns(pl.lit(rows["at"].min()).alias("at"), pl.lit(0).alias("version"))
@@ -157,7 +172,7 @@ def losses(
     Raises:
         InvalidInput: the metric is not for this task, or is no mean over rows.
     """
-    _, found, rows = _measured(known, task=task, measure=metric, signature=signature)
+    _, found, rows = measured(known, task=task, measure=metric, signature=signature)
     if found.per_row is None:
         msg = f"{found.name} is no mean over rows, so rows of two variants cannot be compared. Take another, as log_loss or mae."
         raise InvalidInput(msg, field="metric")
@@ -171,12 +186,14 @@ def losses(
     return found.name, known.with_columns(pl.Series("loss", -said if found.greater_is_better else said))
 
 
-def _measured(
-    known: pl.DataFrame, *, task: str | Task, measure: str, signature: Signature | None
-) -> tuple[Any, Any, pl.DataFrame]:
-    """Return the question, the metric, and the rows with outcomes and answers as the metric takes them."""
+def metric_of(task: str | Task, metric: str) -> tuple[Any, Any]:
+    """Return the question as outcomes answer it, and a metric, by default the one that decides about it.
+
+    Raises:
+        InvalidInput: the metric is not for this task.
+    """
     asked = _answered(question(task))
-    found = measure_of(measure or asked.metric, asked)
+    found = measure_of(metric or asked.metric, asked)
     if hasattr(asked, "told") and found.name not in asked.metrics:
         msg = f"{found.name} is not about what came. Of {asked.name} with outcomes there are {' and '.join(asked.metrics)}."
         raise InvalidInput(msg, field="metric")
@@ -186,6 +203,18 @@ def _measured(
     if found.is_scaled:
         msg = f"{found.name} is in units of each series, which answers that were logged do not have. Take another, as mae."
         raise InvalidInput(msg, field="metric")
+    return asked, found
+
+
+def measured(
+    known: pl.DataFrame, *, task: str | Task, measure: str, signature: Signature | None
+) -> tuple[Any, Any, pl.DataFrame]:
+    """Return the question, the metric, and the rows with outcomes and answers as the metric takes them.
+
+    Raises:
+        InvalidInput: the metric is not for this task.
+    """
+    asked, found = metric_of(task, measure)
     if isinstance(known.schema["answer"], pl.Struct) and not known.is_empty():
         columns, known = _as_numbers(known, _asked(task, signature))
         found = found.over(columns)

@@ -12,8 +12,8 @@ import polars as pl
 
 from treadle.core.errors import InvalidInput
 
-#: Takes the truth and the predictions, float64 of shape (rows,) or (rows, columns).
-Value = Callable[[np.ndarray, np.ndarray], float]
+#: Takes the truth and the predictions, float64 of shape (rows,) or (rows, columns), and where rows weigh differently how much.
+Value = Callable[..., float]
 PerRow = Callable[[np.ndarray, np.ndarray], np.ndarray]
 #: Takes the same, and the interval's confidence; returns its low and its high end.
 Interval = Callable[[np.ndarray, np.ndarray, float], tuple[float, float]]
@@ -57,7 +57,7 @@ def performance(
     also: Sequence[str] = (),
     confidence: float = 0.95,
 ) -> pl.DataFrame:
-    """Score predictions whose outcome is known, from a frame that `outcomes.join` made.
+    """Score predictions whose outcome is known, from a frame that `outcomes.join` made; with `sampled`, a row weighs 1 over it.
 
     Outcomes are numbers, as the task has them, or arrays of them; predictions too. One row for each bucket (`every`: one of `STRETCHES`), model
     (null where there is no such column), version, values of the columns `also`, and measure, as `COLUMNS` says. A value that does not exist, such as the area under a curve of one class, is null; so is an interval of fewer than two rows or of a
@@ -114,32 +114,46 @@ def start_of(at: str, every: str) -> pl.Expr:
 def _scored(
     group: pl.DataFrame, measure: Measure, prediction: str, confidence: float
 ) -> tuple[str, int, float | None, float | None, float | None]:
-    y, p = _numbers(group["outcome"]), _numbers(group[prediction])
-    value = float(measure.value(y, p))
-    low, high = _interval(y, p, measure, confidence)
+    y, p = numbers(group["outcome"]), numbers(group[prediction])
+    weight = _weights(group)
+    value = float(measure.value(y, p) if weight is None else measure.value(y, p, weight))
+    low, high = _interval(y, p, measure, confidence, weight)
     return measure.name, len(y), _finite(value), _finite(low), _finite(high)
 
 
-def _numbers(values: pl.Series) -> np.ndarray:
+def _weights(group: pl.DataFrame) -> np.ndarray | None:
+    """Return how many answers each row stands for; None: all for as many."""
+    if "sampled" not in group.columns or group["sampled"].n_unique() < 2:
+        return None
+    return 1 / group["sampled"].to_numpy()
+
+
+def numbers(values: pl.Series) -> np.ndarray:
+    """Return outcomes or answers as a metric takes them: float64 of shape (rows,) or (rows, columns)."""
     return (values if isinstance(values.dtype, pl.Array) else values.cast(pl.Float64)).to_numpy()
 
 
-def _interval(y: np.ndarray, p: np.ndarray, measure: Measure, confidence: float) -> tuple[float, float]:
+def _interval(
+    y: np.ndarray, p: np.ndarray, measure: Measure, confidence: float, weight: np.ndarray | None
+) -> tuple[float, float]:
     if len(y) < _SMALLEST:
         return math.nan, math.nan
     if measure.interval is not None:
         return measure.interval(y, p, confidence)
     if measure.per_row is None:
         return math.nan, math.nan
-    return normal_interval(measure.per_row(y, p), confidence)
+    return normal_interval(measure.per_row(y, p), confidence, weight)
 
 
-def normal_interval(losses: np.ndarray, confidence: float) -> tuple[float, float]:
-    """Return the interval of a mean by the normal approximation: mean ± z · s / √n, with s² over n - 1."""
-    mean = float(np.mean(losses))
-    reach = (
-        NormalDist().inv_cdf((1 + confidence) / 2) * float(np.std(losses, ddof=1)) / math.sqrt(len(losses))
-    )
+def normal_interval(
+    losses: np.ndarray, confidence: float, weight: np.ndarray | None = None
+) -> tuple[float, float]:
+    """Return the interval of a mean by the normal approximation: mean ± z · s / √n, with s² over n - 1; see `moments` for weights."""
+    given = np.ones(len(losses)) if weight is None else weight
+    mean = float(np.average(losses, weights=weight))
+    about = float(np.sum((given * (losses - mean)) ** 2)) / float(np.sum(given)) ** 2
+    error = math.sqrt(about * len(losses) / (len(losses) - 1))
+    reach = NormalDist().inv_cdf((1 + confidence) / 2) * error
     return mean - reach, mean + reach
 
 

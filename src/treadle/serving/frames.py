@@ -65,6 +65,8 @@ OUTCOMES: dict[str, pl.DataType] = {
     #: The value where it is text, as the name of a class.
     "text": pl.String(),
 }
+#: The column of both tables, beside these, that holds the version of the table with which a row came.
+COMMIT = "_commit"
 
 _AT_ONCE = 4096
 _TEXT = msgspec.json.Encoder().encode

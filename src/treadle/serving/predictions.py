@@ -11,6 +11,7 @@ import polars as pl
 
 from treadle.core.errors import NotFound
 from treadle.serving.frames import BEFORE, OUTCOMES, PREDICTIONS
+from treadle.serving.held import Held, held
 from treadle.serving.shipping import unshipped
 from treadle.store.tables.tables import Tables
 
@@ -58,6 +59,10 @@ class Predictions:
         """Return what shadows would have answered; `request_id` and `row` are those of the answer."""
         return self._all(endpoint).filter("shadow")
 
+    def held(self, endpoint: str) -> Held:
+        """Return the log as it is now, answers and shadows, with the commit in which each row came."""
+        return held(self._tables, self._root, f"predictions/{endpoint}", columns=PREDICTIONS, before=BEFORE)
+
     def _all(self, endpoint: str) -> pl.LazyFrame:
         found = _scan(self._tables, self._root, f"predictions/{endpoint}", PREDICTIONS, "prediction_id")
         return found.with_columns(pl.col(name).fill_null(value) for name, value in BEFORE.items())
@@ -73,6 +78,10 @@ class Outcomes:
         """Return the outcomes of an endpoint, with the columns of `frames.OUTCOMES`; empty: there are none."""
         return _scan(self._tables, self._root, f"outcomes/{endpoint}", OUTCOMES, "outcome_id")
 
+    def held(self, endpoint: str) -> Held:
+        """Return the log as it is now, with the commit in which each row came."""
+        return held(self._tables, self._root, f"outcomes/{endpoint}", columns=OUTCOMES, before={})
+
 
 def _scan(
     tables: Tables, root: Path, name: str, columns: dict[str, pl.DataType], identity: str
@@ -82,4 +91,4 @@ def _scan(
     with suppress(NotFound):
         frames.insert(1, tables.scan(name))
     # A table from before a column was added lacks it until the next segment is shipped.
-    return pl.concat(frames, how="diagonal").unique(subset=identity, keep="first")
+    return pl.concat(frames, how="diagonal").select(*columns).unique(subset=identity, keep="first")

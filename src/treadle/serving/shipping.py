@@ -9,7 +9,7 @@ import polars as pl
 
 from treadle.serving import spool, wal
 from treadle.serving.entries import Entry, unpack_all
-from treadle.serving.frames import tables_of
+from treadle.serving.frames import COMMIT, tables_of
 from treadle.store.tables.tables import Tables
 
 _TIDY_EVERY = 64
@@ -92,7 +92,9 @@ class Shipper:
             fresh = [f[name] for number, f in read.items() if number > known and name in f]
             frame = pl.concat(fresh) if fresh else None
             self._widen(name, frame)
-            if frame is not None and self._tables.deliver(name, frame, sender=server, number=last):
+            if frame is not None and self._tables.deliver(
+                name, frame, sender=server, number=last, stamp=COMMIT
+            ):
                 rows += frame.height
                 self._tidy(name)
         for path in paths:

@@ -18,7 +18,7 @@ from treadle.core.ids import canonical
 from treadle.serving import mixture
 from treadle.serving.answering import plain
 from treadle.serving.discretion import ALWAYS, Discretion, in_sample
-from treadle.serving.frames import PREDICTIONS
+from treadle.serving.frames import COMMIT, PREDICTIONS
 from treadle.store.tables.tables import Tables
 
 VARIANT = "batch"
@@ -116,7 +116,7 @@ def deliver(tables: Tables, table: str, frame: pl.DataFrame, *, sender: str, num
         missing = {name: kind for name, kind in frame.schema.items() if name not in there}
         if missing:
             tables.extend(table, missing)
-    tables.deliver(table, frame, sender=sender, number=number)
+    tables.deliver(table, frame, sender=sender, number=number, stamp=COMMIT)
 
 
 def _records(said: dict[str, list[Any]]) -> list[str]:

@@ -15,6 +15,8 @@ from treadle.store.ledger.columns import micros as micros
 from treadle.store.ledger.columns import moment as moment
 from treadle.store.ledger.columns import put as put
 from treadle.store.ledger.columns import put_all as put_all
+from treadle.store.ledger.performances import performance_parts as performance_parts
+from treadle.store.ledger.performances import performance_views as performance_views
 from treadle.store.ledger.promises import served_counts as served_counts
 from treadle.store.ledger.promises import slo_courses as slo_courses
 from treadle.store.ledger.team import sessions as sessions

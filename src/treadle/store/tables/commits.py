@@ -51,10 +51,13 @@ def properties(note: Mapping[str, str] | None) -> CommitProperties:
     return CommitProperties(custom_metadata=dict(note or {}), max_commit_retries=0)
 
 
-def delivery(sender: str, number: int) -> CommitProperties:
-    """The number of a sender's delivery, and when it was: see `SENDERS`."""
+def delivery(sender: str, number: int, *, alone: bool = False) -> CommitProperties:
+    """The number of a sender's delivery, and when it was: see `SENDERS`; `alone`, it must be the very next version."""
     at = int(SystemClock().now().timestamp() * 1000)
-    return CommitProperties(app_transactions=[Transaction(app_id=sender, version=number, last_updated=at)])
+    return CommitProperties(
+        app_transactions=[Transaction(app_id=sender, version=number, last_updated=at)],
+        max_commit_retries=0 if alone else None,
+    )
 
 
 def let_senders_end(table: DeltaTable) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -22,7 +23,9 @@ from treadle.store.places import place_of
 from treadle.store.tables import commits, expiry, schemas
 from treadle.store.tables.backend import Backend
 from treadle.store.tables.commits import CHECKPOINT_EVERY as CHECKPOINT_EVERY
+from treadle.store.tables.deliveries import Delivery
 from treadle.store.tables.expiry import Expired
+from treadle.store.tables.extent import Extent, extent_of
 from treadle.store.tables.failures import speaking
 from treadle.store.tables.opened import OpenedTables
 
@@ -93,31 +96,36 @@ class Tables:
                 commits.add(table, rows, commit=commit, name=name)
         return self._settle(name, table, after=-1 if base is None else base)
 
-    def deliver(self, name: str, frame: pl.DataFrame, *, sender: str, number: int) -> bool:
+    def deliver(
+        self, name: str, frame: pl.DataFrame, *, sender: str, number: int, stamp: str | None = None
+    ) -> bool:
         """Add rows to a table that many writers share and no ledger counts, exactly once.
 
-        A sender numbers its deliveries upward; False: this number or a later one is there already, and nothing was
-        added. The number is part of the commit, so a sender that died does not have to know how far it came.
+        A sender numbers its deliveries upward; False: this number or a later one is there already, and nothing was added. The number
+        is part of the commit, so a sender that died need not know how far it came. `stamp` names a column that gets the
+        version of the commit: rows keep it when files are joined, so that a reader finds what is new.
 
         Raises:
             InvalidInput: the columns differ from the table's, or a type cannot be kept.
             Conflict: somebody delivers for the same sender at this moment.
             StoreUnavailable: the rows could not be stored.
         """
-        rows = schemas.stored(frame)
-        commit = commits.delivery(sender, number)
+        one = Delivery(sender=sender, number=number, stamp=stamp)
         with self._backend.sharing(name):
-            table = self._find(name)
-            before = -1 if table is None else table.version()
-            with speaking(self._backend.shown, table=name):
-                if table is None:
-                    table = commits.create(self._backend, name, rows, commit=commit, over=None)
-                elif (table.transaction_version(sender) or 0) >= number:
-                    return False
-                else:
-                    commits.add(table, rows, commit=commit, name=name)
-            self._settle_shared(name, table, after=before)
-        return True
+            return one.tried(partial(self._deliver, name, schemas.stored(frame), one))
+
+    def _deliver(self, name: str, rows: pl.DataFrame, one: Delivery) -> bool:
+        table = self._find(name)
+        before = -1 if table is None else table.version()
+        with speaking(self._backend.shown, table=name):
+            made = one.add(rows, to=table, backend=self._backend, name=name)
+        if made is not None:
+            self._settle_shared(name, made, after=before)
+        return made is not None
+
+    def extent(self, name: str, *, stamp: str, time: str) -> Extent:
+        """Return how far a shared table goes; see `Extent`."""
+        return extent_of(self._known(name), stamp=stamp, time=time)
 
     def delivered(self, name: str, *, sender: str) -> int:
         """Return the last number that a sender has delivered; 0: none."""
@@ -192,14 +200,7 @@ class Tables:
             return pl.scan_delta(table, storage_options=self._backend.scan_options or None)
 
     def reading(self, name: str) -> AbstractContextManager[None]:
-        """Give the words of this package to what goes wrong when a scan is read in the block.
-
-        >>> with tables.reading("flights/rows"):                            # doctest: +SKIP
-        ...     frame = tables.scan("flights/rows").collect()
-
-        Raises:
-            StoreUnavailable: a file of the table is gone, damaged, or its store does not answer.
-        """
+        """Give the words of this package to what goes wrong when a scan is read in the block: `StoreUnavailable`."""
         return speaking(self._backend.shown, table=name)
 
     def schema(self, name: str, *, version: int | None = None) -> dict[str, pl.DataType]:
