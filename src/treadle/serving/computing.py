@@ -44,7 +44,7 @@ def reader_of(
         views = signature.views if online is not None else ()
         whole = msgspec.structs.replace(signature, views=views)
         line = Line(model, whole.computed, on_demand)
-        return ComputingReader(whole, max_rows=max_rows, online=online, line=line)
+        return ComputingReader(whole, max_rows=max_rows, online=online if views else None, line=line)
     views = tuple(
         msgspec.structs.replace(view, fields=own)
         for view in signature.views

@@ -164,7 +164,7 @@ def _form(name: str, reader: Reader, root: str) -> str:
 
 def _field(key: str, field: Field, *, is_optional: bool) -> str:
     if is_optional:
-        beside = "; empty: read from the online store"
+        beside = "; empty: read online or computed"
     else:
         beside = "; empty: missing" if field.nullable else ""
     data = f'name="{escape(field.name)}" data-kind="{field.kind}"'
