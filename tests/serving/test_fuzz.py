@@ -167,7 +167,7 @@ def test_a10_schemathesis_finds_no_failure_and_no_status_that_is_not_documented(
     ]
     command += ["--suppress-health-check", "all", "--generation-database", "none"]
     command += (
-        ["--phases", "examples,coverage,fuzzing", "--max-examples", "300"]
+        ["--phases", "examples,coverage,fuzzing", "--max-examples", "600"]
         if FULL
         else [
             "--phases",
