@@ -62,6 +62,7 @@ def model(name, **policy):
 
 buys = model("buys")
 likes = model("likes", approval=True)
+loves = model("loves", approval=True)
 '''
 
 
@@ -88,7 +89,7 @@ def land(root: Path, first: int, count: int) -> None:
 
 
 def make(root: Path) -> Path:
-    """Make the project and its history: `buys` has four versions, one turned down; `likes` one that answers and one that waits."""
+    """Make the project and its history: `buys` has four versions, one turned down; `likes` one that answers and one that waits, `loves` one that waits."""
     (root / "treadle.toml").write_text('[project]\nname = "shop"\n')
     (root / "project.py").write_text(PROJECT)
     inline = {"compute.engine": "inline"}
@@ -102,6 +103,7 @@ def make(root: Path) -> Path:
         workspace.approve("likes/1", reason="looks well", actor="ann")
         land(root, 1200, 400)
         workspace.run("likes")
+        workspace.run("loves")
         (root / "mood").write_text("backwards")
         workspace.run("buys", reason="turn 4")
         (root / "mood").unlink()

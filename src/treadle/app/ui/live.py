@@ -34,16 +34,15 @@ def pulse_of_run(workspace: Workspace, run: str) -> str:
 
 
 async def events(
-    look: Callable[[], Awaitable[str]],
-    *,
-    gone: Callable[[], Awaitable[bool]],
-    every: float = LOOK,
-    beat: float = BEAT,
+    look: Callable[[], Awaitable[str]], *, every: float = LOOK, beat: float = BEAT
 ) -> AsyncIterator[str]:
-    """Yield server-sent events: `changed` when a look finds another text than before, and a comment now and then."""
+    """Yield server-sent events for ever: `changed` when a look finds another text than before, and a comment now and then.
+
+    Whoever sends them ends it when the browser has gone, which the comment finds out.
+    """
     before, quiet = await look(), 0.0
     yield "retry: 2000\n\n"
-    while not await gone():
+    while True:
         await asyncio.sleep(every)
         now = await look()
         quiet += every

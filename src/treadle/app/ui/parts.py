@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from treadle.app.ui.charts.chart import Chart, Exportable, numbers
-from treadle.app.ui.page import Seen
+from treadle.app.ui.page import Seen, address
 from treadle.core.people import Role
 from treadle.data.profiles import words
 from treadle.data.profiles.page.markup import Markup, element
@@ -43,6 +43,13 @@ def day(at: datetime | None) -> Markup:
     if at is None:
         return element("span", "–")
     return element("time", f"{at:%Y-%m-%d}", datetime=at.isoformat(), title=f"{at:%Y-%m-%d %H:%M:%S} UTC")
+
+
+def acted(actor: str) -> Markup:
+    """Return who did something: a run leads to its page, a person is named."""
+    if actor.startswith("run_"):
+        return element("a", "the loop, in its run", href=address("runs", actor), title=actor)
+    return element("bdi", words.shown(actor))
 
 
 def mark(text: str, kind: str = "") -> Markup:

@@ -41,7 +41,7 @@ async def _live(source: Callable[[], Workspace], keeping: Keeping, request: Requ
         run = request.path_params.get("run")
         look = (lambda: live.pulse_of_run(source(), run)) if run else (lambda: live.pulse(source(), keeping))
         pulse = partial(run_in_threadpool, look)
-        async for event in live.events(pulse, gone=request.is_disconnected):
+        async for event in live.events(pulse):
             yield event
 
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from treadle.app.ui.page import Page, Seen, address
-from treadle.app.ui.parts import ago, as_csv, empty, filters, pager
+from treadle.app.ui.parts import acted, ago, as_csv, empty, filters, pager
 from treadle.core.errors import InvalidInput
 from treadle.data.profiles import words
 from treadle.data.profiles.page.markup import Markup, element, joined
@@ -71,7 +71,7 @@ def _row(seen: Seen, one: Entry) -> list[str]:
         one.kind,
         element("a", subject, href=href, data_row="") if href else subject,
         words.shown(one.what, longest=160),
-        element("bdi", words.shown(one.actor)),
+        acted(one.actor),
         words.shown(one.reason, longest=400) if one.reason else "–",
     ]
 

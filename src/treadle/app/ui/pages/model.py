@@ -8,7 +8,7 @@ from datetime import datetime
 from treadle.app.ui import liveness
 from treadle.app.ui.charts.spans import Bar, Span, Spans
 from treadle.app.ui.page import Page, Seen, address
-from treadle.app.ui.parts import action, ago, day, empty, figure, mark, pager
+from treadle.app.ui.parts import acted, action, ago, day, empty, figure, mark, pager
 from treadle.core.errors import NotFound
 from treadle.core.records import Alias, ModelVersion
 from treadle.data.profiles import words
@@ -17,8 +17,9 @@ from treadle.data.profiles.page.parts import facts, folded, note, section, table
 from treadle.loop.approvals import Approval
 from treadle.loop.models import Model
 
-#: Champions, and versions, on one page.
-MOST, VERSIONS = 12, 20
+#: Champions whose stretches are drawn, champions whose reasons are told, and versions, on one page.
+BARS = 12
+MOST, VERSIONS = 8, 20
 
 
 def make(seen: Seen) -> Markup:
@@ -161,7 +162,7 @@ def _served(seen: Seen, name: str, moves: Sequence[Alias]) -> Markup | None:
         return None
     ends = [*(move.at for move in moves[1:]), seen.now]
     spans: dict[int, list[Span]] = {}
-    for move, end in list(zip(moves, ends, strict=True))[-MOST:]:
+    for move, end in list(zip(moves, ends, strict=True))[-BARS:]:
         said = f"version {move.version}: {move.at:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC"
         kind = "own" if move is moves[-1] else "other"
         span = Span(start=move.at.timestamp(), end=max(end, move.at).timestamp(), said=said, kind=kind)
@@ -223,7 +224,7 @@ def _move(seen: Seen, name: str, move: Alias) -> Markup:
     return element(
         "li",
         element("h3", element("a", head, href=href)),
-        note(ago(move.at, seen.now), f", {move.at:%Y-%m-%d %H:%M} UTC, by {move.actor}"),
+        note(ago(move.at, seen.now), f", {move.at:%Y-%m-%d %H:%M} UTC, by ", acted(move.actor)),
         trained,
         element("p", element("b", "Released because: "), words.shown(move.reason, longest=600)),
         element("p", *marks, " ", element("a", "the verdicts", href=f"{href}#verdicts")) if marks else None,

@@ -8,7 +8,7 @@ from treadle.app.card.measured import judgement, scored, sliced
 from treadle.app.card.plotted import plotted
 from treadle.app.card.record import Card
 from treadle.app.ui.page import Page, Seen, address
-from treadle.app.ui.parts import action, ago, day, mark
+from treadle.app.ui.parts import acted, action, ago, day, mark
 from treadle.core.errors import NotFound
 from treadle.core.records import Alias, ModelVersion, Run
 from treadle.data.profiles import words
@@ -129,7 +129,7 @@ def _story(seen: Seen, version: ModelVersion, run: Run | None, moves: list[Alias
             said = f"Version {move.version} took its place: "
         else:
             continue
-        when = note(ago(move.at, seen.now), f", {move.at:%Y-%m-%d %H:%M} UTC, by {move.actor}")
+        when = note(ago(move.at, seen.now), f", {move.at:%Y-%m-%d %H:%M} UTC, by ", acted(move.actor))
         link_to = None
         if move.previous == version.version:
             href = address("models", version.model, str(move.version))
