@@ -152,6 +152,7 @@ class _Csv(_Named):
 
     def of(self, reader: Reader) -> Mapping[str, Sequence[Any]]:
         """Return them as values; what is none stays a text, for the reader to refuse."""
+        reader.check_count(len(next(iter(self.found.values()), ())), "rows")
         return {
             name: [_of_text(reader.fields.get(name), text) for text in texts]
             for name, texts in self.found.items()
