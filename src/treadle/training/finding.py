@@ -73,7 +73,9 @@ def chosen(
         else:
             wanted = wanted.where(t.runs.c.id.in_(meets))
     if model:
-        wanted = wanted.where(t.runs.c.model == model)
+        # Of a model with very many runs those at the top are found by the values' index, not all of its runs first.
+        column = func.coalesce(t.runs.c.model, "") if sort and _of(model) in common else t.runs.c.model
+        wanted = wanted.where(column == model)
     if status is not None:
         wanted = wanted.where(t.runs.c.status == status)
     if not sort:
@@ -87,8 +89,13 @@ def chosen(
     return wanted, [value, t.run_values.c.run]
 
 
-def common(connection: Connection, where: Sequence[str]) -> set[str]:
-    """Return the conditions that so many runs meet that their ids are not to be gathered first.
+def _of(model: str) -> str:
+    """Return the condition that a run is one of a model's."""
+    return f"model={model}"
+
+
+def common(connection: Connection, where: Sequence[str], *, model: str = "") -> set[str]:
+    """Return the conditions that so many runs meet that their ids are not to be gathered first; being of a model is one.
 
     Raises:
         InvalidInput: a condition is not understood.
@@ -98,6 +105,10 @@ def common(connection: Connection, where: Sequence[str]) -> set[str]:
         some = select(t.run_values.c.run).where(_condition(text)).limit(_MANY).subquery()
         if connection.execute(select(func.count()).select_from(some)).scalar_one() == _MANY:
             found.add(text)
+    if model:
+        own = select(t.runs.c.id).where(t.runs.c.model == model).limit(_MANY).subquery()
+        if connection.execute(select(func.count()).select_from(own)).scalar_one() == _MANY:
+            found.add(_of(model))
     return found
 
 

@@ -267,7 +267,7 @@ class Runs:
             InvalidInput: a condition, the name to sort by or the key of the part is not understood.
         """
         with self._ledger.read() as connection:
-            common = finding.common(connection, where)
+            common = finding.common(connection, where, model=model if sort else "")
             wanted, by = finding.chosen(where=where, sort=sort, model=model, status=status, common=common)
             return paging.part(
                 connection,
