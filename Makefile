@@ -8,10 +8,10 @@ READY := $(VENV)/.ready
 MLFLOW := .venv-mlflow
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench soak faults simulate docs mlflow
+.PHONY: help demo test check bench soak faults scenarios simulate docs mlflow
 
 help:  ## Show the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(READY)  ## Walk a year of real flights and write the report to examples/flights/out
 	$(BIN)/python examples/flights/demo.py
@@ -47,6 +47,9 @@ faults: $(READY)  ## Cut power, fail disks and kill writers at full size: an hou
 		tests/serving/test_workers.py tests/serving/test_admission.py tests/serving/test_outages.py \
 		tests/serving/test_faults.py tests/serving/test_rollout_faults.py tests/serving/test_shadows.py tests/serving/test_fuzz.py \
 		tests/serving/test_grpc.py tests/app/test_jobs_fuzz.py tests/app/test_outage.py
+
+scenarios: $(READY)  ## Play the five fault scenarios with their controls; reports and pictures in examples/faults/out
+	for name in nulls units concept outcomes deployment; do $(BIN)/python examples/faults/$$name.py || exit 1; done
 
 simulate: $(READY)  ## Simulate how often gates and experiments decide wrongly, and write both pages of docs (REPEATS=2000)
 	$(BIN)/python benchmarks/decision_quality.py $(if $(REPEATS),--repeats $(REPEATS))

@@ -152,6 +152,19 @@ def test_a_slow_tail_is_found_where_the_median_is_the_same():
     assert verdict.reason.startswith("Its 95% quantile")
 
 
+@pytest.mark.parametrize(("slack", "status"), [(0.0, "bad"), (0.004, "bad"), (0.02, "fine")])
+def test_what_is_slower_by_less_than_the_slack_is_accepted(slack, status):
+    random, sides = np.random.default_rng(7), [Tally(), Tally()]
+    for side, times in zip(sides, (1, 10), strict=True):
+        for seconds in random.lognormal(-7.2, 0.2, 3_000):  # 0.75 ms, and 7.5 ms
+            side.answered(float(seconds) * times)
+
+    verdict = guards.Latency(slack=slack).judge(Case(stage=STAGE, primary=sides[0], challenger=sides[1]))
+
+    assert verdict.status == status
+    assert ("ms more" in verdict.reason) == (slack > 0)
+
+
 def test_a_business_number_may_be_any_expression_over_the_log():
     guard = guards.Business("CASE WHEN prediction > 0.5 THEN outcome - 1 ELSE 0 END", larger_is_better=True)
     random, n = np.random.default_rng(7), 4_000
@@ -183,6 +196,7 @@ def test_a_business_number_may_be_any_expression_over_the_log():
         (lambda: guards.Latency(ratio="fast"), "ratio='fast'"),
         (lambda: guards.Latency(quantiles=[1.5]), "quantiles"),
         (lambda: guards.Latency(quantiles=[]), "quantiles"),
+        (lambda: guards.Latency(slack=-1), "slack=-1"),
         (lambda: guards.Drift(answers=2), "answers=2"),
         (lambda: guards.Drift(inputs=0), "inputs=0"),
         (lambda: guards.Outcome(min_outcomes=1.5), "min_outcomes=1.5"),

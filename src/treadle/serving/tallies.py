@@ -29,7 +29,7 @@ class Tally(msgspec.Struct, kw_only=True):
     def answered(self, seconds: float) -> None:
         """Count an answer."""
         self.requests += 1
-        step = min(max(0, math.ceil(math.log2(max(seconds, SHORTEST) / SHORTEST) * STEPS)), _LONGEST)
+        step = step_of(seconds)
         self.seconds[step] = self.seconds.get(step, 0) + 1
 
     def copied(self) -> Tally:
@@ -46,6 +46,15 @@ class Tally(msgspec.Struct, kw_only=True):
         """Count a failure."""
         self.requests += 1
         self.failed += 1
+
+
+def step_of(seconds: float) -> int:
+    """Return the step of a time.
+
+    >>> step_of(2e-05)
+    16
+    """
+    return min(max(0, math.ceil(math.log2(max(seconds, SHORTEST) / SHORTEST) * STEPS)), _LONGEST)
 
 
 def upper(step: int) -> float:

@@ -9,7 +9,7 @@ from typing import Any
 from treadle.core.rollout import GuardVerdict
 from treadle.core.sequential import rate_bounds
 from treadle.serving.guard import Case, Needs, check, is_count, is_share, spec_of
-from treadle.serving.tallies import STEPS, Tally, above, upper
+from treadle.serving.tallies import STEPS, Tally, above, step_of, upper
 
 _NAMES = {0.5: "median"}
 
@@ -19,7 +19,9 @@ class Latency:
     """Roll back a challenger that surely takes longer than `ratio` times the first variant, at one of some quantiles.
 
     What is compared is the time in the model, without waiting and writing. The bounds hold at every look; one that is as
-    fast is rolled back with a chance of at most `alpha` in the whole rollout. Beside the answer, as a shadow, times are
+    fast is rolled back with a chance of at most `alpha` in the whole rollout. What takes less than `slack` seconds longer is
+    accepted whatever the ratio: a challenger answers in threads of its own, and where a model takes half a millisecond and the
+    machine has no processor to spare, waiting for one is most of its time. Beside the answer, as a shadow, times are
     not judged: there they are not a caller's.
 
     >>> Latency(ratio=2).quantiles
@@ -33,11 +35,13 @@ class Latency:
     quantiles: tuple[float, ...] = (0.5, 0.95)
     alpha: float = 0.01
     min_requests: int = 100
+    slack: float = 0.0
 
     def __post_init__(self) -> None:
         """Check what was declared."""
         object.__setattr__(self, "quantiles", tuple(self.quantiles))
         ratio: object = self.ratio
+        slack: object = self.slack
         check(
             self,
             ratio=(ratio, is_share(ratio, open_ended=True) and self.ratio >= 1, "1 or more, as 1.5"),
@@ -47,6 +51,7 @@ class Latency:
                 "some numbers between 0 and 1, as (0.5, 0.95)",
             ),
             alpha=(self.alpha, is_share(self.alpha), "between 0 and 1, as 0.01"),
+            slack=(slack, is_share(slack, open_ended=True), "seconds, 0 or more, as 0.02"),
             min_requests=(self.min_requests, is_count(self.min_requests), "a whole number, 1 or more"),
         )
 
@@ -79,6 +84,10 @@ class Latency:
         found = [self._at(quantile, case, alpha) for quantile in self.quantiles]
         return next((one for one in found if one.status == "bad"), found[0])
 
+    @property
+    def _allowed(self) -> str:
+        return f"{self.ratio:g} times that" + (f" or {self.slack * 1e3:g} ms more" if self.slack else "")
+
     def _at(self, quantile: float, case: Case, alpha: float) -> GuardVerdict:
         ours, theirs = case.challenger, case.primary
         name = _NAMES.get(quantile, f"{quantile:.0%} quantile")
@@ -86,13 +95,13 @@ class Latency:
         if least is None:
             few = f"The first variant has given {sum(theirs.seconds.values())} answers: too few to be sure of its {name}."
             return GuardVerdict(guard=self.name, status="fine", reason=few, n=sum(ours.seconds.values()))
-        bound = least + math.ceil(math.log2(self.ratio) * STEPS)
+        bound = max(least + math.ceil(math.log2(self.ratio) * STEPS), step_of(upper(least) + self.slack))
         slow, n = above(ours, bound)
         low, high = rate_bounds(slow, n, alpha=alpha)
         mine, other = _quantile(ours, quantile), _quantile(theirs, quantile)
         said = (
             f"Its {name} is {mine * 1e3:.3g} ms, the first variant's {other * 1e3:.3g} ms; {low:.1%} to {high:.1%} of its answers "
-            f"surely take over {upper(bound) * 1e3:.3g} ms, {self.ratio:g} times that; {1 - quantile:.0%} are accepted."
+            f"surely take over {upper(bound) * 1e3:.3g} ms, {self._allowed}; {1 - quantile:.0%} are accepted."
         )
         return GuardVerdict(
             guard=self.name,
