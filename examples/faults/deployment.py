@@ -37,6 +37,8 @@ from demo import free_port, wait_until_ready
 FIRST, LAST = date(2013, 6, 1), date(2013, 6, 20)
 #: Requests a second at most, from so many connections.
 RATE, CONNECTIONS = 80, 4
+#: Seconds whose answers are one point of the picture.
+BIN = 10
 #: Seconds that a training and a rollout may take together.
 PATIENCE = 400
 #: recipe → what is wrong with it, and the guards that may say so first.
@@ -292,28 +294,28 @@ def picture(told: story.Story, done: list[dict[str, Any]], receiver: Receiver, t
     for version, part in rows.group_by("version", maintain_order=True):
         colour, name = colours[version[0]], f"version {version[0]} ({ended.get(version[0], '')})"
         by = (
-            part.with_columns(pl.col("at") // 3 * 3)
+            part.with_columns(pl.col("at") // BIN * BIN)
             .group_by("at")
             .agg(
-                pl.len() / 3,
+                pl.len() / BIN,
                 took=pl.col("took").median() * 1000,
                 loss=pl.col("loss").mean(),
                 half=1.96 * pl.col("loss").std() / pl.len().sqrt(),
             )
             .sort("at")
         )
-        axes[0].plot(by["at"] + 1.5, by["len"], ".-", color=colour, label=name)
-        axes[1].plot(by["at"] + 1.5, by["took"], ".-", color=colour)
+        axes[0].plot(by["at"] + BIN / 2, by["len"], ".-", color=colour, label=name)
+        axes[1].plot(by["at"] + BIN / 2, by["took"], ".-", color=colour)
         axes[2].errorbar(
-            by["at"] + 1.5, by["loss"], yerr=by["half"], fmt=".-", color=colour, alpha=0.8, linewidth=1
+            by["at"] + BIN / 2, by["loss"], yerr=by["half"], fmt=".-", color=colour, alpha=0.8, linewidth=1
         )
-    axes[0].set_title(told.title, loc="left", fontsize=12)
+    axes[0].set_title(told.title, loc="left", fontsize=12, pad=22)
     axes[0].set_ylabel("answers\na second")
-    axes[0].legend(frameon=False, fontsize=8, ncols=3, loc="upper center")
+    axes[0].legend(frameon=False, fontsize=8, ncols=5, loc="lower center", bbox_to_anchor=(0.5, 0.98))
     axes[1].set_ylabel("median time,\nms")
     axes[1].set_yscale("log")
-    axes[2].set_ylabel("log loss by 3 s,\n95 % interval")
-    axes[2].set_ylim(0, 1.6)
+    axes[2].set_ylabel(f"log loss by {BIN} s,\n95 % interval")
+    axes[2].set_ylim(0, 1.2)
     labels = []
     for one in done:
         state = one["state"]

@@ -14,7 +14,7 @@ FAULTS = Path(__file__).parents[2] / "examples" / "faults"
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 
-@pytest.mark.parametrize("name", ["nulls", "units", "concept", "outcomes"])
+@pytest.mark.parametrize("name", ["nulls", "units", "concept", "outcomes", "deployment"])
 def test_a_fault_is_seen_acted_on_and_over_without_a_hand(name: str, tmp_path: Path) -> None:
     command = [sys.executable, str(FAULTS / f"{name}.py"), "--short", "--out", str(tmp_path)]
 
