@@ -22,8 +22,10 @@ from treadle.store.ledger import tables as t
 
 FULL = bool(os.environ.get("TREADLE_FULL"))
 MODELS, ROUNDS, SECONDS = (20, 4, 600.0) if FULL else (4, 2, 6.0)
-#: A year is walked through in so many ticks.
-TICKS = 100_000 if FULL else 150
+#: A year is walked through in so many ticks: at full size one every ten seconds.
+TICKS = 3_153_600 if FULL else 1_500
+#: How often on the way the ledger is measured.
+LOOKS = 32 if FULL else 3
 #: The longest that anything may take before the test gives up.
 PATIENCE = 900 if FULL else 120
 
@@ -130,17 +132,38 @@ def test_a_ledger_does_not_grow_with_ticks(tmp_path: Path) -> None:
         workspace.tick()
         clock.advance("10s")
         workspace.tick()
-        before, size = rows(workspace), ledger_size(root)
+        before, found = rows(workspace), [measured(workspace, root)]
         step = f"{365 * 24 * 3600 // TICKS}s"
-        for _ in range(TICKS):
-            clock.advance(step)
-            workspace.tick()
+        for look in range(LOOKS):
+            begun = time.process_time()
+            for _ in range(TICKS // LOOKS):
+                clock.advance(step)
+                workspace.tick()
+            spent = (time.process_time() - begun) / (TICKS // LOOKS)
+            found.append(measured(workspace, root))
+            size, status = found[-1]
+            sys.stderr.write(
+                f"{(look + 1) * (TICKS // LOOKS):,} ticks: {spent * 1e3:.2f} ms each, ledger {size:,} bytes, status {status * 1e3:.0f} ms\n"
+            )
 
         # The policy cools down for a day and waits from then on: two sentences, kept once each, however long.
         grown = {name: n - before[name] for name, n in rows(workspace).items() if n != before[name]}
         assert set(grown) <= {"decisions"}
         assert grown.get("decisions", 0) <= 2
-        assert ledger_size(root) - size <= 64 * 1024
+        sizes, times = zip(*found, strict=True)
+        assert max(sizes) - sizes[0] <= 64 * 1024
+        assert sizes[-1] == sizes[1]
+        assert min(times[-3:]) <= 2 * min(times[:3])
+
+
+def measured(workspace: Workspace, root: Path) -> tuple[int, float]:
+    """Return the bytes of the ledger, and the seconds of CPU that a look at the state takes."""
+    looks = []
+    for _ in range(3):
+        begun = time.process_time()
+        workspace.status()
+        looks.append(time.process_time() - begun)
+    return ledger_size(root), min(looks)
 
 
 def ledger_size(root: Path) -> int:

@@ -265,6 +265,6 @@ class Turned(Scored):
         return Watcher(self.rooms, self._pipelines, after=self._after_tick)
 
     def _after_tick(self) -> None:
-        self.promises.tick()
+        self.promises.tick(self._watcher.known)
         self.bandits.tick(self._progress.step)
         mirrors.send(self._whole, self._progress)

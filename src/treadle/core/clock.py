@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import time
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
@@ -92,6 +93,7 @@ def utc(at: datetime) -> datetime:
     return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
 
 
+@lru_cache(maxsize=1024)
 def parse_span(text: str) -> timedelta:
     """Return the length of a span such as `90d`, `12h`, `1w` or `1d12h`.
 
@@ -132,3 +134,5 @@ def span_text(span: timedelta | float) -> str:
 monotonic = time.monotonic
 #: Returns the seconds that the processor has worked for this thread.
 working_time = time.thread_time
+#: Returns what the machine's clock says in nanoseconds, as the times of files are told.
+wall_nanoseconds = time.time_ns

@@ -41,6 +41,7 @@ from treadle.data.state import WHOLE, FileRecord, State, read_state
 from treadle.data.writing import Writer
 from treadle.store.ledger.leases import Lease
 from treadle.store.ledger.ledger import Ledger
+from treadle.store.ledger.remembered import Remembered
 from treadle.store.ledger.tables import micros
 from treadle.store.tables.tables import Tables
 
@@ -70,7 +71,7 @@ class Ingestion:
     """Reads what is new in a dataset's sources and commits it."""
 
     def __init__(self, *, ledger: Ledger, tables: Tables, clock: Clock, root: Path) -> None:
-        self._ledger = ledger
+        self._ledger, self._remembered = ledger, Remembered(ledger)
         self._tables = tables
         self._clock = clock
         self._root = root
@@ -105,7 +106,7 @@ class Ingestion:
 
     def _survey(self, dataset: Dataset) -> Survey:
         """Look at the ledger and the sources; see `run` for what is raised."""
-        state = self.state(dataset.name)
+        state = self._remembered.of(dataset.name, lambda: self.state(dataset.name))
         changed = bool(self._changes(dataset, state)) or (
             state.pin is not None and state.pin != pin_of(dataset, state.pin)
         )

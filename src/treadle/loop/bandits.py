@@ -21,6 +21,7 @@ from treadle.monitoring import outcomes
 from treadle.serving import bandit
 from treadle.serving.bandit import Arm, Estimate
 from treadle.serving.endpoints import Endpoints
+from treadle.store.ledger.remembered import Remembered
 
 #: Who changes an endpoint when a posterior does.
 ACTOR = "bandit"
@@ -58,12 +59,13 @@ class Bandits:
         """Take the endpoints, and what reads their logged predictions and outcomes."""
         self._endpoints, self._clock = endpoints, clock
         self._predictions, self._reported = predictions, reported
+        self._remembered = Remembered(endpoints.ledger)
         self._looked: dict[str, datetime] = {}
 
     def tick(self, say: Callable[[str], None] = lambda _: None) -> list[Revision]:
         """Make a new revision of each endpoint whose bandit has learnt enough to share its requests otherwise."""
         made = []
-        for name, revision in self._endpoints.current().items():
+        for name, revision in self._remembered.of("bandits", self._there).items():
             if isinstance(revision.traffic, Bandit) and self._is_due(name, revision, revision.traffic):
                 self._looked[name] = self._clock.now()
                 try:
@@ -98,6 +100,10 @@ class Bandits:
             estimates=tuple(bandit.estimates(rows, names)),
             clipped=clipped,
         )
+
+    def _there(self) -> dict[str, Revision]:
+        now = self._endpoints.current()
+        return {name: revision for name, revision in now.items() if isinstance(revision.traffic, Bandit)}
 
     def _is_due(self, name: str, revision: Revision, traffic: Bandit) -> bool:
         last = max(self._looked.get(name, revision.created_at), revision.created_at)

@@ -48,10 +48,12 @@ class Picture:
         self._last = {"runs": "", "decisions": ""}
         self._kept = _Kept()
         self._now: _Now | None = None
+        #: The state of the ledger before it was read, and whether somebody has to look if it is still the same.
+        self._still, self._spoilt = "", False
 
     def spoil(self) -> None:
         """Let the next question be answered from the ledger as it is then."""
-        self._now = None
+        self._spoilt = True
 
     @property
     def alerts(self) -> Standing:
@@ -105,7 +107,7 @@ class Picture:
         return self._decisions.get(model)
 
     def _read(self) -> _Now:
-        if self._now is None:
+        if self._now is None or self._is_old():
             self._kept.age()
             with self._rooms.ledger.snapshot(), self._rooms.ledger.read() as connection:
                 self._read_runs(connection)
@@ -119,6 +121,13 @@ class Picture:
                     alerts=self._rooms.alerts.standing(),
                 )
         return self._now
+
+    def _is_old(self) -> bool:
+        """Return whether something may have been written since it was read; the state is noted before it is read again."""
+        if not self._spoilt:
+            return False
+        self._spoilt, before, self._still = False, self._still, self._rooms.ledger.still()
+        return not before or before != self._still
 
     def _read_runs(self, connection: Connection) -> None:
         if self._is_behind(connection, t.runs):

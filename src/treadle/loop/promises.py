@@ -12,9 +12,10 @@ import polars as pl
 
 from treadle.core.alert import Concern
 from treadle.core.clock import parse_span
-from treadle.core.errors import NotFound, TreadleError
+from treadle.core.errors import TreadleError
 from treadle.core.records import Record
 from treadle.loop import landed, live
+from treadle.loop.known import Asked, Known
 from treadle.loop.rooms import Rooms
 from treadle.monitoring import burning as rates
 from treadle.monitoring import courses
@@ -24,6 +25,7 @@ from treadle.monitoring.served import Served
 from treadle.monitoring.slo import SLO
 from treadle.monitoring.slos.freshness import Freshness
 from treadle.monitoring.slos.quality import Quality
+from treadle.store.ledger.remembered import Remembered
 
 #: Rules of the alerts on promises.
 RULES = (FAST, SLOW, SPENT)
@@ -67,14 +69,18 @@ class Promises:
 
     rooms: Rooms
     _served: Served | None = field(default=None)
+    _remembered: Remembered | None = field(default=None)
 
-    def tick(self) -> list[Standing]:
-        """Look at all promises, note which were broken or kept since, and tell who should know."""
+    def tick(self, known: Known | None = None) -> list[Standing]:
+        """Look at all promises, note which were broken or kept since, and tell who should know.
+
+        `known` is what is known of data and models; by default that is what the ledger answers when it is asked.
+        """
         declared = self.rooms.project.slos
         if not declared:
             return self._told([], [])
         self.served.compact()
-        self._look()
+        self._look(known or Asked(self.rooms))
         found = self._measured()
         concerns = [concern for slo, _, fires in found for concern in _concerns(slo, fires)]
         concerns += [
@@ -94,7 +100,10 @@ class Promises:
         return self._served
 
     def _told(self, found: list[Standing], concerns: list[Concern]) -> list[Standing]:
-        there = {(alert.rule, alert.subject) for alert in self.rooms.alerts.open() if alert.rule in RULES}
+        if self._remembered is None:
+            self._remembered = Remembered(self.rooms.ledger)
+        opened = self._remembered.of("open", self.rooms.alerts.open)
+        there = {(alert.rule, alert.subject) for alert in opened if alert.rule in RULES}
         known = {(rule, f"slo:{one.slo}") for one in found for rule in RULES}
         if concerns or there:
             self.rooms.alerts.see(concerns, looked=there | known)
@@ -155,7 +164,7 @@ class Promises:
         )
         return slo, standing, fires
 
-    def _look(self) -> None:
+    def _look(self, known: Known) -> None:
         """Look whether promises on time are kept now, and keep what has changed."""
         timed = [slo for slo in self.rooms.project.slos.values() if not slo.counts_requests]
         if not timed:
@@ -164,7 +173,9 @@ class Promises:
         for slo in timed:
             course = before.get(slo.label, Course())
             try:
-                after = self._fresh(slo, course) if isinstance(slo, Freshness) else self._good(slo, course)
+                after = (
+                    self._fresh(slo, course, known) if isinstance(slo, Freshness) else self._good(slo, course)
+                )
             except TreadleError as error:
                 _log.warning("promise %s cannot be looked at: %s", slo.label, error)
                 continue
@@ -172,29 +183,14 @@ class Promises:
                 changed[slo.label] = after
         courses.write(self.rooms.ledger, changed)
 
-    def _fresh(self, slo: Freshness, course: Course) -> Course:
+    def _fresh(self, slo: Freshness, course: Course, known: Known) -> Course:
         now = self.rooms.clock.now()
-        newest, came = self._newest(slo)
+        newest, came = _newest(slo, known)
         if newest is None:
             return course.turned(kept=False, since=now, now=now, period=slo.span)
         kept = now - newest <= slo.limit
         since = came if kept else newest + slo.limit
         return course.turned(kept=kept, since=since or now, now=now, period=slo.span)
-
-    def _newest(self, slo: Freshness) -> tuple[datetime | None, datetime | None]:
-        """Return the event time up to which something goes, and when that came about; None: there is nothing yet."""
-        rooms, (kind, name) = self.rooms, slo.subject.split(":", 1)
-        if kind == "model":
-            champion = rooms.models.aliases(name).get("champion")
-            if champion is None:
-                return None, None
-            version = rooms.models.get(f"{name}/{champion}")
-            return version.window.end, version.created_at
-        try:
-            version_ = rooms.datasets.version(name)
-        except NotFound:
-            return None, None
-        return version_.time_max, version_.created_at
 
     def _good(self, slo: SLO, course: Course) -> Course:
         assert isinstance(slo, Quality)
@@ -225,6 +221,16 @@ class Promises:
     def _endpoints(self) -> set[str]:
         about = [slo for slo in self.rooms.project.slos.values() if slo.subject.startswith("endpoint:")]
         return set(self.rooms.endpoints.names()) if about else set()
+
+
+def _newest(slo: Freshness, known: Known) -> tuple[datetime | None, datetime | None]:
+    """Return the event time up to which something goes, and when that came about; None: there is nothing yet."""
+    kind, name = slo.subject.split(":", 1)
+    if kind == "model":
+        champion = known.champion(name)
+        return (champion.window.end, champion.created_at) if champion else (None, None)
+    newest = known.dataset(name)
+    return (newest.time_max, newest.created_at) if newest else (None, None)
 
 
 def _name(slo: SLO) -> str:

@@ -57,6 +57,8 @@ class Rolling:
         self._rooms = rooms
         #: By rollout: when its log may be read again. Only a matter of pace: nothing depends on it.
         self._again: dict[str, float] = {}
+        #: The state of the ledger at a look at which no rollout was open: as long as it stays, there is nothing to do.
+        self._idle = ""
 
     def tick(self) -> list[RolloutState]:
         """Look at every open rollout, do what is due, and return those that changed; tell people of what went wrong.
@@ -64,8 +66,12 @@ class Rolling:
         Raises:
             StoreUnavailable: the ledger does not answer.
         """
-        changed = []
-        for state in self._rooms.rollouts.list(open_only=True):
+        changed: list[RolloutState] = []
+        still = self._rooms.ledger.still()
+        if still and still == self._idle:
+            return changed
+        there = self._rooms.rollouts.list(open_only=True)
+        for state in there:
             try:
                 fresh = self._act(self._standing(state, patient=True))
             except Conflict:
@@ -78,6 +84,7 @@ class Rolling:
             if fresh is not None:
                 changed.append(fresh)
         self._tell()
+        self._idle = "" if there else still
         return changed
 
     def standing(self, state: RolloutState) -> Standing:

@@ -16,6 +16,7 @@ from treadle.core.records import Decision
 from treadle.loop import requests
 from treadle.loop.concerns import BAD_FILES, RULES, Concerns
 from treadle.loop.decisions import Decisions
+from treadle.loop.known import Known
 from treadle.loop.models import Model
 from treadle.loop.picture import Picture
 from treadle.loop.pipelines import Pipelines, Turn
@@ -71,6 +72,11 @@ class Watcher:
         )
         #: What is decided while a lease is held is decided on what the ledger says at that moment.
         self._decisions = Decisions(rooms)
+
+    @property
+    def known(self) -> Known:
+        """What the watcher knows of all models."""
+        return self._picture
 
     def look(self, model: Model) -> Look:
         """Ingest what is new, decide, and turn the loop if the model is due. A look at which nothing changed writes nothing.

@@ -26,6 +26,7 @@ from treadle.monitoring.silences import Silences
 from treadle.store.ledger import paging
 from treadle.store.ledger import tables as t
 from treadle.store.ledger.ledger import Ledger
+from treadle.store.ledger.remembered import Remembered
 
 #: Seconds that a round of deliveries waits for slow channels before it looks for others, and for the last ones when all ends.
 _PATIENCE, _LAST = 2.0, 10.0
@@ -60,7 +61,7 @@ class Alerts:
         keep: timedelta = timedelta(days=365),
     ) -> None:
         """Take what alerts go by. `world` is the clock of those who are told, by default the project's."""
-        self._ledger, self._clock = ledger, clock
+        self._ledger, self._clock, self._remembered = ledger, clock, Remembered(ledger)
         self._routes, self._rules, self._keep = routes or Routes(), rules or Rules(), keep
         self._world = world or clock
         self._outbox = Outbox(ledger, self._routes, self._world)
@@ -263,6 +264,9 @@ class Alerts:
 
     def _round(self, *, patience: float | None = None) -> int:
         """Send what is due, and first let those wait that are told again and again."""
+        waits = self._remembered.of("waiting", lambda: bool(self._outbox.waiting()))
+        if not waits and not self._rules.any_repeated:
+            return 0
         self._repeat()
         return self._outbox.send(patience=patience)
 

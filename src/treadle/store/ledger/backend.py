@@ -55,6 +55,10 @@ class Backend(Protocol):
         """Return a text that is another one after a write; it may change without one, but not often. Cheap."""
         ...
 
+    def still(self) -> str:
+        """Return a text that is the same as long as nothing is written; empty: that is not known for certain. Opens no transaction."""
+        ...
+
     def integrity(self, connection: Connection) -> str:
         """Return `ok`, or what is wrong."""
         ...

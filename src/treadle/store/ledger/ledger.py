@@ -169,6 +169,10 @@ class Ledger:
         with self.read() as connection:
             return self._backend.pulse(connection)
 
+    def still(self) -> str:
+        """Return a text that is the same as long as nothing is written; empty: that is not known for certain. Costs next to nothing."""
+        return self._backend.still()
+
     def revision(self) -> str:
         """Return the migration that the tables are at."""
         with self.read() as connection:

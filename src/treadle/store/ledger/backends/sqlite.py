@@ -16,7 +16,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 
-from treadle.core.clock import monotonic
+from treadle.core.clock import monotonic, wall_nanoseconds
 from treadle.core.errors import SettingsError, StoreFull, StoreReadOnly, StoreUnavailable
 from treadle.store.failures import of_os_error
 from treadle.store.ledger.backend import WRITES
@@ -24,6 +24,9 @@ from treadle.store.ledger.backend import WRITES
 _PAUSE = 0.02
 _LOCKED = ("SQLITE_BUSY", "SQLITE_LOCKED")
 _BROKEN = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
+
+#: Nanoseconds after a write in which another one may leave the same time on the file.
+_JUST_NOW = 2_000_000_000
 
 
 class Backend:
@@ -36,6 +39,7 @@ class Backend:
             msg = f"ledger.url = {str(url)!r} names no file. Expected sqlite:///path/ledger.db"
             raise SettingsError(msg)
         self._path = (root / url.database).absolute()
+        self._written = (self._path, self._path.with_name(f"{self._path.name}-wal"))
         self._was_open = False
         self._timeout = timeout
         self.shown = f"sqlite:///{self._path}"
@@ -106,14 +110,27 @@ class Backend:
 
     def pulse(self, connection: Connection) -> str:  # noqa: ARG002
         """Return when the file and its log were last written, and how long they are."""
+        return ", ".join(f"{written} {size}" for written, size, _ in self._files())
+
+    def still(self) -> str:
+        """Return the same and which files these are; nothing right after a write: of two within a tick of the kernel's clock one would not show."""
+        found = self._files()
+        newest = max((written for written, _, _ in found), default=0)
+        # Also where the clock has gone back behind what was written.
+        if not found or wall_nanoseconds() - newest < _JUST_NOW:
+            return ""
+        return str(found)
+
+    def _files(self) -> list[tuple[int, int, int]]:
+        """Return when the file and its log were last written, how long they are, and which they are."""
         found = []
-        for path in (self._path, self._path.with_name(f"{self._path.name}-wal")):
+        for path in self._written:
             try:
                 said = path.stat()
             except FileNotFoundError:  # no log: all of it is in the file
                 continue
-            found.append(f"{said.st_mtime_ns} {said.st_size}")
-        return ", ".join(found)
+            found.append((said.st_mtime_ns, said.st_size, said.st_ino))
+        return found
 
     def integrity(self, connection: Connection) -> str:
         """Return `ok`, or what SQLite finds wrong with the file."""
