@@ -21,6 +21,9 @@ from treadle.monitoring.drift import Drift, Finding
 #: How far back, and how many columns are drawn: those that have moved most.
 BACK = timedelta(days=90)
 DRAWN, LISTED, SLICES = 5, 40, 12
+#: Inputs by whose values slices are looked for, and outcomes that one must have to be told from chance.
+INPUTS, LEAST = 4, 30
+_DIVIDING = frozenset(["category", "string", "boolean"])
 _KINDS = ("own", "frozen", "baseline", "other", "other")
 
 
@@ -222,14 +225,19 @@ def _worst(seen: Seen, model: str) -> list[tuple[str, str, float, float, float, 
     workspace = seen.workspace
     variant = workspace.endpoints.get(model).variants[0]
     version = workspace.models.get(f"{variant.model}/{variant.version}")
-    names = [one.name for one in version.signature.inputs if one.levels][:4]
+    names = [one.name for one in version.signature.inputs if one.kind in _DIVIDING][:INPUTS]
     overall = workspace.lately(model, since=seen.now - BACK, every="all")
     found = []
     for name in names:
         rows = workspace.performance(model, every="all", by=[name]).filter(
             pl.col("version") == variant.version
         )
-        known = rows.drop_nulls(["value", "low", "high"]).select(name, "value", "low", "high", "n").rows()
+        known = (
+            rows.drop_nulls(["value", "low", "high"])
+            .filter(pl.col("n") >= LEAST)
+            .select(name, "value", "low", "high", "n")
+            .rows()
+        )
         found += [(name, str(value), score, low, high, n) for value, score, low, high, n in known]
     return sorted(found, key=lambda one: one[2], reverse=not overall.greater_is_better)[:SLICES]
 
