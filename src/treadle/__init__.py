@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from treadle.app.workspace import Workspace as Workspace
     from treadle.app.workspace import open_workspace as open  # noqa: A004, F401 - `td.open`, as files are opened
     from treadle.core import errors as errors
+    from treadle.core.framed import to_frame as to_frame
     from treadle.core.metric import Metric as Metric
     from treadle.data import rules as rules
     from treadle.data.contracts import Column as Column
@@ -183,6 +184,7 @@ _PLACES = {
     "rule": ("treadle.data.contracts", "rule"),
     "rules": ("treadle.data.rules", ""),
     "slos": ("treadle.monitoring.slos", ""),
+    "to_frame": ("treadle.core.framed", "to_frame"),
 }
 
 __all__ = sorted(_PLACES)

@@ -15,6 +15,7 @@ from treadle.core.encoded import from_json as from_json
 from treadle.core.encoded import to_json as to_json
 from treadle.core.lookup import predicted
 from treadle.core.origin import Origin
+from treadle.core.shown import shown
 from treadle.core.signature import Signature
 from treadle.core.traffic import Split, Traffic
 
@@ -24,6 +25,9 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 
     #: References of what this was made from.
     parents: tuple[str, ...] = ()
+
+    def _repr_html_(self) -> str:
+        return shown(self)
 
 
 class SplitSpec(Record, frozen=True, kw_only=True):

@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 from treadle.core.errors import Conflict, RunFailed, StoreUnavailable, TreadleError
 from treadle.core.ids import new_id
 from treadle.core.records import ModelVersion, Run, StepResult, Verdict, Window
+from treadle.core.shown import shown
 from treadle.loop import approvals, fitting, judging, online, turns
 from treadle.loop.candidates import Jobs, candidate
 from treadle.loop.frames import Frames
@@ -45,6 +46,9 @@ class Turn:
     verdicts: tuple[Verdict, ...]
     #: What became of the version, in words.
     outcome: str
+
+    def _repr_html_(self) -> str:
+        return shown(self)
 
 
 class Pipelines:
