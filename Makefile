@@ -8,13 +8,16 @@ READY := $(VENV)/.ready
 MLFLOW := .venv-mlflow
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench soak faults scenarios simulate docs mlflow
+.PHONY: help demo pictures test check bench soak faults scenarios simulate docs mlflow
 
 help:  ## Show the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(READY)  ## Walk a year of real flights and write the report to examples/flights/out
 	$(BIN)/python examples/flights/demo.py
+
+pictures: $(READY)  ## Take the pictures of the dashboard, of the year that the demo has played
+	$(BIN)/python examples/flights/pictures.py
 
 test: check docs $(MLFLOW)/.ready  ## Check, build the docs with warnings as errors, run every test
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal --durations 25

@@ -48,7 +48,7 @@ def day(at: datetime | None) -> Markup:
 def acted(actor: str) -> Markup:
     """Return who did something: a run leads to its page, a person is named."""
     if actor.startswith("run_"):
-        return element("a", "the loop, in its run", href=address("runs", actor), title=actor)
+        return element("a", "the loop", href=address("runs", actor), title=actor)
     return element("bdi", words.shown(actor))
 
 

@@ -146,14 +146,19 @@ def _live(seen: Seen, name: str, moves: Sequence[Alias]) -> Markup | None:
         said = f"{words.plural(found.asked, 'answer')} so far, and no outcome of them is known yet."
         return section("live-metric", "How good its answers were", element("p", said))
     champion = moves[-1].version if moves else 0
-    frozen = None
+    frozen, still = None, ""
     for endpoint, revision in current.items():
         only = revision.variants[0] if len(revision.variants) == 1 else None
         if endpoint != name and only is not None and only.model == name and only.version < champion:
-            frozen = liveness.lately(seen, endpoint, since=None, every="1w")
+            still, frozen = endpoint, liveness.lately(seen, endpoint, since=None, every="1w")
             break
     chart = liveness.over_time(found, frozen=frozen, moves=list(moves[1:]))
-    return section("live-metric", "How good its answers were", figure(seen, chart))
+    waits = (
+        note(f"{still}, which stayed at an older version, is being measured …")
+        if still and not frozen
+        else None
+    )
+    return section("live-metric", "How good its answers were", figure(seen, chart), waits)
 
 
 def _served(seen: Seen, name: str, moves: Sequence[Alias]) -> Markup | None:

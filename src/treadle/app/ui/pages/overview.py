@@ -11,7 +11,6 @@ from treadle.app.ui.survey import Survey, Surveyed, survey
 from treadle.data.profiles import words
 from treadle.data.profiles.page.markup import Markup, element, joined
 from treadle.data.profiles.page.parts import facts
-from treadle.loop.lately import Lately
 from treadle.loop.promises import Standing
 
 #: Models on one page.
@@ -164,7 +163,8 @@ def _live(seen: Seen, one: Surveyed) -> Markup:
     if own is None:
         measuring = element("p", "is being measured …", class_="fine")
         return joined([element("div", heads[0], measuring), element("div", heads[1], measuring)])
-    still = _frozen(seen, one)
+    frozen = _frozen(one)
+    still = liveness.recent(seen, frozen) if frozen else None
     metric = []
     if own.whole is not None and own.whole.value is not None:
         low, high = own.whole.low, own.whole.high
@@ -173,11 +173,11 @@ def _live(seen: Seen, one: Surveyed) -> Markup:
             element("p", element("b", f"{own.metric} {words.number(own.whole.value)}"), reach),
             liveness.whisker(own, still.whole if still else None),
         ]
-    beside = (
-        f"; at {still.endpoint}, kept as it was: {words.number(still.whole.value)}"
-        if still and still.whole
-        else ""
-    )
+    beside = ""
+    if still is not None and still.whole is not None and still.whole.value is not None:
+        beside = f"; at {still.endpoint}, kept as it was: {words.number(still.whole.value)}"
+    elif frozen and still is None:
+        beside = f"; {frozen}, kept as it was, is being measured …"
     known = own.whole.n if own.whole else 0
     note = f"{liveness.told(own)}{beside}; {words.count(known)} of {words.count(own.asked)} outcomes known"
     days = max((seen.now - own.since).days, 1) if own.since else 1
@@ -194,13 +194,13 @@ def _live(seen: Seen, one: Surveyed) -> Markup:
     )
 
 
-def _frozen(seen: Seen, one: Surveyed) -> Lately | None:
-    """Return how good an endpoint was that answers with an older version of the model alone."""
+def _frozen(one: Surveyed) -> str:
+    """Return an endpoint that answers with an older version of the model alone; empty: there is none."""
     champion = one.champion.version if one.champion else 0
     for revision in one.endpoints[1:]:
         if len(revision.variants) == 1 and revision.variants[0].version < champion:
-            return liveness.recent(seen, revision.endpoint)
-    return None
+            return revision.endpoint
+    return ""
 
 
 def _budget(found: Survey, one: Surveyed) -> Markup:
