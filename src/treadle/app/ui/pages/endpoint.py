@@ -245,7 +245,10 @@ def _past(seen: Seen, rollouts: tuple[RolloutState, ...] | list[RolloutState], a
     )
     heads = ["began", "version", "came to", "why", "what happened"]
     return section(
-        "rollouts", "Earlier rollouts", table(heads, rows, label="Earlier rollouts", wide=True), ways
+        "rollouts",
+        "Earlier rollouts",
+        table(heads, rows, label="Earlier rollouts", class_="reasons", wide=True),
+        ways,
     )
 
 
@@ -280,7 +283,13 @@ def _revisions(seen: Seen, name: str) -> Markup:
     return section(
         "revisions",
         "Revisions, newest first",
-        table(["revision", "since", "who answers", "who", "why"], rows, label="Revisions", wide=True),
+        table(
+            ["revision", "since", "who answers", "who", "why"],
+            rows,
+            label="Revisions",
+            class_="reasons",
+            wide=True,
+        ),
     )
 
 

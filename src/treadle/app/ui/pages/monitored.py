@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import polars as pl
@@ -14,7 +15,7 @@ from treadle.app.ui.parts import ago, empty, figure, mark
 from treadle.core.errors import TreadleError
 from treadle.data.profiles import words
 from treadle.data.profiles.page.markup import Markup, element, joined
-from treadle.data.profiles.page.parts import note, section, table
+from treadle.data.profiles.page.parts import folded, note, section, table
 from treadle.loop.estimating import Stretch
 from treadle.monitoring.drift import Drift, Finding
 
@@ -95,9 +96,20 @@ def _effects(seen: Seen, model: str, since: datetime) -> pl.DataFrame:
 def _findings(seen: Seen, found: Drift) -> Markup:
     if not found.findings:
         return note("Nothing could be compared.")
-    rows = [_finding(seen, one) for one in found.findings[:LISTED]]
+    moved, still = found.drifted, [one for one in found.findings if not one.drifted]
+    rest = folded(
+        f"{words.plural(len(still), 'test')} that found nothing",
+        _listed(seen, still[:LISTED], "Tests that found nothing"),
+    )
+    return joined(
+        [_listed(seen, moved[:LISTED], "Findings") if moved else Markup(""), rest if still else Markup("")]
+    )
+
+
+def _listed(seen: Seen, findings: Sequence[Finding], label: str) -> Markup:
+    rows = [_finding(seen, one) for one in findings]
     heads = ["column", "says", "how much", "noise", "what moved", "matters for the answers", "since"]
-    return table(heads, rows, label="Findings", numeric=(2, 3, 5), class_="drifted", wide=True)
+    return table(heads, rows, label=label, numeric=(2, 3, 5), class_="drifted", wide=True)
 
 
 def _finding(seen: Seen, one: Finding) -> list[str]:
