@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import traceback
 from collections.abc import AsyncIterator, Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -19,6 +20,7 @@ from starlette.routing import Route
 
 from treadle.app.http import operations
 from treadle.app.http.door.asgi import USER, headers_of
+from treadle.app.http.door.failures import masked
 from treadle.app.http.sent import Sent
 from treadle.app.http.work import Work, Works
 from treadle.app.wire import faults
@@ -117,7 +119,7 @@ class Api:
         except TreadleError as error:
             return {"error": faults.told(error)}
         except Exception:  # noqa: BLE001 - the end has to be told, whatever it is
-            _log.exception("%s failed", name)
+            _log.error("%s failed:\n%s", name, masked(traceback.format_exc()))
             return {"error": {"type": "TreadleError", "message": _WRONG}}
 
     def _apart(self, progress: Progress) -> tuple[Workspace, bool]:

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from treadle.app.http import operations, signing
+from treadle.app.http import oidc, operations, signing
 from treadle.app.http.api import Api
 from treadle.app.http.back import local
 from treadle.app.http.door.asgi import BROWSER, USER
@@ -65,6 +65,7 @@ def application(
                 for page in pages()
             ),
             *signing.routes(door),
+            *oidc.routes(door),
             Route("/livez", _alive, methods=["GET"]),
             Route("/readyz", _alive, methods=["GET"]),
             Route("/do/{operation}", partial(_form, source, notices), methods=["POST"]),

@@ -31,8 +31,8 @@ _OFFERED: Mapping[Role, str] = {
         jobs.get jobs.input jobs.recent jobs.result
         models.aliases models.files models.get models.history models.insides models.listing models.names models.page models.versions
         online.entity online.freshness online.read online.skew
-        outcomes.scan
-        predictions.endpoints predictions.find predictions.scan predictions.shadows
+        outcomes.held outcomes.scan
+        predictions.endpoints predictions.find predictions.held predictions.scan predictions.shadows
         promises.standings
         quarantine.ever quarantine.page quarantine.reasons quarantine.waiting
         requests.list requests.waiting
@@ -97,7 +97,6 @@ _HERE = """
 LONG = frozenset(
     [
         "answered",
-        "backup",
         "card",
         "collect",
         "drift",
@@ -137,7 +136,6 @@ LONG = frozenset(
 #: What changes something and leaves no word of who did it: the server does.
 UNTOLD = frozenset(
     [
-        "backup",
         "collect",
         "forget",
         "ingest",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 import click
@@ -19,3 +21,6 @@ def command(port: int | None, listen: str | None, project: Path | None) -> None:
 
     given = {"ui.port": port, "ui.host": listen}
     serve(project, {key: value for key, value in given.items() if value is not None}, say=output.note)
+    # Granian's threads may still be at work; an interpreter that takes itself apart under them is aborted.
+    sys.stdout.flush()
+    os._exit(0)

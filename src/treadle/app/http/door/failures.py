@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import logging
+import re
+import traceback
 
 from treadle.app.http.door.asgi import App, Message, Receive, Scope, Send, refuse
 from treadle.core.errors import BodyTooSlow, TooLarge, TreadleError
 
 _log = logging.getLogger("treadle.ui")
+#: Passwords in addresses, and what is said to be a secret.
+_SECRET = re.compile(
+    r"(://[^\s:/@]*:)[^\s@/]+(?=@)|((?:password|passwd|secret|token|api_?key)[\"']?\s*[=:]\s*[\"']?)[^\s\"',;&]+",
+    re.IGNORECASE,
+)
 
 
 class Failures:
@@ -33,8 +40,17 @@ class Failures:
             await refuse(error, send)
         except Exception:  # the server goes on, whatever a page or an operation came to
             path = scope["path"].encode("unicode_escape").decode()[:200]
-            _log.exception("%s %s failed", scope["method"], path)
+            _log.error("%s %s failed:\n%s", scope["method"], path, masked(traceback.format_exc()))
             if begun:
                 raise
             msg = "Something went wrong here; the server's log says what."
             await refuse(TreadleError(msg), send)
+
+
+def masked(text: str) -> str:
+    """Return a text without the secrets that can be told by what stands before them.
+
+    >>> masked("cannot reach postgresql://me:hunter2@db, password=hunter2")
+    'cannot reach postgresql://me:***@db, password=***'
+    """
+    return _SECRET.sub(lambda found: f"{found[1] or found[2]}***", text)
