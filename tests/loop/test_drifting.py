@@ -123,6 +123,23 @@ def test_a_trigger_asks_often_and_it_is_compared_seldom(inline: Workspace) -> No
     assert workspace.drifts.history("buys").height == 2
 
 
+def test_what_a_person_asks_does_not_steer_a_trigger_that_asks_something_else(inline: Workspace) -> None:
+    model = inline.project.model("buys")
+    inline.run("buys")
+    ask(inline, 300)
+    own = inline.drifting.recent(model)
+
+    ask(inline, 600, moved=1.0, seed=2)
+    other = inline.drifting.look(model, Of(window="30d", asked=Asked(columns=["pages"])))
+    seen = inline.drifting.recent(model)
+
+    assert own is not None
+    assert seen == own != other
+    assert inline.drifts.latest("buys") == other
+    assert inline.drifts.latest("buys", question=Of().question) == own
+    assert Of(window="7d").question == Of().question != Of(window="1d").question
+
+
 def test_what_a_trigger_knows_is_read_seldom_and_what_was_compared_meanwhile_is_seen(
     inline: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -61,6 +61,7 @@ def reasons(workspace: Workspace) -> Counter[tuple[str, str, str]]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(2 * (SECONDS + PATIENCE))
 def test_watchers_that_are_killed_and_stopped_train_each_model_once_for_each_reason(tmp_path: Path) -> None:
     root, chance = many(tmp_path / "shop", MODELS), random.Random(0)
     watchers = [watcher(root) for _ in range(2)]
@@ -118,6 +119,7 @@ def rows(workspace: Workspace) -> dict[str, int]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(7200 if FULL else 600)
 def test_a_ledger_does_not_grow_with_ticks(tmp_path: Path) -> None:
     """A year of ticks: only what happens is kept, however often somebody looks."""
     root, clock = tiny.make(tmp_path / "shop"), ManualClock(tiny.BEGIN + timedelta(weeks=1))

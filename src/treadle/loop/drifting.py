@@ -10,6 +10,7 @@ import polars as pl
 
 from treadle.core.clock import parse_span
 from treadle.core.errors import InvalidInput, NotFound
+from treadle.core.ids import digest_of
 from treadle.core.records import ModelVersion
 from treadle.loop import estimating, references, seen
 from treadle.loop.estimating import Stretch
@@ -45,6 +46,13 @@ class Of:
     #: The dataset version that they are from, in place of a log; None: the newest, where no endpoint has answered.
     dataset_version: int | None = None
     asked: Asked = field(default_factory=Asked)
+
+    @property
+    def question(self) -> str:
+        """A short digest of all of it: comparisons of one question can stand for each other."""
+        asked = {name: getattr(self.asked, name) for name in ("rate", "detectors", "columns")}
+        told = [self.window, self.endpoint, self.dataset_version, asked, dict(self.asked.least)]
+        return digest_of(told).partition(":")[2][:12]
 
     def __post_init__(self) -> None:
         """Check what was given."""
@@ -93,7 +101,7 @@ class Drifting:
             estimates=estimating.whole(reference.estimator, rows.answers),
         )
         if keep:
-            self._rooms.drifts().keep(model.name, found)
+            self._rooms.drifts().keep(model.name, found, question=wanted.question)
         return found
 
     def recent(
@@ -116,7 +124,10 @@ class Drifting:
             return None
         ref, drifts = f"{version.model}/{version.version}", self._rooms.drifts()
         self._drop_old(model, (ref, drifts.kept(model.name)))
-        last = self._pace.of(model.name, lambda: drifts.latest(model.name, version=ref))
+        # Of the same question only: what a person asked for, of other columns or another window, says nothing of this.
+        last = self._pace.of(
+            model.name, lambda: drifts.latest(model.name, version=ref, question=wanted.question)
+        )
         now = self._rooms.clock.now()
         if last is not None and timedelta(0) <= now - last.at < parse_span(every):
             return last

@@ -48,6 +48,8 @@ COLUMNS: dict[str, pl.DataType] = {
     "slice": pl.String(),
 }
 _OWN = ("role", "column", "detector", "p", "corrected", "effect", "floor", "least", "drifted", "text")
+#: The part of an id that sorts by when it was made.
+_MADE = pl.col("id").str.split("_").list.last()
 #: How long comparisons are kept, and how often those that are older are looked for.
 KEPT, _LOOKS = timedelta(days=400), 50
 
@@ -64,9 +66,9 @@ class Drifts:
         self._tables, self._clock = tables, clock
         self._kept: Counter[str] = Counter()
 
-    def keep(self, model: str, found: Drift) -> str:
-        """Keep a comparison and return its id; those older than 400 days go now and then."""
-        made, name = new_id("drift"), _name(model)
+    def keep(self, model: str, found: Drift, *, question: str = "") -> str:
+        """Keep a comparison and return its id, which begins with what was asked; those older than 400 days go now and then."""
+        made, name = new_id(_asked(question)), _name(model)
         self._tables.deliver(name, _frame(made, found), sender=made, number=1)
         self._kept[model] += 1
         if (self._tables.version(name) or 0) % _LOOKS == _LOOKS - 1:
@@ -84,17 +86,20 @@ class Drifts:
             frames.append(self._tables.scan(_name(model)))
         return pl.concat(frames, how="diagonal")
 
-    def latest(self, model: str, *, version: str = "", source: str = "") -> Drift | None:
-        """Return the newest comparison, of a version (as `delay/3`) and of a source where these are given; None: there is none."""
+    def latest(self, model: str, *, version: str = "", source: str = "", question: str = "") -> Drift | None:
+        """Return the newest comparison, of a version (as `delay/3`), a source and a question where these are given; None: there is none."""
         rows = self.scan(model)
         if version:
             rows = rows.filter(pl.col("version") == version)
         if source:
             rows = rows.filter(pl.col("source") == source)
+        if question:
+            rows = rows.filter(pl.col("id").str.starts_with(f"{_asked(question)}_"))
         newest = rows.filter(pl.col("at") == pl.col("at").max()).collect()
         if newest.is_empty():
             return None
-        return _drift(newest.filter(pl.col("id") == newest["id"].max()).sort("place"))
+        last = newest.select(pl.col("id").sort_by(_MADE).last()).item()
+        return _drift(newest.filter(pl.col("id") == last).sort("place"))
 
     def history(self, model: str, *, since: datetime | None = None) -> pl.DataFrame:
         """Return the comparisons, the oldest first: `at`, `version`, `source`, `rows`, `tests`, `drifted`, `columns`."""
@@ -106,10 +111,14 @@ class Drifts:
                 pl.col("drifted").sum(),
                 pl.col("column").filter("drifted").unique(maintain_order=True).alias("columns"),
             )
-            .sort("at", "id")
+            .sort("at", _MADE)
             .drop("id")
             .collect()
         )
+
+
+def _asked(question: str) -> str:
+    return f"drift_{question}" if question else "drift"
 
 
 def _name(model: str) -> str:

@@ -42,7 +42,7 @@ def _header(found: GridReplay) -> Markup:
         ("trainings", words.count(len(chosen.trainings))),
         ("policies", words.count(len(found.policies))),
         ("rows compared", words.count(found.rows)),
-        ("fits made", f"{found.fits} for {found.fits_asked}"),
+        ("fits made", f"{found.fits - found.fits_kept} for {found.fits_asked}"),
     ]
     return element(
         "header",
@@ -59,7 +59,7 @@ def _policies(found: GridReplay) -> Markup:
     ranked = sorted(found.policies, key=lambda one: (one.loss != one.loss, one.loss))
     rows = [
         (
-            one.name,
+            element("b", f"→ {one.name}") if one.name == found.recommended else one.name,
             words.number(one.loss) if one.loss == one.loss else "nothing released",
             _against(one),
             str(len(one.trainings)),
@@ -84,11 +84,16 @@ def _against(one: Raced) -> str:
     if one.against is None:
         return "–"
     gap = one.against
+    if gap.value == gap.low == gap.high == 0:
+        return "the same answers"
     return f"{gap.value:+.5f} ({gap.low:+.5f} to {gap.high:+.5f})"
 
 
 def _weeks(found: GridReplay) -> Markup:
-    lines = [(name, values, "beside") for name, values in found.beside.items()]
+    lines = [
+        (name, values, "baseline" if name.startswith("baseline:") else "beside")
+        for name, values in found.beside.items()
+    ]
     lines += [(DECLARED, found.policy(DECLARED).weeks, "declared")] if found.recommended != DECLARED else []
     lines.append((found.recommended, found.policy(found.recommended).weeks, "chosen"))
     known = sorted(value for _, values, _ in lines for value in values if value is not None)
@@ -107,7 +112,8 @@ def _weeks(found: GridReplay) -> Markup:
     ends = element(
         "div", element("span", words.number(high)), element("span", words.number(low)), class_="ends"
     )
-    keys = [element("span", name, class_=f"key {kind}") for name, _, kind in lines]
+    drawn_as = {"beside": "dashed", "baseline": "dotted"}
+    keys = [element("span", name, class_=f"key {drawn_as.get(kind, kind)}") for name, _, kind in lines]
     return section(
         "weeks",
         f"{found.metric} by week",
