@@ -48,6 +48,25 @@ def test_a_forked_process_draws_other_ids_than_its_parent():
     assert not set(of_child) & {new_id()[-16:] for _ in range(300)}
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_forked_process_makes_other_ids_than_its_parent_within_a_millisecond(monkeypatch):
+    now = time.time_ns()
+    monkeypatch.setattr(time, "time_ns", lambda: now)
+    for _ in range(50):
+        new_id()
+    read, write = os.pipe()
+    child = os.fork()
+    if not child:
+        os.write(write, " ".join(new_id() for _ in range(100)).encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+
+    of_child = os.read(read, 8192).decode().split()
+
+    assert len(of_child) == 100
+    assert not set(of_child) & {new_id() for _ in range(300)}
+
+
 def test_the_moment_of_an_id_is_its_first_ten_digits():
     before = time.time_ns() // 1_000_000
 

@@ -62,9 +62,9 @@ def _following(digits: str) -> str:
 
 
 def _forget_random() -> None:
-    """Let a process that was forked draw random digits of its own."""
-    global _waiting, _used
-    _waiting, _used = "", 0
+    """Let a process that was forked draw random digits of its own, and not go on from its parent's last id."""
+    global _waiting, _used, _last
+    _waiting, _used, _last = "", 0, ""
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks

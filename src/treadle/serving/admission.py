@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+import msgspec
+
 from treadle.core.clock import monotonic
 from treadle.core.errors import (
     BodyTooSlow,
@@ -37,44 +39,29 @@ _SLOWEST = 16 * 1024
 _AT_ONCE = 20
 
 
-class Ticket:
-    """A request under way, and what its body takes."""
+class Ticket(msgspec.Struct, eq=False):
+    """A request under way, and what its body takes; made by place."""
 
-    __slots__ = (
-        "_admission",
-        "deadline",
-        "got",
-        "held",
-        "moved",
-        "protocol",
-        "reading",
-        "reason",
-        "since",
-        "task",
-        "timer",
-        "watcher",
-    )
-
-    def __init__(
-        self,
-        admission: Admission,
-        task: asyncio.Task[Any] | None,
-        protocol: Any,
-        since: float,
-        deadline: float,
-    ) -> None:
-        self._admission, self.task, self.protocol = admission, task, protocol
-        self.since, self.deadline = since, deadline
-        #: Whether its body is still coming, how many bytes have come, and when the last of them.
-        self.reading, self.got, self.moved = True, 0, since
-        #: Bytes that it holds of those that all requests may hold.
-        self.held = 0
-        #: Why it was cancelled.
-        self.reason = ""
-        #: Ends when the caller goes.
-        self.watcher: asyncio.Future[Any] | None = None
-        #: Goes off at a deadline that the caller gave.
-        self.timer: asyncio.TimerHandle | None = None
+    admission: Admission
+    #: What answers it; None: that has not had to wait yet, or is known to what its body is read from.
+    task: asyncio.Task[Any] | None
+    #: What its body is read from.
+    protocol: Any
+    since: float
+    deadline: float
+    #: When the last bytes of its body have come, and how many have.
+    moved: float
+    got: int = 0
+    #: Whether its body is still coming.
+    reading: bool = True
+    #: Bytes that it holds of those that all requests may hold.
+    held: int = 0
+    #: Why it was cancelled.
+    reason: str = ""
+    #: Ends when the caller goes.
+    watcher: asyncio.Future[Any] | None = None
+    #: Goes off at a deadline that the caller gave.
+    timer: asyncio.TimerHandle | None = None
 
     def reserve(self, count: int) -> None:
         """Hold so many bytes more.
@@ -82,7 +69,7 @@ class Ticket:
         Raises:
             Overloaded: all requests together hold too many.
         """
-        self._admission.reserve(self, count)
+        self.admission.reserve(self, count)
 
     def arrived(self, count: int) -> None:
         """Note that so many bytes of the body have come."""
@@ -129,7 +116,7 @@ class Admission:
         # What has come whole is begun without a task.
         is_whole = getattr(protocol, "whole", None) is not None
         task = None if is_whole else asyncio.current_task()
-        ticket = Ticket(self, task, protocol, since, since + patience)
+        ticket = Ticket(self, task, protocol, since, since + patience, since)
         if given is not None:
             loop = asyncio.get_running_loop()
             ticket.timer = loop.call_at(ticket.deadline, partial(self._expire, ticket))

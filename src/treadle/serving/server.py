@@ -48,6 +48,8 @@ from treadle.serving.web import (
 _log = logging.getLogger("treadle.serving")
 
 _FIRST_LOOK = 10.0
+#: New objects after which the collector looks at them: those of some hundred requests, which are nearly all gone by then.
+_YOUNG = 10_000
 #: Addresses whose route is remembered.
 _REMEMBERED = 1024
 
@@ -150,6 +152,7 @@ class Application:
         self._begin(loop)
         self._follower.start(wait=_FIRST_LOOK)
         gc.freeze()  # libraries and models are for good: the collector need not look at them with each request
+        gc.set_threshold(_YOUNG, *gc.get_threshold()[1:])
         seat = self._operations.seat
         self._draining.install(loop, seat.listener.fileno() if seat else None)
         for door in self._doors:
