@@ -27,6 +27,8 @@ _END = b"\r\n\r\n"
 _SMALL = 10_000
 #: Bytes that are taken of the requests behind the one that is answered, and how long it is waited for a caller to close.
 _AHEAD, _LINGER = 64 * 1024, 2.0
+#: What is answered to one who has gone.
+_GONE = 499
 #: Answers without a body, and that say nothing of its length.
 _BARE = {204, 304}
 
@@ -278,6 +280,9 @@ class Connection(asyncio.Protocol):
         self.is_busy, self.whole = False, None
         body, self._body = self._body, None
         if self._is_over:
+            return
+        if self._has_gone and response.status == _GONE:
+            self.transport.abort()  # nobody is there to read it
             return
         is_read = body is None or body.is_over
         closes = not (self._keeps and is_read) or self._host.is_leaving
