@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+import shown_shop
 import treadle as td
 
 pytestmark = pytest.mark.slow
@@ -30,6 +31,19 @@ ADDRESSES = [
     "/compare?version=buys/1&version=buys/3",
     "/audit",
     "/audit?kind=approval",
+    "/runs",
+    "/runs?status=failed",
+    "/runs/{run}",
+    "/data",
+    "/data/visits",
+    "/data/visits?tab=contract",
+    "/data/visits?tab=quarantine",
+    "/data/visits?tab=difference&moved=yes",
+    "/data/visits/1",
+    "/data/visits/1/profile?make=yes",
+    "/features",
+    "/lineage",
+    "/lineage?prediction={prediction}",
 ]
 #: What a page says of what is read beside it.
 UNDER_WAY = re.compile("being measured|being looked at|being taken|are answering")
@@ -120,13 +134,22 @@ def settled(page: Any, url: str) -> None:
         page.wait_for_timeout(200)
 
 
+def named(root: Path) -> dict[str, str]:
+    """Return the names of things that addresses are about."""
+    with td.open(root) as workspace:
+        ids = workspace.predictions.scan("buys").select("prediction_id").head(1).collect()
+        prediction = ids.item() if ids.height else "nobody"
+        return {"run": workspace.runs.list(model="buys", limit=1)[0].id, "prediction": prediction}
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1440, 400])
 def test_no_page_has_a_fault_or_is_too_wide(place, tab, scheme: str, width: int) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     page = tab(viewport={"width": width, "height": 900}, color_scheme=scheme)
 
-    for address in ADDRESSES:
+    known = named(place[1])
+    for address in (address.format_map(known) for address in ADDRESSES):
         settled(page, place[0] + address)
 
         found = axe.run(page).response["violations"]
@@ -232,3 +255,47 @@ def test_every_action_is_done_with_its_reason(place, tab) -> None:
         assert workspace.requests.waiting("buys")[-1].reason == "new prices"
         assert {one.actor for one in workspace.audit(limit=5)} == {"a person"}
     assert all("Done" in one for one in said), said
+
+
+def test_runs_are_cancelled_and_tried_again_and_rows_re_admitted(place, tab) -> None:
+    page, root = tab(), place[1]
+    with td.open(root) as workspace:
+        run = workspace.runs.start("buys", reason="by hand").id
+        shown_shop.land(root, 9000, 20)
+        bad = root / "landing" / "bad.csv"
+        bad.write_text("visit,seen,pages,shop,bought\nw1,2024-01-01T10:00:00Z,many,a,true\n")
+        workspace.ingest("visits")
+        waiting = workspace.quarantine.waiting("visits")
+
+    def act(address: str, label: str, reason: str) -> None:
+        page.goto(place[0] + address)
+        page.locator(f"details.action > summary:text-is('{label}')").first.click()
+        form = page.locator(f"details.action[open] form:has(button:text-is('{label}'))").first
+        form.locator("input[name=reason]").fill(reason)
+        form.get_by_role("button").click()
+        page.locator(".notice").first.wait_for()
+
+    act(f"/runs/{run}", "Cancel", "not needed")
+    act(f"/runs/{run}", "Try again", "after all")
+    act("/data/visits?tab=quarantine", "Re-admit", "looked at")
+
+    with td.open(root) as workspace:
+        assert workspace.runs.get(run).error == "Cancelled by a person: not needed"
+        assert workspace.requests.waiting("buys")[-1].reason.startswith("after all (again, as run_")
+        assert (waiting, workspace.quarantine.waiting("visits")) == (1, 1)
+    assert "many" in page.locator("main").text_content()
+
+
+def test_the_log_of_a_run_under_way_is_followed(place, tab) -> None:
+    page, root = tab(), place[1]
+    with td.open(root) as workspace:
+        run = workspace.runs.start("likes", reason="by hand").id
+        log = workspace.runs.folder(run) / "log.txt"
+        log.write_text("epoch 1\n")
+        page.goto(f"{place[0]}/runs/{run}")
+        page.get_by_text("epoch 1").wait_for()
+
+        log.write_text("epoch 1\nepoch 2\n")
+
+        page.get_by_text("epoch 2").wait_for()
+        workspace.cancel(run, reason="seen")

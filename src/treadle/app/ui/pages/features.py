@@ -13,6 +13,7 @@ from treadle.data.profiles.page.parts import facts, note, section, table
 from treadle.features.materialisations import ViewFreshness
 from treadle.features.skew import ColumnSkew
 from treadle.features.views import FeatureView
+from treadle.loop.served import AT
 
 #: How far back predictions are compared, unless somebody asks for more.
 _SINCE = ("1h", "1d", "7d", "30d")
@@ -148,22 +149,34 @@ def _skew(seen: Seen) -> Markup:
         if name in seen.workspace.project.models and seen.workspace.project.model(name).features
     ]
     explained = note(
-        "Features that callers sent, or that were read online, beside what the join gives for the same entity and moment."
+        "Features that callers sent, or that were read online, beside what the join gives for the same entity and moment: "
+        "that of asking, or the column of the row by which callers join, as its departure."
     )
     if not endpoints:
         return joined(
             [explained, element("p", "No endpoint answers with features of a view yet.", class_="fine")]
         )
-    asked = filters(seen, [("endpoint", "Endpoint", endpoints), ("since", "Predictions of the last", _SINCE)])
+    asked = filters(
+        seen,
+        [
+            ("endpoint", "Endpoint", endpoints),
+            ("since", "Predictions of the last", _SINCE),
+            ("time", "As of (a column)", ()),
+        ],
+    )
     endpoint = seen.query.get("endpoint", "")
     if endpoint not in endpoints:
         return joined([explained, asked])
-    since = seen.query.get("since") or "1d"
+    since, time = seen.query.get("since") or "1d", seen.query.get("time", "").strip()
     try:
-        found = seen.workspace.skew(endpoint, since=seen.now - parse_span(since))
+        found = seen.workspace.skew(endpoint, since=seen.now - parse_span(since), time=time or AT)
     except TreadleError as error:
         return joined([explained, asked, element("p", str(error), class_="notice alert")])
     return joined([explained, asked, _compared(found, since)])
+
+
+def _plain(value: object) -> str:
+    return words.number(value) if isinstance(value, float) else words.shown(str(value))
 
 
 def _compared(found: list[ColumnSkew], since: str) -> Markup:
@@ -179,8 +192,7 @@ def _compared(found: list[ColumnSkew], since: str) -> Markup:
             words.count(one.not_served),
             words.count(one.only_served),
             "; ".join(
-                f"{words.shown(str(each.served))} served, {words.shown(str(each.offline))} joined"
-                for each in one.examples[:2]
+                f"{_plain(each.served)} served, {_plain(each.offline)} joined" for each in one.examples[:2]
             ),
         )
         for one in found
