@@ -266,6 +266,7 @@ def _head(port):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_s3_sigterm_under_load_fails_no_request(revise, launch, record_testsuite_property):
     revise(("champion", 1, 1.0))
     count = 0
