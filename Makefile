@@ -27,11 +27,12 @@ deep: $(READY)  ## Install PyTorch, Keras and shap (1.1 GB, with CUDA 8 GB more)
 	$(BIN)/python -m pytest tests/contracts/test_formats.py tests/registry -k "torch or keras or PyTorch or Keras"
 	$(BIN)/python -m pytest tests/loop/test_explaining.py -k shap_package
 
-check: $(READY)  ## Check formatting, lint, types, layers and changelog fragments
+check: $(READY)  ## Check formatting, lint, types, layers, security faults and changelog fragments
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/bandit --quiet --recursive src/treadle --configfile pyproject.toml --severity-level medium
 	$(BIN)/towncrier build --draft --version next > /dev/null
 
 bench: $(READY)  ## Measure against bare libraries and peers (QUICK=1: a smoke test, ONLY=id: one benchmark)
