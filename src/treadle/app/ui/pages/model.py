@@ -309,9 +309,9 @@ def _policy(seen: Seen, model: Model | None) -> Markup | None:
     if model is None:
         return section("policy", "Policy", element("p", "The project no longer declares this model."))
     workspace = seen.workspace
-    found = workspace.why(model.name)
-    said = found.then or found.decision
-    sentences = element("ul", *(element("li", detail) for detail in (said.details if said else ())))
+    said = workspace.decisions.decide(model)
+    text = f"{'Due' if said.due else 'Not due'}: {said.reason}"
+    sentences = element("ul", *(element("li", detail) for detail in said.details))
     coming = workspace.outlook(model.name)
     when = None
     if coming.at is not None:
@@ -334,7 +334,7 @@ def _policy(seen: Seen, model: Model | None) -> Markup | None:
     return section(
         "policy",
         "What the policy says",
-        element("p", found.text[:1].upper() + found.text[1:]),
+        element("p", text),
         sentences,
         when,
         folded("The last decisions", history) if history else None,
