@@ -49,9 +49,9 @@ def tell(chosen: argparse.Namespace, work: Path) -> None:
     plan = Plan(
         project="concept",
         model="delay",
-        history=date(2013, 9, 15 if chosen.short else 10),
-        first=date(2013, 10, 6 if chosen.short else 4),
-        last=date(2013, 10, 14 if chosen.short else 18),
+        history=date(2013, 9, 10),
+        first=date(2013, 10, 4),
+        last=date(2013, 10, 18),
         fault=works,
         broken=BROKEN,
         columns=("hour", "origin", "late_share", "temp"),

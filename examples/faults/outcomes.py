@@ -21,9 +21,9 @@ def tell(chosen: argparse.Namespace, work: Path) -> None:
     plan = Plan(
         project="outcomes",
         model="delay",
-        history=date(2013, 9, 15 if chosen.short else 10),
-        first=date(2013, 10, 6 if chosen.short else 4),
-        last=date(2013, 10, 15 if chosen.short else 18),
+        history=date(2013, 9, 10),
+        first=date(2013, 10, 4),
+        last=date(2013, 10, 18),
         broken=BROKEN,
         mended=MENDED,
         # What was to come on the days of the fault comes on the first day after it.
