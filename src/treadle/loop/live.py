@@ -13,7 +13,7 @@ from treadle.core.answers import scored
 from treadle.core.encoded import json_path
 from treadle.core.errors import InvalidInput, closest
 from treadle.core.records import Lookup, ModelVersion
-from treadle.core.signature import Signature
+from treadle.core.signature import Field, Signature
 from treadle.data.datasets import Datasets
 from treadle.evaluation.own import measure_of
 from treadle.evaluation.verdicts import question
@@ -61,6 +61,8 @@ def forecasts(
 
 def with_answers(known: pl.DataFrame, versions: Versions) -> pl.DataFrame:
     """Return predictions that have an outcome with their `answer`, and no more; see `answered`."""
+    if versions and all(_is_plain(scored(one.signature)) for one in versions.values()):
+        return known.with_columns(pl.coalesce("probability", "prediction").alias("answer"))
     return _beside(known, versions, baselines=False)
 
 
@@ -124,7 +126,9 @@ def divided(predictions: pl.LazyFrame, by: Sequence[str], signature: Signature) 
         InvalidInput: there is neither.
     """
     check_dividing(by, signature)
-    return predictions.with_columns(dividing(name).alias(name) for name in by if name not in _DIVIDING)
+    return predictions.with_columns(
+        pl.col("inputs").str.json_path_match(json_path(name)).alias(name) for name in by if is_input(name)
+    )
 
 
 def check_dividing(by: Sequence[str], signature: Signature) -> None:
@@ -140,9 +144,9 @@ def check_dividing(by: Sequence[str], signature: Signature) -> None:
             raise InvalidInput(msg, field="by")
 
 
-def dividing(name: str) -> pl.Expr:
-    """Return what tells logged predictions apart: a column of the log, or an input as text."""
-    return pl.col(name) if name in _DIVIDING else pl.col("inputs").str.json_path_match(json_path(name))
+def is_input(name: str) -> bool:
+    """Return whether what tells answers apart is an input, and no column of the log."""
+    return name not in _DIVIDING
 
 
 def overall(
@@ -279,9 +283,14 @@ def _by_request(known: pl.DataFrame) -> pl.Series:
     return pl.Series("outcome", pairs.to_numpy(), dtype=pl.Array(pl.Float64, 2))
 
 
+def _is_plain(field: Field) -> bool:
+    """Return whether the scored number has a column of the log for itself."""
+    return not field.columns and field.name in {"prediction", "probability"}
+
+
 def _answer(rows: pl.DataFrame, version: ModelVersion, kind: pl.DataType) -> pl.Series:
     field = scored(version.signature)
-    if not field.columns and field.name in {"prediction", "probability"}:
+    if _is_plain(field):
         return rows.select(pl.coalesce("probability", "prediction")).to_series().cast(kind)
     told = [msgspec.json.decode(text)[field.name] for text in rows["outputs"]]
     return pl.Series(told, dtype=kind)

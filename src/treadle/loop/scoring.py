@@ -19,6 +19,10 @@ from treadle.monitoring import performance
 from treadle.monitoring.moments import Makeup
 from treadle.training.task import Task
 
+#: What rows are scored by.
+_SCORED = ["model", "version", "request_id", "prediction", "probability", "outputs", "outcome"]
+_ROW = "_row"
+
 
 def of(rooms: Rooms, version: ModelVersion, metric: str) -> Scoring:
     """Return how the answers of an endpoint are scored; `version` says what is asked, and `metric` is by default its task's.
@@ -98,21 +102,18 @@ class Scoring:
     def terms(self, joined: pl.DataFrame, makeup: Makeup) -> pl.DataFrame:
         """Return rows with `weight` and the terms of those whose outcome is known."""
         rows = joined.with_columns((1 / pl.col("sampled")).alias("weight"))
-        is_known = pl.col("outcome").is_not_null()
-        known = self._known(rows.filter(is_known))
-        waiting = rows.filter(~is_known)
-        slim = [name for name in rows.columns if name not in {"outcome", "outcome_at", "delay", "outputs"}]
-        nothing = [pl.lit(None, pl.Float64).alias(name) for name in makeup.term_columns]
-        if known.is_empty():
-            return waiting.select(slim).with_columns(nothing)
-        _, found, numbers = live.measured(
-            known, task=self.task, measure=self.name, signature=self.version.signature
-        )
-        assert found.terms is not None
-        y, p = (performance.numbers(numbers[name]) for name in ("outcome", "answer"))
-        columns = np.asarray(found.terms(y, p), dtype=np.float64)
+        is_known = joined["outcome"].is_not_null()
+        known = self._known(joined.select(_SCORED).with_row_index(_ROW).filter(is_known))
+        columns = np.full((rows.height, makeup.terms), np.nan)
+        if known.height:
+            _, found, numbers = live.measured(
+                known, task=self.task, measure=self.name, signature=self.version.signature
+            )
+            assert found.terms is not None
+            y, p = (performance.numbers(numbers[name]) for name in ("outcome", "answer"))
+            columns[known[_ROW].to_numpy()] = found.terms(y, p)
         told = [pl.Series(name, columns[:, place]) for place, name in enumerate(makeup.term_columns)]
-        return pl.concat([known.select(slim).with_columns(told), waiting.select(slim).with_columns(nothing)])
+        return rows.with_columns(pl.when(is_known).then(one).alias(one.name) for one in told)
 
     def finished(self, joined: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
         """Return the metric by group of rows that have one whole stretch each: `n`, `value`, `low` and `high`."""

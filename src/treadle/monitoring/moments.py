@@ -18,6 +18,10 @@ N, ASKED = "n", "asked"
 _W, _WW = "w", "ww"
 #: Sums of the squared weights times a term, and times its square: what the variance is made of.
 _WWT, _WWTT = "wwt", "wwtt"
+_CODE = "_code"
+#: Stretches begin at whole hours.
+_HOUR = 3_600_000_000
+_MOST_CODES = 2**62
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,12 @@ class Makeup:
                 (square * term[0]).sum().alias(_WWT),
                 (square * term[0] * term[0]).sum().alias(_WWTT),
             ]
-        return rows.group_by(by, maintain_order=True).agg(sums)
+        coded = _coded(rows, by)
+        if coded is None:
+            return rows.group_by(by, maintain_order=True).agg(sums)
+        first = [pl.col(name).first() for name in by]
+        grouped = rows.with_columns(coded.alias(_CODE)).group_by(_CODE, maintain_order=True)
+        return grouped.agg(*first, *sums).drop(_CODE)
 
     def added(self, parts: Sequence[pl.DataFrame], by: Sequence[str]) -> pl.DataFrame:
         """Return the sums of several together; groups without a row go."""
@@ -103,6 +112,26 @@ class Makeup:
         value = self.values(sums)
         reach = NormalDist().inv_cdf((1 + confidence) / 2) * np.sqrt(self.variances(sums))
         return value - reach, value + reach
+
+
+def _coded(rows: pl.DataFrame, by: Sequence[str]) -> pl.Series | None:
+    """Return one number for each group, which costs less to group by than columns of texts; None: there are too many."""
+    code, size = pl.Series("code", np.zeros(rows.height, np.int64)), 1
+    for name in by:
+        column = rows[name]
+        if column.dtype == pl.String:
+            places = column.cast(pl.Categorical).to_physical().cast(pl.Int64)
+        elif isinstance(column.dtype, pl.Datetime):
+            places = column.dt.epoch("us") // _HOUR
+        else:
+            places = column.cast(pl.Int64)
+        low, high = places.min(), places.max()
+        width = 1 if low is None else int(high) - int(low) + 2  # type: ignore[arg-type]
+        size *= width
+        if size >= _MOST_CODES:
+            return None
+        code = code * width + (places - (low or 0) + 1).fill_null(0)
+    return code
 
 
 def _over(weight: np.ndarray) -> np.ndarray:
