@@ -46,7 +46,7 @@ def _table(seen: Seen, found: list[DatasetStatus], *, label: str) -> Markup:
         )
         for one in found
     ]
-    headings = ["dataset", "version", "rows", "outcomes known", "in quarantine", "newest row", "problems"]
+    headings = ["dataset", "version", "rows", "outcomes known", "put aside so far", "newest row", "problems"]
     return table(headings, rows, label=label, numeric=[1, 2, 3, 4], wide=True, class_="rows")
 
 
