@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from treadle.core.clock import Clock, utc
 from treadle.core.errors import InvalidInput, NotFound, closest
-from treadle.core.paging import USUAL, Paged
 from treadle.core.records import DatasetVersion, Record, Window
 from treadle.data import reading, tags
 from treadle.data import state as stored
@@ -20,12 +19,11 @@ from treadle.data.checks import QUARANTINE
 from treadle.data.declarations import Dataset as Dataset
 from treadle.data.declarations import Outcomes as Outcomes
 from treadle.data.ingest import Ingestion
+from treadle.data.listed import Listed
 from treadle.data.pins import Pin
 from treadle.data.profiles.versions import Distributions, Profile, compared, profiled
 from treadle.data.reading import Selection
 from treadle.data.upkeep import Collected, Upkeep
-from treadle.store.ledger import paging
-from treadle.store.ledger import tables as relations
 from treadle.store.ledger.ledger import Ledger
 from treadle.store.ledger.tables import micros
 from treadle.store.tables.tables import Tables
@@ -72,7 +70,7 @@ class Forgotten(Record, frozen=True, kw_only=True):
 Wanted = int | str | datetime | None
 
 
-class Datasets:
+class Datasets(Listed):
     """Ingests datasets and reads them back.
 
     >>> datasets.ingest(flights)                                            # doctest: +SKIP
@@ -80,7 +78,7 @@ class Datasets:
     """
 
     def __init__(self, *, ledger: Ledger, tables: Tables, clock: Clock, root: Path) -> None:
-        self._ledger = ledger
+        super().__init__(ledger)
         self._tables = tables
         self._clock = clock
         self._ingestion = Ingestion(ledger=ledger, tables=tables, clock=clock, root=root)
@@ -111,11 +109,6 @@ class Datasets:
         """
         return self._ingestion.check(dataset)
 
-    def names(self) -> list[str]:
-        """Return the names of all datasets that have a version, sorted."""
-        with self._ledger.read() as connection:
-            return sorted(connection.execute(select(relations.datasets.c.name)).scalars())
-
     def version(self, name: str, version: Wanted = None) -> DatasetVersion:
         """Return one version: by number, by tag, or the one that was the newest at a moment; by default the newest.
 
@@ -123,20 +116,6 @@ class Datasets:
             NotFound: there is no such dataset, or no such version of it.
         """
         return self._find(name, version)[1]
-
-    def versions(self, name: str, *, after: int = 0) -> list[DatasetVersion]:
-        """Return every version after one, oldest first; none where nothing was ingested yet."""
-        with self._ledger.read() as connection:
-            return stored.read_versions(connection, name, after=after)
-
-    def page(self, name: str, *, after: str = "", limit: int = USUAL) -> Paged[DatasetVersion]:
-        """Return one part of the versions, the newest first; none where nothing was ingested yet."""
-        rows = relations.dataset_versions
-        chosen = select(rows.c.body).where(rows.c.dataset == name)
-        with self._ledger.read() as connection:
-            return paging.part(
-                connection, chosen, DatasetVersion, by=[rows.c.version], after=after, limit=limit
-            )
 
     def scan(
         self,
@@ -207,11 +186,6 @@ class Datasets:
         with self._tables.reading(table):
             rows = self._tables.scan(table, version=found.quarantine_table_version)
             return rows.select(columns).sort("_version", "_part", "_file", "_row").collect()
-
-    def problems(self, name: str) -> list[str]:
-        """Return the present problems with whole files, as `path: reason`."""
-        with self._ledger.read() as connection:
-            return stored.read_problems(connection, name)
 
     def profile(
         self, name: str, *, version: Wanted = None, against: Wanted = None, outcome: str | None = None

@@ -17,9 +17,9 @@ from treadle.core.ids import new_id
 from treadle.core.paging import USUAL, Paged
 from treadle.core.records import from_json, to_json
 from treadle.monitoring import kept
-from treadle.monitoring.channel import Message
+from treadle.monitoring.channelled import Channelled
 from treadle.monitoring.courier import Courier
-from treadle.monitoring.outbox import Outbox, Waiting, store
+from treadle.monitoring.outbox import store
 from treadle.monitoring.routes import Routes
 from treadle.monitoring.rules import Rules, Sighting, is_alert, seen
 from treadle.monitoring.silences import Silences
@@ -41,7 +41,7 @@ class Standing(NamedTuple):
     counted: Mapping[About, Sighting]
 
 
-class Alerts:
+class Alerts(Channelled):
     """Alerts of all rules. A look that finds nothing new writes nothing.
 
     An alert is kept before it is sent, and what its channels have not taken yet is sent again later.
@@ -62,9 +62,8 @@ class Alerts:
     ) -> None:
         """Take what alerts go by. `world` is the clock of those who are told, by default the project's."""
         self._ledger, self._clock, self._remembered = ledger, clock, Remembered(ledger)
-        self._routes, self._rules, self._keep = routes or Routes(), rules or Rules(), keep
-        self._world = world or clock
-        self._outbox = Outbox(ledger, self._routes, self._world)
+        super().__init__(ledger=ledger, routes=routes or Routes(), world=world or clock)
+        self._rules, self._keep = rules or Rules(), keep
         self._silences = Silences(ledger)
         self._courier: Courier | None = None
 
@@ -216,31 +215,6 @@ class Alerts:
     def silences(self) -> list[Silence]:
         """Return the silences that hold now."""
         return self._silences.active(self._world.now())
-
-    def waiting(self) -> list[Waiting]:
-        """Return what channels have not taken yet, the oldest first, with what the last try came to."""
-        return self._outbox.waiting()
-
-    def test(self, channel: str) -> Message:
-        """Send a message to one channel now, which nobody needs to act upon.
-
-        Raises:
-            NotFound: there is no such channel.
-            DeliveryFailed: it was not taken; the message says why.
-            SettingsError: the channel cannot be made.
-        """
-        if channel not in self._routes.channels:
-            raise not_found("channel", channel, self._routes.channels)
-        now = self._world.now()
-        text = "This is a test: nothing is wrong, and nobody has to do anything."
-        alert = Alert(
-            id=new_id("test"), rule="test", subject=f"channel:{channel}", text=text, at=now, severity="info"
-        )
-        message = Message(
-            id=f"{alert.id}.raised", state="raised", rule="test", severity="info", alerts=(alert,)
-        )
-        self._routes.channels[channel]().send(message)
-        return message
 
     def deliver(self) -> int:
         """Send what is due; return how many messages were taken. Within `beside` it is left to a thread."""

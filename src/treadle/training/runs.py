@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
-import polars as pl
 from sqlalchemy import Connection, func, insert, select, update
 
 from treadle.core.clock import Clock
@@ -25,14 +24,15 @@ from treadle.store.ledger.ledger import Ledger
 from treadle.store.objects.objects import Objects
 from treadle.training import finding, history
 from treadle.training.checkpoints import Checkpoints, State, finished_trials, must_be_current
+from treadle.training.written import FOLDER as FOLDER
+from treadle.training.written import LOG as LOG
+from treadle.training.written import METRICS as METRICS
+from treadle.training.written import Written, read
 
-#: Folder of the runs under way on this machine, relative to the project.
-FOLDER = Path(".treadle", "runs")
-LOG, METRICS = "log.txt", "metrics.jsonl"
 Ended = Literal["succeeded", "rejected", "failed"]
 
 
-class Runs:
+class Runs(Written):
     """Runs of all models.
 
     A run under way has a folder with its log and its metrics. When it has ended, both become objects (it is
@@ -44,9 +44,8 @@ class Runs:
     """
 
     def __init__(self, *, ledger: Ledger, objects: Objects, clock: Clock, root: Path) -> None:
+        super().__init__(ledger=ledger, objects=objects, root=root)
         self.clock = clock
-        self._ledger, self._objects = ledger, objects
-        self._folders = root / FOLDER
         self._checkpoints = Checkpoints(ledger, objects, clock)
 
     def start(
@@ -191,7 +190,7 @@ class Runs:
             digests = self._sealed(folder)
             if any(getattr(stored, name) != digest for name, digest in digests.items()):
                 with self._ledger.write() as connection:
-                    stored = _store(connection, msgspec.structs.replace(_read(connection, run.id), **digests))
+                    stored = _store(connection, msgspec.structs.replace(read(connection, run.id), **digests))
         self._checkpoints.drop(run.id)
         # Last: as long as there is a folder, what a kill left undone is found.
         shutil.rmtree(folder, ignore_errors=True)
@@ -208,15 +207,6 @@ class Runs:
                 continue
             if found.status != "running":
                 self.seal(found)
-
-    def get(self, run: str) -> Run:
-        """Return one run.
-
-        Raises:
-            NotFound: there is none with that id.
-        """
-        with self._ledger.read() as connection:
-            return _read(connection, run)
 
     def list(
         self, *, model: str | None = None, status: RunStatus | None = None, limit: int = 100
@@ -279,26 +269,6 @@ class Runs:
                 descending=descending if sort else True,
             )
 
-    def metrics(self, run: str) -> pl.DataFrame:
-        """Return each metric by step, as logged by the training function: name, step, value, at."""
-        return history.frame_of(self._points(self.get(run)))
-
-    def log(self, run: str) -> str:
-        """Return what a run has written to stdout and stderr: so far, or in all."""
-        return self._content(self.get(run), LOG).decode("utf-8", "replace")
-
-    def written(self, run: str) -> tuple[int, int]:
-        """Return how many bytes of log and of metrics a run under way has written on this machine; they grow as it goes on."""
-        files = [self._folders / run / name for name in (LOG, METRICS)]
-        log, metrics = (path.stat().st_size if path.is_file() else 0 for path in files)
-        return log, metrics
-
-    def folder(self, run: str) -> Path:
-        """Return the folder of a run under way, and make it where it is not there."""
-        path = self._folders / run
-        path.mkdir(parents=True, exist_ok=True)
-        return path
-
     def save_checkpoint(self, run: Run, state: State) -> int:
         """Save a training state to go on from; return its number.
 
@@ -317,33 +287,12 @@ class Runs:
         """Return a number that grows whenever an interrupted run has come further: checkpoints saved, trials finished."""
         return self._checkpoints.count(run.id) + finished_trials(self._ledger, run.id)
 
-    def _points(self, run: Run) -> Sequence[history.Point]:
-        return history.parse(self._content(run, METRICS))
-
-    def _content(self, run: Run, file: str) -> bytes:
-        """Return a file of a run: from its folder, else the object that was made of it."""
-        path = self._folders / run.id / file
-        try:
-            return path.read_bytes()
-        except FileNotFoundError:
-            sealed = self.get(run.id)
-            digest = sealed.log if file == LOG else sealed.history
-            return self._objects.get(digest) if digest else b""
-
     def _sealed(self, folder: Path) -> dict[str, str]:
         digests = {}
         for name, file in (("log", LOG), ("history", METRICS)):
             with suppress(FileNotFoundError):  # nothing was written, or another process seals it as well
                 digests[name] = self._objects.put_file(folder / file)
         return digests
-
-
-def _read(connection: Connection, run: str) -> Run:
-    body = connection.execute(select(t.runs.c.body).where(t.runs.c.id == run)).scalar()
-    if body is None:
-        msg = f"No run {run!r}. List them with: treadle runs"
-        raise NotFound(msg)
-    return from_json(body, Run)
 
 
 def _begin(connection: Connection, run: Run, also: Callable[[Connection], None] | None) -> Run:
@@ -363,7 +312,7 @@ def _insert(connection: Connection, run: Run) -> Run:
 
 
 def _end(connection: Connection, run: Run, changes: dict[str, Any]) -> Run:
-    stored = _read(connection, run.id)
+    stored = read(connection, run.id)
     if stored.status == changes["status"] and stored.attempts == run.attempts:
         return stored
     if stored.status not in {"running", changes["status"]}:

@@ -6,12 +6,12 @@ import hashlib
 import os
 import re
 import secrets
-import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
 
 from treadle.app.wire.values import digest_of
+from treadle.core.clock import SystemClock
 from treadle.core.errors import DigestMismatch, NotFound, StoreFull
 
 #: Seconds that bytes are kept, and how many of them at most.
@@ -84,7 +84,7 @@ class Sent:
         Raises:
             StoreFull: as much is kept as may be.
         """
-        size, edge = 0, time.time() - _KEPT
+        size, edge = 0, SystemClock().now().timestamp() - _KEPT
         for entry in os.scandir(self._folder):
             with suppress(FileNotFoundError):
                 found = entry.stat()
