@@ -285,8 +285,11 @@ def test_a_worker_says_that_it_is_alive_also_when_its_message_is_gone(world):
     heard = []
 
     def score(endpoint, reference, name):
-        (message,) = world.queue._backend._take(1)  # its lease is over: somebody else has the message
-        world.queue.acknowledge(message)
+        while not (
+            taken := world.queue._backend._take(1)
+        ):  # its lease is over: somebody else has the message
+            threading.Event().wait(0.001)
+        world.queue.acknowledge(taken[0])
         world.clock.advance("10s")
         while world.jobs.get(name).alive_at is None:
             threading.Event().wait(0.01)

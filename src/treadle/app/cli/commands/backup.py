@@ -1,4 +1,4 @@
-"""`treadle backup`: write the whole state of a project to another place, while it is in use."""
+"""`treadle backup`: write the whole state of a project elsewhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`treadle tokens`: who may ask the prediction server for what, and what users show to the team server."""
+"""`treadle tokens`: who may ask the prediction server, or be a user."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`treadle up`: server, watcher, worker and dashboard together, with one Ctrl-C."""
+"""`treadle up`: server, watcher, worker and dashboard together."""
 
 from __future__ import annotations
 
