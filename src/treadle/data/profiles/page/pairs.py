@@ -12,7 +12,6 @@ from treadle.data.profiles.records import Associations, Profile
 
 _STRONGEST = 12
 _WRITTEN = 0.1
-_DARK = 0.8
 
 Matrix = Sequence[Sequence[float | None]]
 
@@ -104,7 +103,7 @@ def _cell(value: float | None, first: str, second: str, *, same: bool) -> Markup
     return element(
         "td",
         written,
-        class_=f"{sign} dark" if abs(value) >= _DARK else sign,
+        class_=sign,
         style=f"--v:{100 * abs(value):.0f}%",
         title=f"{words.shown(first)} and {words.shown(second)}: {_signed(value)}",
     )
