@@ -35,7 +35,7 @@ class Latency:
     quantiles: tuple[float, ...] = (0.5, 0.95)
     alpha: float = 0.01
     min_requests: int = 100
-    slack: float = 0.0
+    slack: float = 0.002
 
     def __post_init__(self) -> None:
         """Check what was declared."""
