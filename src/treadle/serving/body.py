@@ -120,6 +120,8 @@ async def _unsized(incoming: Incoming, *, limit: int, meter: Meter) -> bytes:
 
 async def discard(incoming: Incoming, headers: Mapping[str, str]) -> None:
     """Read a large body that is not wanted and throw it away, so that the caller gets to read the refusal."""
+    if getattr(incoming, "whole", None) is not None:
+        return  # all of it is here, and there may be no task that could wait for more
     length = headers.get("content-length", "")
     # What is small has come already, and the HTTP server passes over it.
     is_small = length.isascii() and length.isdecimal() and int(length[:20]) <= _AT_ONCE

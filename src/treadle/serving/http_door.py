@@ -141,10 +141,12 @@ class HttpDoor:
         self._accept_more()
 
     def _look(self) -> None:
-        """Close connections over which nothing is asked, or no request ever gets whole."""
+        """Close connections over which nothing is asked, no request ever gets whole, or no answer is taken."""
         self.heads.renew()
         longest = monotonic() - self._settings.idle_timeout
         for connection in list(self._connections):
-            if not connection.is_busy and connection.since < longest:
+            if not connection.is_busy and not connection.moves() and connection.since < longest:
+                if connection.transport.is_closing():  # its caller does not take what it was answered
+                    connection.transport.abort()
                 connection.transport.close()
         self.loop.call_later(_LOOK, self._look)

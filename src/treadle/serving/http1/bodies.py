@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from treadle.core.errors import CallerGone, InvalidInput, TreadleError
@@ -16,6 +15,9 @@ if TYPE_CHECKING:
 #: Bytes that wait to be read, from which on the caller is given no more room.
 _AHEAD = 256 * 1024
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+#: What the parser of chunks is told before them. Of the head that came it would heed more, as an upgrade that is offered: it
+#: would take the chunks for another protocol, and we the next request's beginning for what they are.
+_HEAD = b"POST / HTTP/1.1\r\nhost: -\r\ntransfer-encoding: chunked\r\n\r\n"
 
 
 class Body:
@@ -122,13 +124,12 @@ class Sized(Body):
 class Chunked(Body):
     """A body in chunks, which says for itself where it ends."""
 
-    def __init__(self, connection: Connection, raw: bytes, *, tools: Any, expects: bool) -> None:
-        """Prepare it; `raw` is the head, from which the parser of `tools` knows what follows."""
+    def __init__(self, connection: Connection, *, tools: Any, expects: bool) -> None:
+        """Prepare it; `tools` has the parser."""
         super().__init__(connection, expects=expects)
         self._messages, self._tools = 0, tools
         self._parser = tools.HttpRequestParser(self)
-        with suppress(tools.HttpParserUpgrade):
-            self._parser.feed_data(raw)
+        self._parser.feed_data(_HEAD)
 
     def feed(self, data: bytes) -> bytes:
         """Take what has come; where more lies behind its end, the connection is closed with the answer.

@@ -29,6 +29,8 @@ _SMALL = 10_000
 _AHEAD, _LINGER = 64 * 1024, 2.0
 #: What is answered to one who has gone.
 _GONE = 499
+#: What a caller of HTTP/1.0 has to be told, or it waits for the connection to end.
+KEPT = ("connection", "keep-alive")
 #: Answers without a body, and that say nothing of its length.
 _BARE = {204, 304}
 
@@ -87,9 +89,11 @@ class Connection(asyncio.Protocol):
         self.since = 0.0
         #: Whether a request is being answered.
         self.is_busy = False
+        #: Bytes of answers that the caller had not taken at the last look.
+        self._unsent = 0
         self._buffer = b""
         self._body: Body | None = None
-        self._method, self._keeps = "", True
+        self._method, self._keeps, self._is_older = "", True, False
         self._is_taking = self._is_full = self._is_over = self._has_gone = False
         self._gone: asyncio.Future[None] | None = None
 
@@ -186,6 +190,14 @@ class Connection(asyncio.Protocol):
             else:
                 self._in_task(_going_on(answering, waited))
 
+    def moves(self) -> bool:
+        """Say whether the caller has taken some of its answers since the last look."""
+        before, self._unsent = self._unsent, self.transport.get_write_buffer_size()
+        if self._unsent == before:
+            return False
+        self.since = monotonic()
+        return True
+
     def finish(self) -> None:
         """Close the connection, behind the answer to what has begun."""
         self._keeps = False
@@ -238,20 +250,19 @@ class Connection(asyncio.Protocol):
             return data
         if end > LONGEST:
             raise Malformed(431, f"The request's head has {end} bytes. At most {LONGEST} are read.")
-        raw = data[:end]
-        head = self._host.heads.understood(raw)
+        head = self._host.heads.understood(data[:end])
         stop = end + head.length
-        self.is_busy, self._method, self._keeps = True, head.method, head.keeps
+        self.is_busy, self._method, self._keeps, self._is_older = True, head.method, head.keeps, head.is_older
         scope = Scope(head.method, head.path, head.query_string, head.headers, self._client)
         if 0 <= head.length < _SMALL and stop <= len(data) and not head.expects:
             self.whole, self._buffer = data[end:stop], data[stop:]
             self._advance(self._host.respond(scope, self))
             return self._buffer
-        return self._begun_in_parts(scope, head, raw, data[end:])
+        return self._begun_in_parts(scope, head, data[end:])
 
-    def _begun_in_parts(self, scope: Scope, head: Head, raw: bytes, data: bytes) -> bytes:
+    def _begun_in_parts(self, scope: Scope, head: Head, data: bytes) -> bytes:
         self._body = (
-            Chunked(self, raw, tools=self._host.heads.tools, expects=head.expects)
+            Chunked(self, tools=self._host.heads.tools, expects=head.expects)
             if head.length == CHUNKED
             else Sized(self, head.length, expects=head.expects)
         )
@@ -289,11 +300,19 @@ class Connection(asyncio.Protocol):
         data = response.body
         if response.status in _BARE:
             data = b""
-        head = self._host.heads.written(response.status, response.headers, len(data), closes=closes)
+        headers = (*response.headers, KEPT) if self._is_older and not closes else response.headers
+        try:
+            head = self._host.heads.written(response.status, headers, len(data), closes=closes)
+        except ValueError:  # another one's answer would not be read right behind half of this one
+            _log.exception("request failed: %s", self._method)
+            self.transport.abort()
+            return
         self.transport.write(head if self._method == "HEAD" else head + data)
         self.since = monotonic()
         if closes:
             self._end(lingers=not is_read)
+        elif body is not None:
+            self.transport.resume_reading()  # it came whole, and nobody read it
 
     def _refuse(self, error: Malformed) -> None:
         """Say that what came is no request; nothing that follows can be read either."""
