@@ -61,6 +61,17 @@ def test_rows_in_quarantine_are_shown_with_reason_and_way_out(bad: Workspace, lo
     assert 'action="/do/readmit"' in page
 
 
+def test_a_form_is_shown_to_whom_its_operation_is_allowed(bad: Workspace, look: Look) -> None:
+    pages = {
+        role: str(dataset.make(look("/data/visits?tab=quarantine", dataset="visits", role=role)))
+        for role in ("viewer", "annotator")
+    }
+
+    assert 'action="/do/readmit"' in pages["annotator"]
+    assert 'action="/do/readmit"' not in pages["viewer"]
+    assert "needs the role annotator; yours is viewer" in said(pages["viewer"])
+
+
 def test_an_empty_quarantine_says_so(look: Look) -> None:
     text = said(dataset.make(look("/data/visits?tab=quarantine", dataset="visits")))
 

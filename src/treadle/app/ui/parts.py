@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from treadle.app.ui.charts.chart import Chart, Exportable, numbers
 from treadle.app.ui.page import Seen, address
-from treadle.core.people import Role
+from treadle.app.wire.table import OPERATIONS
 from treadle.data.profiles import words
 from treadle.data.profiles.page.markup import Markup, element
 
@@ -89,7 +89,6 @@ def action(
     given: Mapping[str, str],
     *,
     label: str,
-    needs: Role = "operator",
     reason: str = "reason",
     about: str = "",
     kind: str = "",
@@ -99,7 +98,8 @@ def action(
 
     It is folded, so that nothing happens at one press. `reason` names the field of the reason; empty: none is asked for.
     """
-    if not seen.user.may(needs):
+    needs = OPERATIONS[operation].role
+    if not seen.user.may(needs, operation):
         told = f"{label}: this needs the role {needs}; yours is {seen.user.role}."
         return element("p", told, class_="fine refused")
     hidden = {"csrf": seen.csrf, "back": back or seen.address, **given}

@@ -206,7 +206,9 @@ def _readmit(seen: Seen, name: str, has: str) -> Markup:
     )
     back = address("data", name, tab="quarantine")
     return element(
-        "div", action(seen, "readmit", given, label="Re-admit", about=about, back=back), class_="actions"
+        "div",
+        action(seen, "readmit", given, label="Re-admit", about=about, back=back),
+        class_="actions",
     )
 
 

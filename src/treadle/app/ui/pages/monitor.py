@@ -85,7 +85,6 @@ def _alert(seen: Seen, one: Alert) -> Markup:
                 "alerts.acknowledge",
                 {"name": one.id},
                 label="Acknowledge",
-                needs="annotator",
                 about="It is not told again while it holds; its end still is.",
             ),
             class_="actions",
@@ -132,9 +131,7 @@ def _silence(seen: Seen, one: Silence) -> Markup:
         element("bdi", words.shown(one.actor)),
         f": {words.shown(one.reason, longest=200)}",
     )
-    form = action(
-        seen, "alerts.unsilence", {"name": one.id}, label="End it now", needs="annotator", reason=""
-    )
+    form = action(seen, "alerts.unsilence", {"name": one.id}, label="End it now", reason="")
     return element("div", told, element("div", form, class_="actions"))
 
 
