@@ -15,14 +15,16 @@ import numpy as np
 import polars as pl
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 from starlette.routing import Route
 
 from treadle.app.http import operations
 from treadle.app.http.door.asgi import USER, headers_of
 from treadle.app.http.door.failures import masked
 from treadle.app.http.sent import Sent
-from treadle.app.http.work import Work, Works
+from treadle.app.http.streams import Streams
+from treadle.app.http.turns import Turns
+from treadle.app.http.work import WRONG, Work, Works
 from treadle.app.wire import faults
 from treadle.app.wire.values import decoded, encoded, frame_bytes
 from treadle.app.workspace import Workspace
@@ -38,14 +40,14 @@ EXACT, ARROW, LINES = (
 )
 #: Seconds between two looks at work, and after which something is said although nothing happened.
 _LOOK, _BEAT = 0.05, 10.0
-_WRONG = "Something went wrong here; the server's log says what."
 
 
 class Api:
     """The API over whatever workspace a source gives."""
 
-    def __init__(self, source: Callable[[], Workspace]) -> None:
+    def __init__(self, source: Callable[[], Workspace], streams: Streams, turns: Turns) -> None:
         self._source, self._works = source, Works()
+        self._streams, self._turns = streams, turns
 
     def routes(self) -> list[Route]:
         """Return its addresses."""
@@ -79,7 +81,7 @@ class Api:
     async def _look(self, request: Request) -> Response:
         work = self._works.get(request.path_params["name"], request.scope[USER].name)
         after = request.query_params.get("after", "0")
-        return _lines(work, int(after) if after.isdecimal() and len(after) < 10 else 0)
+        return self._told(work, int(after) if after.isdecimal() and len(after) < 10 else 0)
 
     async def _ask(self, request: Request) -> Response:
         name, user = request.path_params["operation"], request.scope[USER]
@@ -88,14 +90,17 @@ class Api:
         given = await run_in_threadpool(_read, body, self._sent)
         wanted = headers.get("accept", "")
         if LINES not in wanted:
-            return await run_in_threadpool(self._done, name, given, user, wanted)
+            return await self._turns.take(user.name, lambda: self._done(name, given, user, wanted))
         await run_in_threadpool(lambda: operations.allowed(self._source(), found, user))
 
         def do(work: Work) -> dict[str, Any]:
             return self._worked(work, name, given, user)
 
         work = self._works.start(headers.get("treadle-work", ""), user=user.name, operation=name, do=do)
-        return _lines(work, 0)
+        return self._told(work, 0)
+
+    def _told(self, work: Work, after: int) -> Response:
+        return self._streams.begin(work.user, _lines(work, after), media_type=LINES)
 
     def _done(self, name: str, given: dict[str, Any], user: Any, wanted: str) -> Response:
         result = operations.perform(self._source(), name, given, user)
@@ -120,7 +125,7 @@ class Api:
             return {"error": faults.told(error)}
         except Exception:  # noqa: BLE001 - the end has to be told, whatever it is
             _log.error("%s failed:\n%s", name, masked(traceback.format_exc()))
-            return {"error": {"type": "TreadleError", "message": _WRONG}}
+            return WRONG
 
     def _apart(self, progress: Progress) -> tuple[Workspace, bool]:
         apart = getattr(self._source, "apart", None)
@@ -142,23 +147,20 @@ def _read(body: bytes, sent: Callable[[], Sent]) -> dict[str, Any]:
     }
 
 
-def _lines(work: Work, after: int) -> Response:
-    async def told() -> AsyncIterator[bytes]:
-        place, quiet = after, 0.0
-        yield msgspec.json.encode({"work": work.name}) + b"\n"
-        while True:
-            while place < len(work.lines):
-                yield msgspec.json.encode(work.lines[place]) + b"\n"
-                place, quiet = place + 1, 0.0
-            if work.ended is not None and place >= len(work.lines):
-                return
-            await asyncio.sleep(_LOOK)
-            quiet += _LOOK
-            if quiet >= _BEAT:
-                quiet = 0.0
-                yield b"{}\n"
-
-    return StreamingResponse(told(), media_type=LINES)
+async def _lines(work: Work, after: int) -> AsyncIterator[bytes]:
+    place, quiet = after, 0.0
+    yield msgspec.json.encode({"work": work.name}) + b"\n"
+    while True:
+        while place < len(work.lines):
+            yield msgspec.json.encode(work.lines[place]) + b"\n"
+            place, quiet = place + 1, 0.0
+        if work.ended is not None and place >= len(work.lines):
+            return
+        await asyncio.sleep(_LOOK)
+        quiet += _LOOK
+        if quiet >= _BEAT:
+            quiet = 0.0
+            yield b"{}\n"
 
 
 def _json(value: Any) -> Response:

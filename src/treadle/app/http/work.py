@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 import threading
+import traceback
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
+from treadle.app.http.door.failures import masked
 from treadle.core.clock import monotonic
 from treadle.core.errors import Conflict, InvalidInput, NotFound, Overloaded
 
 #: Work that is under way or remembered at most, what may run at once, seconds it is remembered, and seconds between two counts.
 _MOST, _AT_ONCE, _KEPT, _PAUSE = 500, 16, 3600.0, 0.2
+#: Work of one user that may run at once: others find room, too.
+_EACH = 12
 _LONGEST = 64
+#: How work ends that failed as nobody thought of.
+WRONG = {
+    "error": {"type": "TreadleError", "message": "Something went wrong here; the server's log says what."}
+}
+_log = logging.getLogger("treadle.ui")
 
 
 class Work:
@@ -66,15 +76,16 @@ class Works:
                     msg = f"Work named {name} is something else. Take another name."
                     raise Conflict(msg)
                 return found
-            if (
-                sum(one.ended is None for one in self._known.values()) >= _AT_ONCE
-                or len(self._known) >= _MOST
-            ):
-                msg = f"{_AT_ONCE} pieces of work are under way already. Try again when one has ended."
-                raise Overloaded(msg)
+            self._check_room(user)
             made = self._known[name] = Work(name, user, operation)
-        threading.Thread(target=lambda: made.end(do(made)), name=f"treadle-work-{name}", daemon=True).start()
+        threading.Thread(target=_done, args=(made, do), name=f"treadle-work-{name}", daemon=True).start()
         return made
+
+    def _check_room(self, user: str) -> None:
+        under_way = [one.user for one in self._known.values() if one.ended is None]
+        if len(under_way) >= _AT_ONCE or under_way.count(user) >= _EACH:
+            msg = f"{len(under_way)} pieces of work are under way already. Try again when one has ended."
+            raise Overloaded(msg)
 
     def get(self, name: str, user: str) -> Work:
         """Return a piece of somebody's work.
@@ -96,3 +107,16 @@ class Works:
         ]
         for name in old:
             del self._known[name]
+        while len(self._known) >= _MOST:  # what ended first has been read by whoever asked for it
+            del self._known[next(name for name, one in self._known.items() if one.ended is not None)]
+
+
+def _done(work: Work, do: Callable[[Work], dict[str, Any]]) -> None:
+    """Do work and note its end, whatever it comes to: code of the project may exit, and a library may panic."""
+    end: dict[str, Any] = WRONG
+    try:
+        end = do(work)
+    except BaseException:  # noqa: BLE001 - who listens has to be told
+        _log.error("%s failed:\n%s", work.operation, masked(traceback.format_exc()))
+    finally:
+        work.end(end)

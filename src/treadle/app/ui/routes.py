@@ -7,9 +7,11 @@ from functools import partial
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 from starlette.routing import Route
 
+from treadle.app.http.door.asgi import USER
+from treadle.app.http.streams import Streams
 from treadle.app.ui import assets, live
 from treadle.app.ui.kept import Keeping
 from treadle.app.workspace import Workspace
@@ -18,12 +20,12 @@ from treadle.core.errors import NotFound
 _FOR_EVER = "public, max-age=31536000, immutable"
 
 
-def routes(source: Callable[[], Workspace], keeping: Keeping) -> list[Route]:
+def routes(source: Callable[[], Workspace], keeping: Keeping, streams: Streams) -> list[Route]:
     """Return the routes over whatever workspace `source` gives."""
     return [
         Route("/static/{name}", _static),
-        Route("/live", partial(_live, source, keeping)),
-        Route("/live/runs/{run}", partial(_live, source, keeping)),
+        Route("/live", partial(_live, source, (keeping, streams))),
+        Route("/live/runs/{run}", partial(_live, source, (keeping, streams))),
     ]
 
 
@@ -36,7 +38,9 @@ def _static(request: Request) -> Response:
     return Response(found.content, headers=headers)
 
 
-async def _live(source: Callable[[], Workspace], keeping: Keeping, request: Request) -> Response:
+async def _live(source: Callable[[], Workspace], kept: tuple[Keeping, Streams], request: Request) -> Response:
+    keeping, streams = kept
+
     async def told() -> AsyncIterator[str]:
         run = request.path_params.get("run")
         look = (lambda: live.pulse_of_run(source(), run)) if run else (lambda: live.pulse(source(), keeping))
@@ -45,4 +49,5 @@ async def _live(source: Callable[[], Workspace], keeping: Keeping, request: Requ
             yield event
 
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(told(), media_type="text/event-stream", headers=headers)
+    user = request.scope[USER].name
+    return streams.begin(user, told(), media_type="text/event-stream", headers=headers)

@@ -28,7 +28,7 @@ from treadle.serving.tokens import digest_of
 
 #: What anybody may ask for: whether the server lives, and how to sign in.
 OPEN = ("/livez", "/readyz", "/sign-in", "/sign-in/style.css", "/oidc/begin", "/oidc/done")
-_FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host")
+_FORWARDED = ("forwarded", "via", "x-real-ip")
 
 
 class Door(NamedTuple):
@@ -106,7 +106,8 @@ def identified(door: Door, scope: Scope) -> User:
         found = door.team().by_name(named, newcomers=settings.newcomers)
         if found is not None:
             return found
-    if not asked and not any(name in headers for name in _FORWARDED):
+    is_proxied = any(name in _FORWARDED or name.startswith("x-forwarded-") for name in headers)
+    if not asked and not is_proxied:
         return User(name=SOMEBODY, role="admin")
     msg = "Say who you are: sign in, or send the header 'Authorization: Bearer <token>' (`treadle tokens create NAME --user …`)."
     if not asked:
