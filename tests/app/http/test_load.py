@@ -69,6 +69,30 @@ def test_pages_are_answered_while_all_operations_wait(shop: Path) -> None:
     assert status == 200
 
 
+class Panic(BaseException):
+    """As libraries in Rust raise it."""
+
+
+@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt, Panic])
+def test_what_exits_or_panics_in_an_operation_or_a_page_does_not_end_the_server(
+    shop: Path, monkeypatch: pytest.MonkeyPatch, kind: type[BaseException]
+) -> None:
+    def ends(*_: object, **__: object) -> None:
+        raise kind
+
+    app = application(Source(shop), UiSettings(rate=0.0))
+    monkeypatch.setattr(td.Workspace, "status", ends)
+    monkeypatch.setattr("treadle.app.http.application.answer", ends)
+    with served(app) as url, ExitStack() as stack:
+        codes = []
+        for method, path in (("POST", "/api/v1/status"), ("GET", "/runs"), ("GET", "/livez")):
+            line = stack.enter_context(closing(http.client.HTTPConnection(urlsplit(url).netloc, timeout=10)))
+            line.request(method, path, b"{}", {"content-type": "application/json"})
+            codes.append(line.getresponse().status)
+
+    assert codes == [500, 500, 200]
+
+
 async def forever() -> AsyncIterator[str]:
     while True:
         yield "x"
@@ -121,9 +145,6 @@ def finished(work: Work) -> dict[str, object]:
 
 
 def test_work_ends_however_it_fails() -> None:
-    class Panic(BaseException):
-        """As libraries in Rust raise it."""
-
     def panics(_: Work) -> dict[str, object]:
         raise Panic
 
