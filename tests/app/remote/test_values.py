@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import math
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
@@ -14,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from treadle.app.wire import faults
-from treadle.app.wire.values import decoded, digest_of, encoded
+from treadle.app.wire.values import decoded, digest_of, encoded, frame_bytes
 from treadle.core import errors
-from treadle.core.errors import InvalidInput, NotOffered, TreadleError
+from treadle.core.errors import InvalidInput, NotOffered, TooLarge, TreadleError
 from treadle.core.people import Member
 
 AT = datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC)
@@ -170,3 +171,31 @@ def test_an_array_of_objects_is_not_unpickled() -> None:
         decoded(
             {"$": "array", "v": base64.b64encode(buffer.getvalue()).decode()}, lambda _: b"", trusted=False
         )
+
+
+def test_a_frame_that_unpacks_to_far_more_than_it_is_is_not_read() -> None:
+    """40 KB would take three gigabytes; honest frames of any kind of column pass."""
+    batch = frame_bytes(pl.DataFrame({"x": pl.zeros(4_000_000, eager=True)}))
+    bomb = base64.b64encode(several(batch, 100)).decode()
+    honest = pl.DataFrame(
+        {
+            "n": [1, None, 3],
+            "t": ["a", "b" * 100, None],
+            "c": pl.Series(["x", "y", "x"], dtype=pl.Categorical),
+            "l": [[1], [], None],
+            "b": [True, None, False],
+        }
+    )
+
+    with pytest.raises(TooLarge, match="unpacks to"):
+        decoded({"$": "frame", "v": bomb}, dict[str, bytes]().__getitem__, trusted=False)
+    kept: dict[str, bytes] = {}
+    for frame in (honest, honest.clear(), pl.DataFrame({"x": np.arange(100_000)})):
+        sent = encoded(frame, lambda data: kept.setdefault(digest_of(data), data) and digest_of(data))
+        assert decoded(sent, kept.__getitem__, trusted=False).equals(frame)
+
+
+def several(stream: bytes, number: int) -> bytes:
+    """Return a stream with its batches so many times: the schema comes first, and the mark of the end last."""
+    first = 8 + int.from_bytes(stream[4:8], "little")
+    return stream[:first] + stream[first:-8] * number + stream[-8:]

@@ -20,10 +20,13 @@ import numpy as np
 import polars as pl
 
 from treadle.app.wire import faults
-from treadle.core.errors import InvalidInput, NotOffered, TreadleError
+from treadle.core.errors import InvalidInput, NotOffered, TooLarge, TreadleError
+from treadle.serving.arrow_stream import unpacked_size
 
 #: Bytes from which on a frame or file goes by itself, and how deep values may be nested.
 INLINE, _DEEPEST = 64 * 1024, 60
+#: Bytes that a frame of somebody else unpacks to at most, and rows of one of its batches: a few bytes can claim any number.
+_LARGEST, _MOST_ROWS = 2 * 1024**3, 200_000_000
 #: Keeps bytes and returns their digest; returns the bytes of a digest.
 Keep = Callable[[bytes], str]
 Fetch = Callable[[str], bytes]
@@ -211,8 +214,12 @@ def _made(value: Any, of: Callable[[Any], Any], trusted: bool) -> Any:
     return found
 
 
-def _frame(value: Any, fetch: Fetch) -> Any:
-    frame = pl.read_ipc_stream(io.BytesIO(_bytes(value, fetch)))
+def _frame(value: Any, fetch: Fetch, trusted: bool) -> Any:
+    data = _bytes(value, fetch)
+    if not trusted and (size := unpacked_size(data, most=_MOST_ROWS)) > _LARGEST:
+        msg = f"A frame unpacks to {size:,} bytes. At most {_LARGEST:,} are taken from elsewhere: send it in parts."
+        raise TooLarge(msg)
+    frame = pl.read_ipc_stream(io.BytesIO(data))
     if "series" in value:
         return frame.to_series().alias(value["series"])
     return frame.lazy() if value.get("lazy") else frame
@@ -221,7 +228,7 @@ def _frame(value: Any, fetch: Fetch) -> Any:
 _Decoder = Callable[[Any, Fetch, Callable[[Any], Any], bool], Any]
 _DECODERS: Mapping[str, _Decoder] = {
     "float": lambda value, *_: float(value["v"]),
-    "frame": lambda value, fetch, *_: _frame(value, fetch),
+    "frame": lambda value, fetch, _, trusted: _frame(value, fetch, trusted),
     "array": lambda value, fetch, *_: np.load(io.BytesIO(_bytes(value, fetch)), allow_pickle=False),
     "objects": lambda value, _, of, __: np.array([of(one) for one in value["v"]], dtype=object),
     "datetime": lambda value, *_: datetime.fromisoformat(value["v"]),
