@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import pytest
 
 import treadle as td
-from http_cases import Open
+from http_cases import Open, csrf_of
 from served import served
 from treadle.app.http.application import application
 from treadle.app.http.source import Source
@@ -185,6 +185,13 @@ def test_a_page_that_there_is_not_is_told_in_the_frame(opened: Open) -> None:
         assert "<script>alert" not in answer.text
     assert opened().get("/models/nope").json()["error"]["type"] == "NotFound"
     assert opened().get("/nowhere").json()["error"]["type"] == "NotFound"
+
+
+def test_a_form_of_too_many_fields_is_refused(opened: Open) -> None:
+    client = opened()
+    fields = {"csrf": csrf_of(client.get("/sign-in").text), **{f"f{number}": "" for number in range(200)}}
+
+    assert client.post("/do/request", data=fields).status_code == 400
 
 
 @pytest.mark.parametrize("name", ["x-real-ip", "via", "x-forwarded-proto", "x-forwarded-user"])

@@ -173,6 +173,17 @@ def test_an_array_of_objects_is_not_unpickled() -> None:
         )
 
 
+def test_a_record_of_a_stranger_has_the_types_that_it_says() -> None:
+    of = f"{Member.__module__}:Member"
+    since = {"$": "datetime", "v": AT.isoformat()}
+    right = {"$": "record", "of": of, "v": {"name": "ann", "role": "viewer", "since": since}}
+    wrong = {**right, "v": {**right["v"], "name": [1], "role": "root"}}
+
+    assert decoded(right, dict[str, bytes]().__getitem__, trusted=False).name == "ann"
+    with pytest.raises(InvalidInput):
+        decoded(wrong, dict[str, bytes]().__getitem__, trusted=False)
+
+
 def test_a_frame_that_unpacks_to_far_more_than_it_is_is_not_read() -> None:
     """40 KB would take three gigabytes; honest frames of any kind of column pass."""
     batch = frame_bytes(pl.DataFrame({"x": pl.zeros(4_000_000, eager=True)}))

@@ -37,7 +37,7 @@ from treadle.app.ui.page import Page, Seen, pages
 from treadle.app.ui.routes import routes
 from treadle.app.workspace import Workspace
 from treadle.core.clock import SystemClock
-from treadle.core.errors import Forbidden, NotFound, TreadleError
+from treadle.core.errors import Forbidden, InvalidInput, NotFound, TreadleError
 from treadle.core.settings import UiSettings
 from treadle.loop.team import Team
 from treadle.serving.access_log import AccessLog
@@ -166,7 +166,11 @@ def _seen(workspace: Workspace, told: tuple[Notices, Keeping], request: Request)
 async def _form(source: Callable[[], Workspace], kept: tuple[Notices, Turns], request: Request) -> Response:
     notices, turns = kept
     text = (await request.body()).decode("utf-8", "replace")
-    given: dict[str, Any] = dict(parse_qsl(text, keep_blank_values=True, max_num_fields=100))
+    try:
+        given: dict[str, Any] = dict(parse_qsl(text, keep_blank_values=True, max_num_fields=100))
+    except ValueError as error:
+        msg = "The form has more than 100 fields."
+        raise InvalidInput(msg) from error
     back = local(given.pop("back", "/"))
     given.pop("csrf", None)
     try:

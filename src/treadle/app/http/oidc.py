@@ -89,7 +89,7 @@ class Provider:
             msg = "The provider did not accept the sign-in. Try again."
             raise AuthRequired(msg) from error
         name = claims.get(self._found.oidc_claim)
-        if not isinstance(name, str) or not name or claims.get("email_verified") is False:
+        if not isinstance(name, str) or not name or claims.get("email_verified") in {False, "false"}:
             msg = f"The provider names nobody (claim {self._found.oidc_claim!r}, setting ui.oidc_claim), or has not verified the address."
             raise AuthRequired(msg)
         return name

@@ -206,6 +206,8 @@ def _made(value: Any, of: Callable[[Any], Any], trusted: bool) -> Any:
     fields = {str(name): of(one) for name, one in value["v"].items()}
     if issubclass(kind, Enum):
         return kind(fields["value"])
+    if issubclass(kind, msgspec.Struct) and not trusted:
+        return msgspec.convert(fields, kind)  # to make one looks at no type
     if not dataclasses.is_dataclass(kind) or not trusted:
         return kind(**fields)
     found: Any = object.__new__(cast("type[Any]", kind))

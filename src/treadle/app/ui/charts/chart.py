@@ -55,7 +55,7 @@ def csv_of(found: Exportable) -> str:
 
 
 def _harmless(text: str) -> str:
-    if text[:1] not in {"=", "+", "-", "@", "\t", "\r"}:
+    if text[:1] not in {"=", "+", "-", "@", "\t", "\r", "\n"}:
         return text
     try:
         float(text)
