@@ -71,6 +71,28 @@ def test_a_caller_that_does_not_take_its_answers_does_not_hold_a_connection_for_
     assert asyncio.run(left(reads=True)) == 1
 
 
+@pytest.mark.parametrize("rest", [b"zz\r\n", b""], ids=["nonsense", "gone"])
+def test_a_refused_body_that_cannot_be_thrown_away_is_no_failure_of_the_server(rest, caplog):
+    async def refused():
+        async with listening() as door:
+            door.respond = refuses
+            reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
+            writer.write(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + rest)
+            await asyncio.sleep(0.05)
+            writer.write_eof()
+            found = await reader.read()
+            writer.close()
+            return found
+
+    async def refuses(scope, incoming):
+        await body.discard(incoming, scope.headers)
+        return reply({"error": "who are you"}, status=401)
+
+    ((status, lines, _),) = answers(asyncio.run(refused()))
+    assert (status, "connection: close" in lines) == (401, True)
+    assert caplog.text == ""
+
+
 def test_a_body_that_is_here_is_thrown_away_without_waiting():
     """What is begun outside of a task cannot wait with a limit."""
 

@@ -126,7 +126,8 @@ async def discard(incoming: Incoming, headers: Mapping[str, str]) -> None:
     # What is small has come already, and the HTTP server passes over it.
     is_small = length.isascii() and length.isdecimal() and int(length[:20]) <= _AT_ONCE
     if headers.get("expect") is None and not is_small:
-        with suppress(TimeoutError):  # a caller that sends none of it is not waited for
+        # A caller that sends none of it is not waited for, and one that goes or sends nonsense hears why it was refused.
+        with suppress(TimeoutError, TreadleError):
             await asyncio.wait_for(_throw_away(incoming), _DISCARD_SECONDS)
 
 
