@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, closing
+from functools import wraps
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -55,8 +56,13 @@ def test_one_who_waits_for_many_things_keeps_nobody_else_waiting() -> None:
 def test_pages_are_answered_while_all_operations_wait(shop: Path) -> None:
     app = application(Source(shop), UiSettings(rate=0.0))
     gate = threading.Event()
+
+    @wraps(td.Workspace.status)
+    def waits(_: object) -> None:
+        gate.wait(30)
+
     with pytest.MonkeyPatch.context() as patch, served(app) as url, ExitStack() as stack:
-        patch.setattr(td.Workspace, "status", lambda _: gate.wait(30))
+        patch.setattr(td.Workspace, "status", waits)
         where = urlsplit(url).netloc
         for _ in range(60):
             line = stack.enter_context(closing(http.client.HTTPConnection(where, timeout=30)))
@@ -77,6 +83,7 @@ class Panic(BaseException):
 def test_what_exits_or_panics_in_an_operation_or_a_page_does_not_end_the_server(
     shop: Path, monkeypatch: pytest.MonkeyPatch, kind: type[BaseException]
 ) -> None:
+    @wraps(td.Workspace.status)
     def ends(*_: object, **__: object) -> None:
         raise kind
 
