@@ -8,19 +8,18 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from treadle.app.http import oidc, operations, signing
+from treadle.app.http import looking, oidc, operations, signing
 from treadle.app.http.api import Api
 from treadle.app.http.back import local
 from treadle.app.http.door.asgi import BROWSER, USER
 from treadle.app.http.door.bodies import Bodies
 from treadle.app.http.door.failures import Failures
-from treadle.app.http.door.forgery import Browser, Forgery, token_of
+from treadle.app.http.door.forgery import Browser, Forgery
 from treadle.app.http.door.guard import Door, Guard
 from treadle.app.http.door.log import Log
 from treadle.app.http.door.origin import Origin, Proxies
@@ -30,18 +29,15 @@ from treadle.app.http.door.policy import Policy
 from treadle.app.http.notices import Notices
 from treadle.app.http.streams import Streams
 from treadle.app.http.turns import Turns
-from treadle.app.ui.answering import answer
-from treadle.app.ui.frame import failed
 from treadle.app.ui.kept import Keeping
-from treadle.app.ui.page import Page, Seen, pages
+from treadle.app.ui.page import pages
 from treadle.app.ui.routes import routes
 from treadle.app.workspace import Workspace
 from treadle.core.clock import SystemClock
-from treadle.core.errors import Forbidden, InvalidInput, NotFound, TreadleError
+from treadle.core.errors import InvalidInput, TreadleError
 from treadle.core.settings import UiSettings
 from treadle.loop.team import Team
 from treadle.serving.access_log import AccessLog
-from treadle.serving.web import status_of
 
 #: Below this, bytes are sent and fetched by their digest.
 BYTES = "/api/v1/bytes/"
@@ -67,7 +63,7 @@ def application(
         routes=[
             *routes(source, keeping, streams),
             *(
-                Route(page.path, partial(_page, source, (notices, keeping), page), methods=["GET"])
+                Route(page.path, partial(looking.shown, source, (notices, keeping), page), methods=["GET"])
                 for page in pages()
             ),
             *signing.routes(door),
@@ -78,7 +74,7 @@ def application(
             *Api(source, streams, turns).routes(),
         ],
         middleware=_door(found, door, log),
-        exception_handlers={NOT_FOUND: partial(_nowhere, source, (notices, keeping))},
+        exception_handlers={404: partial(looking.missing, source)},
     )
 
 
@@ -107,60 +103,6 @@ def _door(found: UiSettings, door: Door, log: AccessLog | None) -> list[Middlewa
 
 async def _alive(_: Request) -> Response:
     return PlainTextResponse("ok")
-
-
-async def _page(
-    source: Callable[[], Workspace], told: tuple[Notices, Keeping], page: Page, request: Request
-) -> Response:
-    def made() -> Response:
-        seen = _seen(source(), told, request)
-        try:
-            if not seen.user.may(page.role):
-                msg = f"{seen.user.name} is {seen.user.role} here. Expected {page.role} to see this page."
-                raise Forbidden(msg)
-            found = answer(page, seen)
-        except TreadleError as error:
-            if "text/html" not in request.headers.get("accept", ""):
-                raise
-            return _failed(seen, error)
-        headers = {"Content-Disposition": f'attachment; filename="{found.file}"'} if found.file else {}
-        return Response(found.content, media_type=found.media_type, headers=headers)
-
-    return await run_in_threadpool(made)
-
-
-async def _nowhere(
-    source: Callable[[], Workspace], told: tuple[Notices, Keeping], request: Request, _: Exception
-) -> Response:
-    """Answer a request for an address that there is not."""
-    error = NotFound(f"There is no page at {request.url.path[:200]!r}.")
-    if "text/html" not in request.headers.get("accept", ""):
-        raise error
-    return await run_in_threadpool(lambda: _failed(_seen(source(), told, request), error))
-
-
-def _failed(seen: Seen, error: TreadleError) -> Response:
-    status = status_of(error)
-    title = "There is no such page" if status == NOT_FOUND else "This page cannot be shown"
-    return HTMLResponse(failed(seen, title=title, said=str(error)), status_code=status)
-
-
-def _seen(workspace: Workspace, told: tuple[Notices, Keeping], request: Request) -> Seen:
-    notices, keeping = told
-    query, (notice, went_well) = request.query_params, notices.take(request.scope[BROWSER])
-    return Seen(
-        workspace=workspace,
-        path=request.path_params,
-        query={name: query.getlist(name)[0] for name in query},
-        all={name: tuple(query.getlist(name)) for name in query},
-        user=request.scope[USER],
-        now=workspace.clock.now(),
-        kept=keeping.of(workspace),
-        csrf=token_of(request.scope),
-        notice=notice,
-        went_well=went_well,
-        address=request.url.path + (f"?{request.url.query}" if request.url.query else ""),
-    )
 
 
 async def _form(source: Callable[[], Workspace], kept: tuple[Notices, Turns], request: Request) -> Response:

@@ -33,6 +33,7 @@ def failed(seen: Seen, *, title: str, said: str) -> str:
     main = element(
         "main",
         element("header", element("h1", title), class_="top"),
+        _notice(seen),
         element("p", said, class_="lead"),
         element("p", element("a", "To the overview", href="/")),
         id="main",

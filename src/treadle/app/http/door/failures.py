@@ -7,6 +7,7 @@ import re
 import traceback
 
 from treadle.app.http.door.asgi import App, Message, Receive, Scope, Send, refuse
+from treadle.app.http.door.bare import looks, show
 from treadle.core.errors import BodyTooSlow, TooLarge, TreadleError
 
 _log = logging.getLogger("treadle.ui")
@@ -37,14 +38,15 @@ class Failures:
         except (TooLarge, BodyTooSlow):
             raise
         except TreadleError as error:
-            await refuse(error, send)
+            await (show(error, send) if looks(scope) else refuse(error, send))
         except Exception:  # the server goes on, whatever a page or an operation came to
             path = scope["path"].encode("unicode_escape").decode()[:200]
             _log.error("%s %s failed:\n%s", scope["method"], path, masked(traceback.format_exc()))
             if begun:
                 raise
             msg = "Something went wrong here; the server's log says what."
-            await refuse(TreadleError(msg), send)
+            failure = TreadleError(msg)
+            await (show(failure, send) if looks(scope) else refuse(failure, send))
 
 
 def masked(text: str) -> str:

@@ -18,6 +18,7 @@ from treadle.app.http.door.asgi import (
     headers_of,
     refuse,
 )
+from treadle.app.http.door.bare import looks, show
 from treadle.app.http.door.pace import Attempts
 from treadle.core.errors import AuthRequired, NotFound, TreadleError
 from treadle.core.people import SOMEBODY, User
@@ -77,12 +78,12 @@ class Guard:
         await self._app(scope, receive, send)
 
     async def _refused(self, error: TreadleError, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = headers_of(scope)
-        looks = scope["method"] == "GET" and "text/html" in headers.get("accept", "")
-        if isinstance(error, AuthRequired) and looks and "authorization" not in headers:
+        if not looks(scope) or "authorization" in headers_of(scope):
+            await refuse(error, send)
+        elif isinstance(error, AuthRequired):
             await self._page(scope, receive, send)
         else:
-            await refuse(error, send)
+            await show(error, send)
 
 
 def identified(door: Door, scope: Scope) -> User:
