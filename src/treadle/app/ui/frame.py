@@ -86,6 +86,7 @@ def _side(seen: Seen, project: str, under: str) -> Markup:
         element(
             "div",
             element("p", element("bdi", seen.user.name), " ", element("small", seen.user.role), class_="who"),
+            _way_out(seen),
             element("p", "Live", class_="live", data_state="off", hidden=True),
             element("button", "Theme", type="button", class_="theme", hidden=True),
             class_="foot",
@@ -97,6 +98,16 @@ def _side(seen: Seen, project: str, under: str) -> Markup:
         element("nav", joined(inside), class_="wide", aria_label="Pages"),
         element("details", element("summary", "Menu"), element("nav", joined(inside), aria_label="Pages")),
         class_="side",
+    )
+
+
+def _way_out(seen: Seen) -> Markup | None:
+    """Return the form that signs a browser out; whoever did not sign in has none."""
+    if seen.user.by != "session":
+        return None
+    token = element("input", type="hidden", name="csrf", value=seen.csrf)
+    return element(
+        "form", token, element("button", "Sign out", class_="theme"), method="post", action="/sign-out"
     )
 
 
