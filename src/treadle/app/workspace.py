@@ -45,7 +45,7 @@ def open_workspace(
     progress: Progress | None = None,
     clock: Clock | None = None,
     overrides: dict[str, Any] | None = None,
-    token: str = "",
+    token: str | None = "",
 ) -> Workspace:
     """Open the workspace of a project: of a folder, of the nearest one upward with a `treadle.toml`, or of a team server.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -97,6 +98,11 @@ def test_a_token_that_is_none_is_said_at_once(url: str, token: str) -> None:
         td.open(url, token=token + "x")
     with pytest.raises(AuthRequired):
         td.open(url)
+
+
+def test_a_variable_that_is_not_set_is_no_token(url: str, token: str) -> None:
+    with pytest.raises(AuthRequired):
+        td.open(url, token=os.environ.get("NO_TOKEN_IS_HERE"))
 
 
 def test_a_token_comes_from_the_environment(url: str, token: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,7 +36,7 @@ _INSIDE = (
 )
 
 
-def connect(url: str, *, token: str = "", progress: Progress | None = None) -> Workspace:
+def connect(url: str, *, token: str | None = "", progress: Progress | None = None) -> Workspace:
     """Open a workspace elsewhere; `token` is what an admin there made, or `env:NAME`, the variable that holds it.
 
     Raises:
@@ -46,7 +46,7 @@ def connect(url: str, *, token: str = "", progress: Progress | None = None) -> W
     parts = urlsplit(url)
     if token and parts.scheme == "http" and not is_loopback(parts.hostname or ""):
         warnings.warn(f"The token goes to {parts.hostname} unencrypted. Use https://.", stacklevel=3)
-    line = Line(url, token=referenced(token), progress=progress or Silent())
+    line = Line(url, token=referenced(token or ""), progress=progress or Silent())
     line.about()
     return cast("Workspace", RemoteWorkspace(line))
 
