@@ -109,6 +109,7 @@ def test_an_empty_folder_has_a_dashboard_and_a_project_may_begin_in_it(
 
     assert taken < 5.5, up.told
     assert "Everything has ended." in up.told
+    assert not [line for line in up.told.splitlines() if line.endswith(": ")]
     assert up.process.returncode == 0
 
 

@@ -85,7 +85,7 @@ class _Child:
     def _tell(self, process: subprocess.Popen[str]) -> None:
         assert process.stdout is not None
         with process.stdout as lines:
-            for line in lines:
+            for line in filter(str.strip, lines):
                 self._say(f"{self.part.name}: {line.rstrip()}")
 
     def end(self, number: signal.Signals) -> None:

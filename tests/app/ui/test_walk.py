@@ -42,11 +42,19 @@ ADDRESSES = [
     "/data/visits/1",
     "/data/visits/1/profile?make=yes",
     "/features",
+    "/endpoints",
+    "/endpoints/buys",
+    "/experiments",
+    "/monitor",
+    "/monitor?state=all",
+    "/monitor/buys",
+    "/team",
+    "/no/such/page",
     "/lineage",
     "/lineage?prediction={prediction}",
 ]
 #: What a page says of what is read beside it.
-UNDER_WAY = re.compile("being measured|being looked at|being taken|are answering")
+UNDER_WAY = re.compile("being measured|being looked at|being taken|being counted|are answering")
 OPTIONS = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update"
 
 
@@ -107,16 +115,18 @@ def tab(browser: Any) -> Iterator[Callable[..., Any]]:
     problems: list[str] = []
     contexts = []
 
+    def noted(said: Any, url: str) -> None:
+        # What Chromium says by itself of a page that is not there is no fault of ours.
+        if said.type == "error" and "status of 404" not in said.text:
+            problems.append(f"{url}: {said.text}")
+
     def opened(**how: Any) -> Any:
         context = browser.new_context(**{"viewport": {"width": 1440, "height": 900}, **how})
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(60_000)
         page.on("pageerror", lambda error: problems.append(f"{page.url}: {error}"))
-        page.on(
-            "console",
-            lambda said: problems.append(f"{page.url}: {said.text}") if said.type == "error" else None,
-        )
+        page.on("console", lambda said: noted(said, page.url))
         return page
 
     yield opened

@@ -62,7 +62,8 @@ def empty(said: str, *, command: str = "", then: str = "") -> Markup:
     return element(
         "div",
         element("p", said),
-        element("pre", element("code", f"$ {command}")) if command else None,
+        # A long command scrolls, by keyboard too.
+        element("pre", element("code", f"$ {command}"), class_="scroll", tabindex="0") if command else None,
         element("p", then, class_="fine") if then else None,
         class_="empty",
     )

@@ -57,7 +57,7 @@ def _versions(seen: Seen, name: str) -> Markup:
             joined(
                 [
                     *([mark(tags[one.version])] if one.version in tags else []),
-                    words.shown(one.why, longest=120),
+                    words.shown(one.why, longest=120) if one.why else "–",
                     *([mark(words.plural(len(one.problems), "problem"), "alert")] if one.problems else []),
                 ]
             ),

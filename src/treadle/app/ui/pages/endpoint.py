@@ -276,7 +276,7 @@ def _revisions(seen: Seen, name: str) -> Markup:
             links.run(one.actor, shown="a run")
             if one.actor.startswith("run_")
             else element("bdi", words.shown(one.actor)),
-            words.shown(one.reason, longest=300),
+            words.shown(one.reason, longest=400),
         ]
         for one in found
     ]
@@ -287,7 +287,7 @@ def _revisions(seen: Seen, name: str) -> Markup:
             ["revision", "since", "who answers", "who", "why"],
             rows,
             label="Revisions",
-            class_="reasons",
+            class_="reasons revisions",
             wide=True,
         ),
     )
