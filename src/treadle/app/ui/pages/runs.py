@@ -72,7 +72,7 @@ def _table(seen: Seen, runs: Sequence[Run]) -> Markup:
                 told(run.error or run.reason, longest=110),
             )
         )
-    return table(headings, rows, label="Runs", wide=True, class_="rows")
+    return table(headings, rows, label="Runs", wide=True, class_="rows runs")
 
 
 def _value(run: Run, name: str) -> str:
