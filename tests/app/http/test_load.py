@@ -89,7 +89,7 @@ def test_what_exits_or_panics_in_an_operation_or_a_page_does_not_end_the_server(
 
     app = application(Source(shop), UiSettings(rate=0.0))
     monkeypatch.setattr(td.Workspace, "status", ends)
-    monkeypatch.setattr("treadle.app.http.application.answer", ends)
+    monkeypatch.setattr("treadle.app.http.looking.answer", ends)
     with served(app) as url, ExitStack() as stack:
         codes = []
         for method, path in (("POST", "/api/v1/status"), ("GET", "/runs"), ("GET", "/livez")):

@@ -54,7 +54,6 @@ def _members(seen: Seen, members: Sequence[Member]) -> Markup:
                 "team.remove",
                 {"name": one.name},
                 label="Remove",
-                needs="admin",
                 about=f"{words.shown(one.name)} loses every token, and is signed out at once.",
                 kind="alert",
             ),
@@ -101,7 +100,7 @@ def _token(seen: Seen, one: Pass) -> list[Markup]:
         allows,
         ago(one.created_at, now),
         mark("ended", "warning") if ended else (day(one.expires_at) if one.expires_at else Markup("never")),
-        action(seen, "team.revoke_token", given, label="Revoke", needs="admin", kind="alert"),
+        action(seen, "team.revoke_token", given, label="Revoke", kind="alert"),
     ]
 
 
