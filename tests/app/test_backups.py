@@ -24,7 +24,7 @@ import treadle as td
 from hostile_shop import land, visits
 from pace import FULL, within
 from treadle.app.workspace import Workspace
-from treadle.core.errors import Busy, Conflict, DigestMismatch, InvalidInput, NotFound
+from treadle.core.errors import Busy, Conflict, DigestMismatch, InvalidInput, NotFound, StoreUnavailable
 from treadle.store.backups import Backups
 
 _INLINE = {"compute.engine": "inline"}
@@ -178,6 +178,14 @@ def test_a_place_of_another_project_is_refused(shop: Path) -> None:
 def test_a_place_without_backups_says_how_to_make_one(shop: Path) -> None:
     with opened(empty(shop, "again")) as workspace, pytest.raises(NotFound, match="treadle backup"):
         workspace.restore("../nothing")
+
+
+def test_a_place_that_cannot_be_made_is_said(shop: Path) -> None:
+    with (
+        opened(shop) as workspace,
+        pytest.raises(StoreUnavailable, match="No folder can be made at /proc/nowhere"),
+    ):
+        workspace.backup("/proc/nowhere")
 
 
 def test_two_at_once_take_turns(shop: Path) -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import treadle
 from treadle.core import plugins, settings
-from treadle.core.errors import Busy, InvalidInput, NotFound
+from treadle.core.errors import Busy, InvalidInput, NotFound, StoreUnavailable
 from treadle.core.ids import new_id
 from treadle.core.progress import Progress
 from treadle.data.commits import known_versions
@@ -166,6 +166,9 @@ class _Making:
     def _keep(self, content: bytes | Path, *, at: str) -> Held:
         try:
             held = self._there.keep(content, at=at)
+        except NotFound as error:
+            msg = f"No folder can be made at {self._there.shown}. Name a place for backups that can be written to."
+            raise StoreUnavailable(msg) from error
         except FileNotFoundError as error:
             msg = f"{at} went while it was copied."
             raise NotFound(msg) from error

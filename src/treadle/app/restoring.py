@@ -44,14 +44,11 @@ def restore(workspace: Workspace, source: str, *, backup: str, progress: Progres
     with TemporaryDirectory(prefix="treadle-restore-") as beside:
         folder = Path(beside)
         begun = _begin(workspace, found)
-        # The log of a table comes after what it names.
         for part in (OBJECTS, TABLES, LOG):
+            progress.step(f"restore: {part}")
             of_part = [held for held in files if held.path.startswith(f"{part}/")]
-            for is_log in (False, True):
-                some = [held for held in of_part if ("/_delta_log/" in held.path) == is_log]
-                progress.step(f"restore: {part}")
-                for count, _ in enumerate(_put(workspace, there, part, some, beside=folder), start=1):
-                    progress.advance(count, len(some))
+            for count, _ in enumerate(_put(workspace, there, part, of_part, beside=folder), start=1):
+                progress.advance(count, len(of_part))
         ledger = next(held for held in files if held.path == LEDGER)
         load(there.fetch(ledger, folder / _DUMP), workspace.ledger)
         begun.unlink()
@@ -83,7 +80,10 @@ def _put(
     url = {OBJECTS: workspace.settings.objects.url, TABLES: workspace.settings.tables.url}
     raw = Raw.open(url.get(part, str(spool.LOGS)), root=workspace.root)
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        yield from pool.map(partial(_put_one, there, raw, part, beside=beside), files)
+        # The log of a table comes after what it names.
+        for is_log in (False, True):
+            some = [held for held in files if ("/_delta_log/" in held.path) == is_log]
+            yield from pool.map(partial(_put_one, there, raw, part, beside=beside), some)
 
 
 def _put_one(there: Backups, raw: Raw, part: str, held: Held, *, beside: Path) -> None:
