@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import treadle
 from treadle.core import plugins, settings
 from treadle.core.errors import Busy, InvalidInput, NotFound, StoreUnavailable
-from treadle.core.ids import new_id
+from treadle.core.ids import digest_of_bytes, new_id
 from treadle.core.progress import Progress
 from treadle.data.commits import known_versions
 from treadle.serving import spool, wal
@@ -158,10 +158,21 @@ class _Making:
             return known
         path = raw.local(key, beside=beside)
         try:
-            return self._keep(path, at=at)
+            return self._keep_again(path, at=at) if _DELTA_LOG in at else self._keep(path, at=at)
         finally:
             if raw.place.kind != "folder":
                 path.unlink()
+
+    def _keep_again(self, path: Path, *, at: str) -> Held:
+        """Keep an entry of a log, of which most are there already: one that is, is not written again."""
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError as error:
+            msg = f"{at} went while it was copied."
+            raise NotFound(msg) from error
+        digest = digest_of_bytes(content)
+        is_there = digest in self._held
+        return Held(at, digest, len(content)) if is_there else self._keep(content, at=at)
 
     def _keep(self, content: bytes | Path, *, at: str) -> Held:
         try:
